@@ -1,0 +1,60 @@
+// An AF_PACKET socket whose receive ring is mapped over a given address. No protocol words, no policy.
+#ifndef KEYSTEER_AF_PACKET_H
+#define KEYSTEER_AF_PACKET_H
+
+#include <cstdint>
+
+namespace keysteer {
+
+// What went wrong: the call, its errno. `call` is null on success.
+struct Failure {
+  const char* call = nullptr;
+  int error = 0;
+};
+
+struct AfPacketRequest {
+  const char* interface;
+  uint8_t* ring;            // page-aligned; blockBytes * blocks bytes are mapped over it
+  uint32_t slotBytes;       // bytes per ring slot, a multiple of 16
+  uint32_t slots;
+  uint32_t blockBytes;      // a multiple of the page size and of slotBytes
+  uint32_t reserveBytes;    // PACKET_RESERVE: shifts the frame so that its network header is 4-aligned
+  int fanoutGroup;          // −1: no fanout
+  int fanoutType;           // PACKET_FANOUT_*
+  const void* fanoutProgram;  // struct sock_filter[], for PACKET_FANOUT_CBPF
+  uint32_t fanoutInstructions;
+};
+
+struct AfPacketSocket {
+  int fd = -1;
+  int mtu = 0;
+  uint8_t mac[6] = {};
+};
+
+struct RingStatistics {
+  uint32_t packets;
+  uint32_t drops;
+};
+
+// Rows of a batch, as src/port/port.ts lays them out.
+struct Row {
+  int32_t offset;
+  int32_t length;
+  int32_t flags;
+  int32_t verdict;
+};
+
+constexpr int32_t kFlagPartialChecksum = 1;
+constexpr uint32_t kTransmitRowsMax = 256;
+
+Failure OpenAfPacket(const AfPacketRequest& request, AfPacketSocket* out);
+// Unmaps the ring, leaving zeroed private memory in its place, and closes the socket.
+void CloseAfPacket(int fd, uint8_t* ring, uint64_t ringBytes);
+// Sends the rows whose verdict is `id`; returns how many the kernel took.
+uint32_t Transmit(int fd, uint8_t* base, const Row* rows, uint32_t count, int32_t id);
+// PACKET_STATISTICS; the kernel resets them on each read.
+Failure ReadStatistics(int fd, RingStatistics* out);
+
+}  // namespace keysteer
+
+#endif

@@ -1,0 +1,86 @@
+/**
+ * The native shim, loaded on first use: everything that needs no live interface runs without it.
+ */
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { getSystemErrorName } from 'node:util';
+
+export interface OpenAfPacketRequest {
+  interface: string;
+  /** View over the whole arena. */
+  arena: Uint8Array;
+  ringOffset: number;
+  slotBytes: number;
+  slots: number;
+  blockBytes: number;
+  reserveBytes: number;
+  /** −1: no fanout. */
+  fanoutGroup: number;
+  fanoutType: number;
+  /** struct sock_filter[] as bytes; empty for types that need none. */
+  fanoutProgram: Uint8Array;
+}
+
+/** What the shim's functions do is said beside them in native/keysteer.cc. */
+export interface Shim {
+  openAfPacket(request: OpenAfPacketRequest): { handle: number; mtu: number; mac: number[] };
+  close(handle: number): void;
+  transmit(handle: number, batchByteOffset: number, rows: number, verdict: number): number;
+  wait(handles: Int32Array, count: number, timeoutMicroseconds: number): number;
+  statistics(handle: number, out: Int32Array): void;
+  pinThread(cpu: number): void;
+}
+
+/** A failed system call of the shim, with what the user can do about it. */
+export class PortError extends Error {
+  override readonly name = 'PortError';
+  readonly code: string;
+  readonly syscall: string;
+
+  constructor(what: string, code: string, syscall: string, advice: string) {
+    super(`${what}: ${syscall} failed with ${code}${advice ? ` (${advice})` : ''}`);
+    this.code = code;
+    this.syscall = syscall;
+  }
+}
+
+const ADVICE: Record<string, string> = {
+  EPERM: 'needs CAP_NET_RAW: run as root, or in a user and network namespace of your own',
+  EACCES: 'needs CAP_NET_RAW: run as root, or in a user and network namespace of your own',
+  ENODEV: 'no such interface in this network namespace; `ip link` lists them',
+  ENETDOWN: 'the interface is down; `ip link set <interface> up`',
+  ENOMEM: 'no memory for the ring; make ports.*.ring.frames smaller',
+  EMFILE: 'too many open ports or files; fewer lanes, or raise `ulimit -n`',
+  EINVAL: 'the kernel refuses this combination; is it older than 4.20?',
+  ENOPROTOOPT: 'the kernel is too old; 4.20 or newer is needed',
+};
+
+/** Turns an error thrown by the shim into one that says what to do. */
+export function asPortError(what: string, thrown: unknown): unknown {
+  const { errno, syscall } = thrown as { errno?: number; syscall?: string };
+  if (errno === undefined || syscall === undefined) return thrown;
+  const code = getSystemErrorName(-errno);
+  return new PortError(what, code, syscall, ADVICE[code] ?? '');
+}
+
+/** The package's root, found from src/port and from dist/src/port alike. */
+function packageRoot(): string {
+  const here = dirname(fileURLToPath(import.meta.url));
+  return join(here, here.includes(`${join('dist', 'src')}`) ? '../../..' : '../..');
+}
+
+let shim: Shim | undefined;
+
+/** @throws Error that names the build command when there is no built addon for this platform. */
+export function loadShim(): Shim {
+  if (shim) return shim;
+  const require = createRequire(import.meta.url);
+  const nativeFolder = join(packageRoot(), 'native');
+  try {
+    shim = require('node-gyp-build')(nativeFolder) as Shim;
+    return shim;
+  } catch (cause) {
+    throw new Error('the native shim is not built; `npm run build` builds it (needs g++, make and python3)', { cause });
+  }
+}
