@@ -1,0 +1,34 @@
+#!/usr/bin/env node
+/** keysteer: argv → the rooms behind it. */
+import { Command, CommanderError } from 'commander';
+import { registerDemo } from './demo.ts';
+import { registerExplain } from './explain.ts';
+import { EXIT_FAILURE, EXIT_USAGE, messageOf } from './output.ts';
+import { registerPlainProxy } from './plain-proxy.ts';
+import { registerRun } from './run.ts';
+import { registerSchema } from './schema.ts';
+import { packageVersion } from './version.ts';
+
+const program = new Command('keysteer')
+  .description('A memcached load balancer on raw Ethernet frames: reads the key in the frame, steers it to its node.')
+  .version(packageVersion(), '-V, --version', 'print the version')
+  .helpOption('-h, --help', 'print this help')
+  .showHelpAfterError('(keysteer --help says more)')
+  .configureHelp({ showGlobalOptions: true })
+  .exitOverride();
+
+for (const register of [registerRun, registerExplain, registerSchema, registerPlainProxy, registerDemo]) {
+  register(program);
+}
+for (const command of program.commands) command.exitOverride().helpOption('-h, --help', 'print this help');
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
+  } else {
+    process.stderr.write(`keysteer: ${messageOf(error)}\n`);
+    process.exitCode = EXIT_FAILURE;
+  }
+}

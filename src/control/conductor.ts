@@ -1,0 +1,339 @@
+/**
+ * Starts lanes, watches them, sums what they count, stops them. All it does to a lane goes through shared memory.
+ *
+ * The sockets are opened here, before any lane: they belong to the process, so a lane that dies leaves its socket, its
+ * ring and its number in the fanout group in place, and the one that is started for it goes on where it was.
+ */
+import { networkInterfaces } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { Piscina } from 'piscina';
+import { LANE_COUNTERS, NODE_COUNT_OF, NODE_COUNTERS } from '../dataplane/counters.ts';
+import { NEIGHBOUR_STATE_NAMES, Neighbours } from '../dataplane/neighbours.ts';
+import {
+  CONTROL_BEAT,
+  CONTROL_STATE,
+  CONTROL_STOP,
+  LANE_CRASHED,
+  LANE_STARTING,
+  LANE_STATE_NAMES,
+  type LaneSetup,
+} from '../dataplane/setup.ts';
+import { countersAt, sumCounters } from '../mem/counters.ts';
+import { leaveTable } from '../mem/generation.ts';
+import { type AfPacketDescription, describeAfPacket } from '../port/af-packet.ts';
+import { FANOUT_CBPF, fanoutProgram } from '../port/fanout.ts';
+import { PORT_COUNTERS } from '../port/port.ts';
+import { loadShim } from '../port/shim.ts';
+import { NODES_LIMIT } from '../steer/layout.ts';
+import { SteerTable } from '../steer/table.ts';
+import type { Config, PortConfig } from './config/normalise.ts';
+import { type LaneArena, planLaneMemory, planSharedMemory, type SharedMemory } from './memory-plan.ts';
+
+const CLIENT_PORT = 0;
+const SERVER_PORT = 1;
+/** Pause before a crashed lane is started again: doubled with each crash in a row, up to the maximum. */
+const RESTART_MS_MIN = 10;
+const RESTART_MS_MAX = 5000;
+/** A lane that ran this long starts the series of pauses afresh. */
+const STEADY_MS = 10_000;
+/** A lane whose BEAT stands still this long is shown as stalled. */
+const STALL_MS = 1000;
+
+interface LaneRecord {
+  readonly memory: LaneArena;
+  readonly setup: LaneSetup;
+  readonly control: Int32Array;
+  restarts: number;
+  lastError: string | undefined;
+  pauseMs: number;
+  startedMs: number;
+  beat: number;
+  beatMs: number;
+  ended: Promise<void>;
+}
+
+export interface PortFigures {
+  readonly name: string;
+  readonly counters: Record<string, number>;
+}
+
+export interface LaneFigures {
+  readonly state: string;
+  readonly restarts: number;
+  readonly lastError?: string;
+}
+
+/** Everything that is counted, summed over lanes; cumulative since the start. */
+export interface Figures {
+  readonly seconds: number;
+  readonly counters: Record<string, number>;
+  readonly ports: readonly PortFigures[];
+  readonly nodes: readonly (Record<(typeof NODE_COUNTERS)[number], number> & { name: string; neighbour: string })[];
+  readonly lanes: readonly LaneFigures[];
+}
+
+/** The kernel would answer for an address that is ours: say so before traffic vanishes. */
+export class AddressInUseError extends Error {
+  override readonly name = 'AddressInUseError';
+}
+
+export class Conductor {
+  readonly #config: Config;
+  readonly #shared: SharedMemory;
+  readonly #steer: SteerTable;
+  readonly #neighbours: Neighbours;
+  readonly #lanes: LaneRecord[] = [];
+  readonly #pool: Piscina;
+  readonly #startedMs = performance.now();
+  #stopping = false;
+
+  /**
+   * Opens the ports, publishes the table and starts the lanes.
+   * @throws PortError, AddressInUseError
+   */
+  static start(config: Config): Conductor {
+    return new Conductor(config);
+  }
+
+  private constructor(config: Config) {
+    refuseKernelAddresses(config);
+    this.#config = config;
+    this.#shared = planSharedMemory(config, NODES_LIMIT);
+    const { arena, steerOffset, neighboursOffset, capacity } = this.#shared;
+    this.#steer = new SteerTable(arena.buffer, steerOffset, capacity);
+    this.#neighbours = new Neighbours(arena.words, neighboursOffset >> 2, neighbourTimes(config));
+    this.#publish();
+    try {
+      for (let lane = 0; lane < config.lanes; lane++) this.#lanes.push(this.#prepare(lane));
+    } catch (error) {
+      this.#closePorts();
+      throw error;
+    }
+    this.#pool = new Piscina({
+      filename: fileURLToPath(new URL('../dataplane/worker.js', import.meta.url)),
+      minThreads: config.lanes,
+      maxThreads: config.lanes,
+      concurrentTasksPerWorker: 1,
+      idleTimeout: Number.POSITIVE_INFINITY,
+      atomics: 'disabled',
+      recordTiming: false,
+    });
+    for (const lane of this.#lanes) lane.ended = this.#run(lane);
+  }
+
+  /** Resolves once every lane turns. */
+  async ready(): Promise<void> {
+    while (this.#lanes.some(lane => Atomics.load(lane.control, CONTROL_STATE) === LANE_STARTING)) await sleep(2);
+  }
+
+  get config(): Config {
+    return this.#config;
+  }
+
+  /** The pool's threads, in no order; for fault injection in tests. */
+  get threads(): readonly { terminate(): Promise<number> }[] {
+    return this.#pool.threads;
+  }
+
+  figures(): Figures {
+    const blocks = this.#lanes.map(({ memory }) =>
+      countersAt(memory.arena.buffer, memory.countersOffset, LANE_COUNTERS),
+    );
+    return {
+      seconds: (performance.now() - this.#startedMs) / 1000,
+      counters: sumCounters(LANE_COUNTERS, blocks),
+      ports: this.#portFigures(),
+      nodes: this.#nodeFigures(),
+      lanes: this.#lanes.map(lane => this.#laneFigures(lane)),
+    };
+  }
+
+  /** Ends the lanes (within their longest sleep), closes the ports, and returns the final figures. */
+  async stop(): Promise<Figures> {
+    this.#stopping = true;
+    for (const { control } of this.#lanes) Atomics.store(control, CONTROL_STOP, 1);
+    await Promise.all(this.#lanes.map(lane => lane.ended));
+    const figures = this.figures();
+    await this.#pool.destroy();
+    this.#closePorts();
+    return figures;
+  }
+
+  #publish(): void {
+    const nodes = this.#config.nodes.map(({ address, port, weight, hashName, nextHop }) => ({
+      address,
+      port,
+      weight,
+      hashName,
+      neighbour: this.#neighbours.add(nextHop),
+    }));
+    this.#steer.publish(nodes, this.#config.steering);
+  }
+
+  #prepare(lane: number): LaneRecord {
+    const { client, server } = this.#config.ports;
+    const ports = server ? [client, server] : [client];
+    const memory = planLaneMemory(
+      this.#config,
+      this.#shared.capacity.nodesMax,
+      ports.map(port => port.ringFrames),
+    );
+    const descriptions: AfPacketDescription[] = [];
+    try {
+      for (const [id, port] of ports.entries()) descriptions.push(this.#openPort(port, id, memory));
+    } catch (error) {
+      for (const { handle } of descriptions) loadShim().close(handle);
+      throw error;
+    }
+    const setup = this.#setup(lane, memory, descriptions);
+    const control = new Int32Array(memory.arena.buffer, memory.controlOffset, 16);
+    return {
+      memory,
+      setup,
+      control,
+      restarts: 0,
+      lastError: undefined,
+      pauseMs: RESTART_MS_MIN,
+      startedMs: 0,
+      beat: 0,
+      beatMs: performance.now(),
+      ended: Promise.resolve(),
+    };
+  }
+
+  #openPort(port: PortConfig, id: number, memory: LaneArena): AfPacketDescription {
+    const { lanes, slots } = this.#config;
+    const fanout = {
+      // Unique in the network namespace as far as processes go, and different for the two interfaces.
+      group: ((process.pid << 1) | id) & 0xffff,
+      type: FANOUT_CBPF,
+      program: fanoutProgram(lanes, slots.sourcePortBase, slots.sourcePortsPerLane),
+    };
+    return describeAfPacket({
+      id,
+      interfaceName: port.interface,
+      arena: memory.arena,
+      ringFrames: port.ringFrames,
+      ...(lanes > 1 ? { fanout } : {}),
+    });
+  }
+
+  #setup(lane: number, memory: LaneArena, ports: AfPacketDescription[]): LaneSetup {
+    const { vip, source, slots, idle, neighbours, pin } = this.#config;
+    const { arena, ...offsets } = memory;
+    return {
+      ...offsets,
+      lane,
+      clientPort: CLIENT_PORT,
+      serverPort: this.#config.ports.server ? SERVER_PORT : CLIENT_PORT,
+      vip: vip.address,
+      vipPort: vip.port,
+      ownAddress: source.address,
+      firstSourcePort: slots.sourcePortBase + lane * slots.sourcePortsPerLane,
+      slots: slots.count,
+      replyLifetimeMs: slots.replyLifetimeMs,
+      neighbourTimes: neighbourTimes(this.#config),
+      parkingFrames: neighbours.queueFrames,
+      nodesMax: this.#shared.capacity.nodesMax,
+      steerOffset: this.#shared.steerOffset,
+      neighboursOffset: this.#shared.neighboursOffset,
+      arena: arena.buffer,
+      shared: this.#shared.arena.buffer,
+      ports,
+      spinUs: idle.spinUs,
+      waitMs: idle.waitMs,
+      cpu: pin?.[lane] ?? -1,
+      timeOrigin: performance.timeOrigin,
+    };
+  }
+
+  /** Runs the lane's task, again and again while it crashes, until a stop. */
+  async #run(lane: LaneRecord): Promise<void> {
+    while (!this.#stopping) {
+      lane.startedMs = performance.now();
+      try {
+        await this.#pool.run(lane.setup);
+        return;
+      } catch (error) {
+        this.#crashed(lane, error);
+      }
+      await sleep(lane.pauseMs);
+    }
+  }
+
+  #crashed(lane: LaneRecord, error: unknown): void {
+    Atomics.store(lane.control, CONTROL_STATE, LANE_CRASHED);
+    leaveTable(this.#shared.arena.words, this.#steer.base, lane.setup.lane);
+    const steady = performance.now() - lane.startedMs > STEADY_MS;
+    lane.pauseMs = steady ? RESTART_MS_MIN : Math.min(lane.pauseMs * 2, RESTART_MS_MAX);
+    lane.restarts++;
+    lane.lastError = error instanceof Error ? error.message : String(error);
+  }
+
+  #laneFigures(lane: LaneRecord): LaneFigures {
+    const now = performance.now();
+    const beat = lane.control[CONTROL_BEAT];
+    if (beat !== lane.beat) {
+      lane.beat = beat;
+      lane.beatMs = now;
+    }
+    const state = LANE_STATE_NAMES[Atomics.load(lane.control, CONTROL_STATE)];
+    return {
+      state: state === 'running' && now - lane.beatMs > STALL_MS ? 'stalled' : state,
+      restarts: lane.restarts,
+      ...(lane.lastError === undefined ? {} : { lastError: lane.lastError }),
+    };
+  }
+
+  #portFigures(): PortFigures[] {
+    const { client, server } = this.#config.ports;
+    return (server ? [client, server] : [client]).map((port, id) => {
+      const blocks = this.#lanes.map(({ memory, setup }) =>
+        countersAt(memory.arena.buffer, setup.ports[id].countersOffset, PORT_COUNTERS),
+      );
+      return { name: port.interface, counters: sumCounters(PORT_COUNTERS, blocks) };
+    });
+  }
+
+  #nodeFigures(): Figures['nodes'] {
+    return this.#config.nodes.map(({ name, nextHop }, node) => {
+      const blocks = this.#lanes.map(({ memory }) =>
+        countersAt(memory.arena.buffer, memory.nodeCountersOffset + node * NODE_COUNTERS.length * 8, NODE_COUNTERS),
+      );
+      const counters = sumCounters(NODE_COUNTERS, blocks) as Record<keyof typeof NODE_COUNT_OF, number>;
+      const neighbour = NEIGHBOUR_STATE_NAMES[this.#neighbours.state(this.#neighbours.add(nextHop))];
+      return { name, neighbour, ...counters };
+    });
+  }
+
+  #closePorts(): void {
+    for (const { setup } of this.#lanes) for (const { handle } of setup.ports) loadShim().close(handle);
+  }
+}
+
+function neighbourTimes({ neighbours }: Config) {
+  return { retryMs: neighbours.retryMs, retries: neighbours.retries, lifetimeMs: neighbours.lifetimeS * 1000 };
+}
+
+function refuseKernelAddresses({ vip, source }: Config): void {
+  for (const [name, addresses] of Object.entries(networkInterfaces())) {
+    for (const { address } of addresses ?? []) {
+      if (address !== vip.text && address !== source.text) continue;
+      throw new AddressInUseError(
+        `${address} is an address of this kernel (${name}); Keysteer must own it alone: \`ip address del ${address} dev ${name}\``,
+      );
+    }
+  }
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise(resolve => setTimeout(resolve, ms));
+}
+
+/** The frames that Keysteer dropped or refused, by reason, without the zeros. */
+export function dropReasons(counters: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(counters).filter(([name, count]) => count > 0 && /^(drop|refused)_/.test(name)),
+  );
+}
+

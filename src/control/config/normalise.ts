@@ -1,0 +1,105 @@
+/** The configuration as the rest of the control side uses it: numbers instead of texts, nothing left to default. */
+
+import { parseIpv4 } from '../../wire/ipv4-text.ts';
+import { type Endpoint, type InterfaceAddress, isHostOf, parseCidr, parseEndpoint } from './addresses.ts';
+import { sourcePortsFor } from './rules.ts';
+import type { ConfigFile, NodeFields } from './schema.ts';
+
+/** Plain values only, so that it can be handed to a worker. IPv4 addresses are int32 with their text beside them. */
+export interface Config {
+  readonly vip: Endpoint;
+  readonly mode: ConfigFile['mode'];
+  readonly ports: {
+    readonly client: PortConfig;
+    /** Absent: one-arm. */
+    readonly server: PortConfig | undefined;
+  };
+  /** Address that requests to the nodes are sent from: the server port's, or in one-arm the client port's. */
+  readonly source: InterfaceAddress;
+  readonly nodes: readonly NodeConfig[];
+  readonly steering: ConfigFile['steering'];
+  readonly lanes: number;
+  /** CPU of each lane. Absent: not pinned. */
+  readonly pin: readonly number[] | undefined;
+  readonly slots: {
+    /** Per lane; a power of two. */
+    readonly count: number;
+    /** Lane n uses the ports from `sourcePortBase + n · sourcePortsPerLane`. */
+    readonly sourcePortBase: number;
+    readonly sourcePortsPerLane: number;
+    readonly replyLifetimeMs: number;
+  };
+  readonly idle: { readonly spinUs: number; readonly waitMs: number };
+  readonly neighbours: {
+    readonly retryMs: number;
+    readonly retries: number;
+    readonly lifetimeS: number;
+    readonly queueFrames: number;
+  };
+}
+
+export interface PortConfig {
+  readonly interface: string;
+  readonly transport: 'af_packet';
+  readonly ringFrames: number;
+}
+
+export interface NodeConfig extends Endpoint {
+  readonly name: string;
+  readonly weight: number;
+  /** What stands for the node's host on a ketama ring. */
+  readonly hashName: string;
+  /** IPv4 address, int32, that the node's frames are sent to on the wire: its own or the gateway's. */
+  readonly nextHop: number;
+}
+
+/** @param file has passed the schema and the rules */
+export function normalise(file: ConfigFile): Config {
+  const nodeSide = file.ports.server ?? file.ports.client;
+  const source = parseCidr(nodeSide.address!);
+  return {
+    vip: parseEndpoint(file.vip),
+    mode: file.mode,
+    ports: { client: normalisePort(file.ports.client), server: file.ports.server && normalisePort(file.ports.server) },
+    source,
+    nodes: file.nodes.map(node => normaliseNode(node, source, nodeSide.gateway)),
+    steering: file.steering,
+    lanes: file.lanes,
+    pin: file.pin,
+    ...normaliseTimings(file),
+  };
+}
+
+function normaliseTimings({ slots, idle, neighbours }: ConfigFile): Pick<Config, 'slots' | 'idle' | 'neighbours'> {
+  return {
+    slots: {
+      count: slots.count,
+      sourcePortBase: slots.source_port_base,
+      sourcePortsPerLane: sourcePortsFor(slots.count),
+      replyLifetimeMs: slots.reply_lifetime_ms,
+    },
+    idle: { spinUs: idle.spin_us, waitMs: idle.wait_ms },
+    neighbours: {
+      retryMs: neighbours.retry_ms,
+      retries: neighbours.retries,
+      lifetimeS: neighbours.lifetime_s,
+      queueFrames: neighbours.queue_frames,
+    },
+  };
+}
+
+function normalisePort({ interface: name, transport, ring }: ConfigFile['ports']['client']): PortConfig {
+  return { interface: name, transport, ringFrames: ring.frames };
+}
+
+function normaliseNode(node: NodeFields, source: InterfaceAddress, gateway: string | undefined): NodeConfig {
+  const endpoint = parseEndpoint(node.address);
+  const direct = gateway === undefined || isHostOf(source, endpoint.address);
+  return {
+    ...endpoint,
+    name: node.name,
+    weight: node.weight,
+    hashName: node.hash_name ?? endpoint.text,
+    nextHop: direct ? endpoint.address : parseIpv4(gateway),
+  };
+}

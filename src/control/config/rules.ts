@@ -1,0 +1,232 @@
+/**
+ * Rules that involve more than one field. They see fields with defaults filled in, and only judge what is sound by
+ * itself: a mistake in one field is not reported again as a contradiction with another.
+ */
+
+import type { z } from 'zod';
+import { parseIpv4 } from '../../wire/ipv4-text.ts';
+import { type InterfaceAddress, isHostOf, parseCidr, parseEndpoint } from './addresses.ts';
+import { formatPath, isMapping, type Path, startsWith } from './path.ts';
+import type { ConfigFile, NodeFields } from './schema.ts';
+
+/** Request ids that one source port offers (the frame header's id has 16 bits). */
+const SLOTS_PER_SOURCE_PORT = 65536;
+const PORT_MAX = 65535;
+
+interface Judged {
+  readonly config: ConfigFile;
+  /** Whether nothing was wrong with this field, what is in it and what it is in. */
+  sound(...path: Path): boolean;
+  report(path: Path, rule: string): void;
+}
+
+type Side = 'client' | 'server';
+
+const RULES: readonly ((judged: Judged) => void)[] = [
+  oneArmHasAddress,
+  interfacesDiffer,
+  ownAddressesAreHosts,
+  ownAddressesDiffer,
+  gatewaysAreNeighbours,
+  clientAddressIsUsed,
+  nodesAreUnique,
+  ringPlacesDiffer,
+  nodesAreNotOurs,
+  nodesAreReachable,
+  someNodeHasWeight,
+  unweightedHasNoWeights,
+  sourcePortsFit,
+  pinsMatchLanes,
+];
+
+/** For `configSchema.superRefine(checkRules, { when: () => true })`. */
+export function checkRules(config: ConfigFile, context: z.core.$RefinementCtx<ConfigFile>): void {
+  if (!isMapping(config)) return;
+  const broken = context.issues.map(issue => issue.path ?? []);
+  const judged: Judged = {
+    config,
+    sound: (...path) => !broken.some(at => startsWith(at, path) || startsWith(path, at)),
+    report: (path, rule) => context.addIssue({ code: 'custom', path: [...path], message: rule }),
+  };
+  for (const rule of RULES) rule(judged);
+}
+
+/** UDP source ports that a lane needs for `slotCount` outstanding requests. */
+export function sourcePortsFor(slotCount: number): number {
+  return Math.ceil(slotCount / SLOTS_PER_SOURCE_PORT);
+}
+
+function isOneArm({ config, sound }: Judged): boolean {
+  return sound('ports', 'server') && config.ports.server === undefined;
+}
+
+function oneArmHasAddress(judged: Judged): void {
+  if (!isOneArm(judged) || !judged.sound('ports', 'client')) return;
+  if (judged.config.ports.client.address !== undefined) return;
+  judged.report(
+    ['ports', 'client', 'address'],
+    'must be given when ports.server is left out (one-arm): requests are sent from it, as 10.77.0.1/24',
+  );
+}
+
+function interfacesDiffer({ config, sound, report }: Judged): void {
+  if (!sound('ports', 'client', 'interface') || !sound('ports', 'server', 'interface')) return;
+  if (config.ports.server?.interface !== config.ports.client.interface) return;
+  report(
+    ['ports', 'server', 'interface'],
+    'must differ from ports.client.interface; for one-arm leave ports.server out',
+  );
+}
+
+/** Our address on that side, if it has a sound one. */
+function ownAddress({ config, sound }: Judged, side: Side): InterfaceAddress | undefined {
+  const text = sound('ports', side, 'address') ? config.ports[side]?.address : undefined;
+  return text === undefined ? undefined : parseCidr(text);
+}
+
+function ownAddressesAreHosts(judged: Judged): void {
+  for (const side of ['client', 'server'] as const) {
+    const own = ownAddress(judged, side);
+    if (own === undefined || isHostOf(own, own.address)) continue;
+    judged.report(['ports', side, 'address'], 'must be the address of a host, not that of the subnet or its broadcast');
+  }
+}
+
+/** Addresses that Keysteer answers for, with the field each stands in. */
+function ownAddresses(judged: Judged): [path: Path, address: number][] {
+  const own: [Path, number][] = [];
+  if (judged.sound('vip')) own.push([['vip'], parseEndpoint(judged.config.vip).address]);
+  for (const side of ['client', 'server'] as const) {
+    const address = ownAddress(judged, side)?.address;
+    if (address !== undefined) own.push([['ports', side, 'address'], address]);
+  }
+  return own;
+}
+
+function ownAddressesDiffer(judged: Judged): void {
+  const own = ownAddresses(judged);
+  own.forEach(([path, address], at) => {
+    const earlier = own.slice(0, at).find(([, other]) => other === address);
+    if (earlier) judged.report(path, `must differ from the address in ${formatPath(earlier[0])}`);
+  });
+}
+
+function gatewaysAreNeighbours(judged: Judged): void {
+  for (const side of ['client', 'server'] as const) {
+    const own = ownAddress(judged, side);
+    if (own === undefined || !judged.sound('ports', side, 'gateway')) continue;
+    const gateway = judged.config.ports[side]?.gateway;
+    if (gateway === undefined) continue;
+    const address = parseIpv4(gateway);
+    if (isHostOf(own, address) && !isOurs(judged, address)) continue;
+    judged.report(['ports', side, 'gateway'], `must be another host in the subnet of ports.${side}.address`);
+  }
+}
+
+function isOurs(judged: Judged, address: number): boolean {
+  return ownAddresses(judged).some(([, own]) => own === address);
+}
+
+function clientAddressIsUsed(judged: Judged): void {
+  const { config, sound, report } = judged;
+  if (!sound('ports', 'client') || !sound('ports', 'server') || isOneArm(judged)) return;
+  for (const field of ['address', 'gateway'] as const) {
+    if (config.ports.client[field] === undefined) continue;
+    report(
+      ['ports', 'client', field],
+      'must be left out when there is a ports.server: requests are sent from that one',
+    );
+  }
+}
+
+/** Sound nodes with their positions in the list. */
+function soundNodes({ config, sound }: Judged): [at: number, node: NodeFields][] {
+  if (!Array.isArray(config.nodes)) return [];
+  return [...config.nodes.entries()].filter(([at]) => sound('nodes', at));
+}
+
+function nodesAreUnique(judged: Judged): void {
+  uniqueInNodes(judged, 'name', node => node.name);
+  uniqueInNodes(judged, 'address', ({ address }) => {
+    const { text, port } = parseEndpoint(address);
+    return `${text}:${port}`;
+  });
+}
+
+function uniqueInNodes(judged: Judged, field: keyof NodeFields, keyOf: (node: NodeFields) => string): void {
+  const firstAt = new Map<string, number>();
+  for (const [at, node] of soundNodes(judged)) {
+    const first = firstAt.get(keyOf(node));
+    if (first === undefined) firstAt.set(keyOf(node), at);
+    else judged.report(['nodes', at, field], `must be unique, but nodes[${first}] has the same`);
+  }
+}
+
+/** libmemcached, too, tells two nodes of one host apart by their ports. */
+function ringPlacesDiffer(judged: Judged): void {
+  const firstAt = new Map<string, number>();
+  for (const [at, { address, hash_name }] of soundNodes(judged)) {
+    const { text, port } = parseEndpoint(address);
+    const place = `${hash_name ?? text}:${port}`;
+    const first = firstAt.get(place);
+    if (first === undefined) firstAt.set(place, at);
+    else {
+      const field = hash_name === undefined ? 'address' : 'hash_name';
+      judged.report(['nodes', at, field], `must differ from the hash name and port of nodes[${first}] (${place})`);
+    }
+  }
+}
+
+function nodesAreNotOurs(judged: Judged): void {
+  const own = ownAddresses(judged);
+  for (const [at, node] of soundNodes(judged)) {
+    const { address } = parseEndpoint(node.address);
+    const clash = own.find(([, ours]) => ours === address);
+    if (!clash) continue;
+    judged.report(['nodes', at, 'address'], `must differ from Keysteer's own address in ${formatPath(clash[0])}`);
+  }
+}
+
+function nodesAreReachable(judged: Judged): void {
+  const side = isOneArm(judged) ? 'client' : 'server';
+  const own = ownAddress(judged, side);
+  if (own === undefined || !judged.sound('ports', side)) return;
+  if (judged.config.ports[side]?.gateway !== undefined) return;
+  for (const [at, node] of soundNodes(judged)) {
+    if (isHostOf(own, parseEndpoint(node.address).address)) continue;
+    judged.report(
+      ['nodes', at, 'address'],
+      `must be a host in the subnet of ports.${side}.address (${own.text}/${own.prefixLength}), or ports.${side}.gateway must be given`,
+    );
+  }
+}
+
+function someNodeHasWeight(judged: Judged): void {
+  const nodes = soundNodes(judged);
+  if (!judged.sound('nodes') || nodes.some(([, node]) => node.weight > 0)) return;
+  judged.report(['nodes', 0, 'weight'], 'must be above 0 for at least one node');
+}
+
+/** libmemcached turns a plain ketama pool into a weighted one once a server of weight > 1 joins it. */
+function unweightedHasNoWeights(judged: Judged): void {
+  const { config, sound, report } = judged;
+  if (!sound('steering', 'algorithm') || config.steering.algorithm !== 'ketama-unweighted') return;
+  for (const [at, node] of soundNodes(judged)) {
+    if (node.weight > 1) report(['nodes', at, 'weight'], 'must be 0 or 1 with steering.algorithm ketama-unweighted');
+  }
+}
+
+function sourcePortsFit({ config, sound, report }: Judged): void {
+  if (!sound('slots') || !sound('lanes')) return;
+  const needed = sourcePortsFor(config.slots.count) * config.lanes;
+  if (config.slots.source_port_base + needed - 1 <= PORT_MAX) return;
+  report(
+    ['slots', 'source_port_base'],
+    `must be at most ${PORT_MAX + 1 - needed}: lanes (${config.lanes}) × slots.count (${config.slots.count}) need ${needed} source ports`,
+  );
+}
+
+function pinsMatchLanes({ config, sound, report }: Judged): void {
+  if (config.pin === undefined || !sound('pin') || !sound('lanes')) return;
+  if (config.pin.length !== config.lanes) report(['pin'], `must have one CPU for each lane (${config.lanes})`);
+}

@@ -1,0 +1,214 @@
+/**
+ * The fields of the configuration file, each with its unit, bounds and default. Rules that involve more than one field
+ * are in rules.ts. Every error text completes the sentence "<field> is <value>; it …".
+ */
+
+import { z } from 'zod';
+import { ADDRESS_PATTERN, CIDR_PATTERN, ENDPOINT_PATTERN } from './addresses.ts';
+
+export const LANES_MAX = 64;
+/** A node is 16 bits of a ring slot, and 160 points of every node must fit the ring. */
+export const NODES_MAX = 1024;
+/** IFNAMSIZ less its closing zero. */
+const INTERFACE_BYTES_MAX = 15;
+
+const mapping = <S extends z.core.$ZodLooseShape>(fields: S) =>
+  z.strictObject(fields, { error: `must be a mapping with the fields ${Object.keys(fields).join(', ')}` });
+
+const textLike = (pattern: RegExp, error: string) => z.string({ error }).regex(pattern, { error });
+
+const oneOf = <const M extends readonly string[]>(members: M) =>
+  z.enum(members, { error: `must be ${members.join(' or ')}` });
+
+const wholeNumber = (from: number, to: number, error = `must be a whole number from ${from} to ${to}`) =>
+  z.int({ error }).min(from, { error }).max(to, { error });
+
+/** A literal of all members, so that an editor can offer them. */
+const powerOfTwo = (from: number, to: number) => {
+  const members: number[] = [];
+  for (let member = from; member <= to; member *= 2) members.push(member);
+  return z.literal(members, { error: `must be a power of two from ${from} to ${to}` });
+};
+
+const endpoint = () =>
+  textLike(
+    ENDPOINT_PATTERN,
+    'must be the IPv4 address of a host, with or without a port from 1 to 65535, as 10.77.0.100:11211',
+  );
+
+const cidr = () =>
+  textLike(
+    CIDR_PATTERN,
+    'must be the IPv4 address of a host with the prefix length of its subnet (1 to 31), as 10.77.1.1/24',
+  );
+
+const address = () => textLike(ADDRESS_PATTERN, 'must be the IPv4 address of a host, as 10.77.1.254');
+
+const INTERFACE_RULE = `must be an interface name: 1 to ${INTERFACE_BYTES_MAX} bytes without space, "/" and ":"`;
+
+const interfaceTowards = (whom: string) =>
+  textLike(/^[^\s/:]+$/, INTERFACE_RULE)
+    .max(INTERFACE_BYTES_MAX, { error: INTERFACE_RULE })
+    .refine(name => Buffer.byteLength(name) <= INTERFACE_BYTES_MAX && name !== '.' && name !== '..', {
+      error: INTERFACE_RULE,
+    })
+    .describe(
+      `Network interface towards ${whom}. It should carry no kernel address: Keysteer answers ARP and ICMP echo itself.`,
+    );
+
+const portFields = {
+  transport: oneOf(['af_packet'])
+    .default('af_packet')
+    .describe('How frames come in and go out. af_packet: mapped AF_PACKET rings; works on every Linux interface.'),
+  ring: mapping({
+    frames: powerOfTwo(64, 65536)
+      .default(2048)
+      .describe('Frames that each lane’s receive ring holds: a power of two, 64 to 65536.'),
+  })
+    .prefault({})
+    .describe('Frame memory of this port, per lane.'),
+};
+
+const clientPort = mapping({
+  interface: interfaceTowards('the clients'),
+  address: cidr()
+    .optional()
+    .describe(
+      'One-arm only, and needed then: address that requests to the nodes are sent from, with its prefix length (CIDR). No other host may have it.',
+    ),
+  gateway: address().optional().describe('One-arm only: router to nodes outside the subnet of this port.'),
+  ...portFields,
+});
+
+const serverPort = mapping({
+  interface: interfaceTowards('the nodes'),
+  address: cidr().describe(
+    'Address that requests to the nodes are sent from, with its prefix length (CIDR). No other host may have it.',
+  ),
+  gateway: address().optional().describe('Router to nodes outside the subnet of this port.'),
+  ...portFields,
+});
+
+const node = mapping({
+  name: textLike(
+    /^[A-Za-z0-9_.-]{1,64}$/,
+    'must be text of 1 to 64 letters, digits, "_", "." and "-" (in quotes if it looks like a number)',
+  ).describe('Name of the node in reports. Unique. It does not affect where keys go.'),
+  address: endpoint().describe(
+    'Where its memcached listens for UDP (memcached -U): IPv4 address and port, default port 11211. Unique.',
+  ),
+  weight: wholeNumber(0, 100)
+    .default(1)
+    .describe('Share of the keys relative to the other nodes, 0 to 100. 0: gets no keys.'),
+  hash_name: textLike(/^[!-~]{1,255}$/, 'must be text of 1 to 255 printable ASCII characters without space')
+    .optional()
+    .describe(
+      'Host name or address as your libmemcached clients have it in their server list, if not the address above: ketama hashes that text, so an existing pool keeps its placement.',
+    ),
+});
+
+const steering = mapping({
+  algorithm: oneOf(['ketama', 'ketama-unweighted', 'maglev'])
+    .default('ketama')
+    .describe(
+      'Consistent hash that maps a key to its node. ketama: as libmemcached’s weighted ketama; ketama-unweighted: as its plain ketama, weights 0 or 1; maglev: the most even, for new pools.',
+    ),
+  hash: oneOf(['murmur3', 'md5', 'one_at_a_time'])
+    .default('murmur3')
+    .describe(
+      'Hash of the key. To match libmemcached clients: md5 for KETAMA_WEIGHTED, else the HASH in their settings (one_at_a_time unless they set it).',
+    ),
+});
+
+const slots = mapping({
+  count: powerOfTwo(1024, 4194304)
+    .default(262144)
+    .describe(
+      'Requests that can be outstanding, per lane: a power of two, 1024 to 4194304. Slots are reused first in, first out: count divided by the requests per second of a lane is how long a reply can take.',
+    ),
+  source_port_base: wholeNumber(1024, 65535)
+    .default(40000)
+    .describe('First UDP source port of requests to the nodes. Each lane uses one port for every 65536 slots.'),
+  reply_lifetime_ms: wholeNumber(10, 60000)
+    .default(2000)
+    .describe('How long a reply is accepted after its request, milliseconds.'),
+});
+
+const idle = mapping({
+  spin_us: wholeNumber(0, 10000)
+    .default(20)
+    .describe(
+      'How long a lane polls without work before it blocks, microseconds. More: less latency, more CPU at rest.',
+    ),
+  wait_ms: wholeNumber(1, 100)
+    .default(10)
+    .describe('How long a blocked lane waits before it looks after timers and stop requests, milliseconds.'),
+});
+
+const neighbours = mapping({
+  retry_ms: wholeNumber(10, 10000)
+    .default(200)
+    .describe('Time between ARP requests for the same address, milliseconds.'),
+  retries: wholeNumber(1, 100)
+    .default(5)
+    .describe('ARP requests without an answer until the address counts as unreachable.'),
+  lifetime_s: wholeNumber(1, 86400).default(60).describe('How long an ARP answer is trusted, seconds.'),
+  queue_frames: wholeNumber(1, 4096)
+    .default(64)
+    .describe('Frames that a lane keeps while their next hop is being resolved, 1 to 4096.'),
+});
+
+export const configSchema = mapping({
+  vip: endpoint().describe('Virtual address that clients send to: IPv4 address and UDP port, default port 11211.'),
+  mode: oneOf(['nat'])
+    .default('nat')
+    .describe('How requests reach the nodes. nat: sent from Keysteer’s own address; nothing to set up on the nodes.'),
+  ports: mapping({
+    client: clientPort.describe('The interface that clients are reached by.'),
+    server: serverPort
+      .optional()
+      .describe('The interface that the nodes are reached by. Left out: one-arm, both on ports.client.'),
+  }).describe('The network interfaces that Keysteer works on.'),
+  nodes: z
+    .array(node, { error: 'must be a list of nodes' })
+    .min(1, { error: `must have 1 to ${NODES_MAX} nodes` })
+    .max(NODES_MAX, { error: `must have 1 to ${NODES_MAX} nodes` })
+    .describe('The memcached servers, in the order that libmemcached clients list them.'),
+  steering: steering.prefault({}).describe('How keys are spread over the nodes.'),
+  lanes: wholeNumber(1, LANES_MAX)
+    .default(1)
+    .describe(`Worker threads, each with queues of its own, 1 to ${LANES_MAX}.`),
+  pin: z
+    .array(wholeNumber(0, 1023, 'must be the number of a CPU, 0 to 1023'), { error: 'must be a list of CPU numbers' })
+    .optional()
+    .describe('CPU of each lane, in order; as many as there are lanes. Left out: the kernel places them.'),
+  slots: slots.prefault({}).describe('Table of outstanding requests (nat mode).'),
+  idle: idle.prefault({}).describe('What a lane does when there is nothing to do.'),
+  neighbours: neighbours.prefault({}).describe('Resolution of IPv4 to Ethernet addresses (ARP).'),
+});
+
+/** What a file holds, with defaults filled in. */
+export type ConfigFile = z.output<typeof configSchema>;
+export type NodeFields = ConfigFile['nodes'][number];
+
+/** The schema of the field at `path`, if there is one. */
+export function fieldAt(path: readonly PropertyKey[]): z.core.$ZodType | undefined {
+  return path.reduce<z.core.$ZodType | undefined>((field, part) => childOf(bare(field), part), configSchema);
+}
+
+/** Names of the fields of the mapping at `path`. */
+export function fieldNamesAt(path: readonly PropertyKey[]): string[] {
+  const field = bare(fieldAt(path));
+  return field instanceof z.ZodObject ? Object.keys(field.shape) : [];
+}
+
+function childOf(field: z.core.$ZodType | undefined, part: PropertyKey): z.core.$ZodType | undefined {
+  if (field instanceof z.ZodArray) return field.element;
+  return field instanceof z.ZodObject && Object.hasOwn(field.shape, part) ? field.shape[String(part)] : undefined;
+}
+
+/** The field without the wrappers that make it optional or give a default. */
+function bare(field: z.core.$ZodType | undefined): z.core.$ZodType | undefined {
+  const wrapped = field instanceof z.ZodOptional || field instanceof z.ZodDefault || field instanceof z.ZodPrefault;
+  return wrapped ? bare(field.def.innerType) : field;
+}

@@ -1,0 +1,55 @@
+/** Where would this key go? Answered by the table and the look-up that steer frames. */
+import { hashKey } from '../mem/murmur3.ts';
+import { steerHash } from '../steer/hash.ts';
+import { lookupSlot, nextNodeSlot, nodeAtSlot, nodeSlots, slotCount } from '../steer/lookup.ts';
+import { SteerTable } from '../steer/table.ts';
+import type { Config } from './config/normalise.ts';
+
+export interface ExplainedKey {
+  key: string;
+  keyBytes: number;
+  hashName: string;
+  /** 8 hex digits. */
+  hash: string;
+  algorithm: string;
+  /** −1 when no node takes keys. */
+  slot: number;
+  slots: number;
+  node: { name: string; address: string; weight: number; slotShare: number } | null;
+  /** Where the key goes when its node is out. */
+  successor: string | null;
+}
+
+/** @param key 1 to 250 bytes */
+export function explainKey(config: Config, key: string): ExplainedKey {
+  const capacity = { nodesMax: Math.max(config.nodes.length, 1), lanesMax: 1 };
+  const steer = new SteerTable(new SharedArrayBuffer(SteerTable.byteLength(capacity)), 0, capacity);
+  steer.publish(
+    config.nodes.map(node => ({ ...node, neighbour: 0 })),
+    config.steering,
+  );
+  const { words, current } = steer;
+  const bytes = Buffer.from(key);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const keyHash = hashKey(bytes, view, 0, bytes.length);
+  const hash = steerHash(words, current, keyHash, bytes, view, 0, bytes.length);
+  const slot = lookupSlot(words, current, hash);
+  const slots = slotCount(words, current);
+  const next = slot < 0 ? -1 : nextNodeSlot(words, current, slot);
+  return {
+    key,
+    keyBytes: bytes.length,
+    hashName: config.steering.hash,
+    hash: (hash >>> 0).toString(16).padStart(8, '0'),
+    algorithm: config.steering.algorithm,
+    slot,
+    slots,
+    node: slot < 0 ? null : explainNode(config, nodeAtSlot(words, current, slot), words, current, slots),
+    successor: next < 0 ? null : config.nodes[nodeAtSlot(words, current, next)].name,
+  };
+}
+
+function explainNode(config: Config, node: number, words: Int32Array, table: number, slots: number) {
+  const { name, text, port, weight } = config.nodes[node];
+  return { name, address: `${text}:${port}`, weight, slotShare: nodeSlots(words, table, node) / slots };
+}

@@ -1,0 +1,63 @@
+/** Which memory there is, and where in it everything lies: one arena for all lanes, and one for each. */
+
+import { BATCH_BYTES } from '../dataplane/lane.ts';
+import { laneCountersByteLength, nodeCountersByteLength } from '../dataplane/memory.ts';
+import { neighboursByteLength } from '../dataplane/neighbours.ts';
+import { Parking } from '../dataplane/parking.ts';
+import { CONTROL_BYTES } from '../dataplane/setup.ts';
+import { slotTableByteLength } from '../dataplane/slot-table.ts';
+import { Arena } from '../mem/arena.ts';
+import { afPacketByteLength } from '../port/af-packet.ts';
+import { type SteerCapacity, SteerTable } from '../steer/table.ts';
+import type { Config } from './config/normalise.ts';
+
+/** Largest frame that is ever parked: an MTU of 1500 and the Ethernet header, rounded up. */
+const PARKED_FRAME_BYTES = 2048;
+const SLACK_BYTES = 1 << 16;
+
+export interface SharedMemory {
+  readonly arena: Arena;
+  readonly capacity: SteerCapacity;
+  readonly steerOffset: number;
+  readonly neighboursOffset: number;
+}
+
+export interface LaneArena {
+  readonly arena: Arena;
+  readonly slotsOffset: number;
+  readonly parkingOffset: number;
+  readonly countersOffset: number;
+  readonly nodeCountersOffset: number;
+  readonly controlOffset: number;
+  readonly batchOffset: number;
+}
+
+export function planSharedMemory(config: Config, nodesMax: number): SharedMemory {
+  const capacity = { nodesMax, lanesMax: config.lanes };
+  const steerBytes = SteerTable.byteLength(capacity);
+  const arena = Arena.create(steerBytes + neighboursByteLength(nodesMax) + SLACK_BYTES);
+  return {
+    arena,
+    capacity,
+    steerOffset: arena.allocate(steerBytes),
+    neighboursOffset: arena.allocate(neighboursByteLength(nodesMax)),
+  };
+}
+
+/** @param ports receive-ring sizes of the lane's ports, frames */
+export function planLaneMemory(config: Config, nodesMax: number, ports: readonly number[]): LaneArena {
+  const slots = slotTableByteLength(config.slots.count);
+  const parking = Parking.byteLength(config.neighbours.queueFrames, PARKED_FRAME_BYTES);
+  const rings = ports.reduce((sum, frames) => sum + afPacketByteLength(frames), 0);
+  const counters = laneCountersByteLength() + nodeCountersByteLength(nodesMax);
+  const arena = Arena.create(slots + parking + rings + counters + BATCH_BYTES + CONTROL_BYTES + SLACK_BYTES);
+  return {
+    arena,
+    slotsOffset: arena.allocate(slots),
+    parkingOffset: arena.allocate(parking),
+    countersOffset: arena.allocate(laneCountersByteLength()),
+    nodeCountersOffset: arena.allocate(nodeCountersByteLength(nodesMax)),
+    controlOffset: arena.allocate(CONTROL_BYTES),
+    batchOffset: arena.allocate(BATCH_BYTES),
+  };
+}

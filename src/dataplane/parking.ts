@@ -1,0 +1,79 @@
+/**
+ * Frames that wait for their next hop's Ethernet address: copied aside (their ring slot goes back with its batch),
+ * bounded in number, sent on or dropped within a few cycles of the answer.
+ *
+ * A place holds headroom and frame; offset and length of the frame, its FLAGS and neighbour row lie in small arrays
+ * beside it. Places are kept dense and in order of arrival.
+ */
+import { HEADROOM_BYTES } from '../port/port.ts';
+
+export class Parking {
+  /** Frames waiting. */
+  count = 0;
+  readonly #bytes: Uint8Array;
+  readonly #base: number;
+  readonly #placeBytes: number;
+  /** Place of the i-th waiting frame. */
+  readonly #places: Int32Array;
+  readonly #lengths: Int32Array;
+  readonly #flags: Int32Array;
+  readonly #neighbours: Int32Array;
+
+  static byteLength(frames: number, frameBytesMax: number): number {
+    return frames * placeBytes(frameBytesMax);
+  }
+
+  constructor(bytes: Uint8Array, base: number, frames: number, frameBytesMax: number) {
+    this.#bytes = bytes;
+    this.#base = base;
+    this.#placeBytes = placeBytes(frameBytesMax);
+    this.#places = Int32Array.from({ length: frames }, (_, place) => place);
+    this.#lengths = new Int32Array(frames);
+    this.#flags = new Int32Array(frames);
+    this.#neighbours = new Int32Array(frames);
+  }
+
+  /** Copies a frame aside; returns false when the places are taken. */
+  park(offset: number, length: number, flags: number, neighbour: number): boolean {
+    if (this.count === this.#places.length) return false;
+    const place = this.#places[this.count];
+    this.#bytes.copyWithin(this.#offset(place), offset, offset + length);
+    this.#lengths[place] = length;
+    this.#flags[place] = flags;
+    this.#neighbours[place] = neighbour;
+    this.count++;
+    return true;
+  }
+
+  offset(i: number): number {
+    return this.#offset(this.#places[i]);
+  }
+
+  length(i: number): number {
+    return this.#lengths[this.#places[i]];
+  }
+
+  flags(i: number): number {
+    return this.#flags[this.#places[i]];
+  }
+
+  neighbour(i: number): number {
+    return this.#neighbours[this.#places[i]];
+  }
+
+  /** Frees the i-th; those behind it move up. Its bytes stay as they are until the next `park`. */
+  leave(i: number): void {
+    const place = this.#places[i];
+    this.count--;
+    this.#places.copyWithin(i, i + 1, this.count + 1);
+    this.#places[this.count] = place;
+  }
+
+  #offset(place: number): number {
+    return this.#base + place * this.#placeBytes + HEADROOM_BYTES;
+  }
+}
+
+function placeBytes(frameBytesMax: number): number {
+  return (frameBytesMax + HEADROOM_BYTES + 63) & -64;
+}

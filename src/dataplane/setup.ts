@@ -1,0 +1,65 @@
+/** What a lane is told when it starts: plain data and shared buffers, so that it can be posted to a worker. */
+import type { AfPacketDescription } from '../port/af-packet.ts';
+import type { NeighbourTimes } from './neighbours.ts';
+
+/** Addresses and modes of the data path; the same for every lane. */
+export interface PathSetup {
+  lane: number;
+  /** Ids of the ports; equal in one-arm. */
+  clientPort: number;
+  serverPort: number;
+  vip: number;
+  vipPort: number;
+  /** Source address towards the nodes. */
+  ownAddress: number;
+  /** First of the lane's own source ports. */
+  firstSourcePort: number;
+  /** Per lane, a power of two. */
+  slots: number;
+  replyLifetimeMs: number;
+  neighbourTimes: NeighbourTimes;
+  /** Byte offsets in the lane's own arena. */
+  slotsOffset: number;
+  parkingOffset: number;
+  parkingFrames: number;
+  countersOffset: number;
+  nodeCountersOffset: number;
+  nodesMax: number;
+  /** Byte offsets in the arena that all lanes share. */
+  steerOffset: number;
+  neighboursOffset: number;
+}
+
+export interface LaneSetup extends PathSetup {
+  arena: SharedArrayBuffer;
+  shared: SharedArrayBuffer;
+  ports: AfPacketDescription[];
+  controlOffset: number;
+  batchOffset: number;
+  /** µs of fruitless polling before the lane sleeps. */
+  spinUs: number;
+  /** Longest sleep, ms: how late a stop or a timer may be seen. */
+  waitMs: number;
+  /** CPU to run on, −1: any. */
+  cpu: number;
+  /** `performance.timeOrigin` of the conductor: lanes started later share its clock. */
+  timeOrigin: number;
+}
+
+/**
+ * The lane's control words, in its own arena (byte offset `controlOffset`):
+ *
+ *     word 0  STOP    1: end after this cycle                 writer: conductor
+ *          1  STATE   LANE_*                                  writer: the lane; conductor sets CRASHED
+ *          2  BEAT    cycles, wrapping: it moves while the lane lives     writer: the lane
+ */
+export const CONTROL_STOP = 0;
+export const CONTROL_STATE = 1;
+export const CONTROL_BEAT = 2;
+export const CONTROL_BYTES = 64;
+
+export const LANE_STARTING = 0;
+export const LANE_RUNNING = 1;
+export const LANE_STOPPED = 2;
+export const LANE_CRASHED = 3;
+export const LANE_STATE_NAMES = ['starting', 'running', 'stopped', 'crashed'] as const;

@@ -1,0 +1,60 @@
+/** The task of a pool thread: one lane, until its STOP word says so. Shared memory is all it hears and says. */
+import { Arena } from '../mem/arena.ts';
+import { AfPacketPort } from '../port/af-packet.ts';
+import { loadShim } from '../port/shim.ts';
+import { COUNT } from './counters.ts';
+import { Idle } from './idle.ts';
+import { BATCH_BYTES, Lane } from './lane.ts';
+import {
+  CONTROL_BEAT,
+  CONTROL_STATE,
+  CONTROL_STOP,
+  LANE_RUNNING,
+  LANE_STOPPED,
+  type LaneSetup,
+} from './setup.ts';
+
+const US_PER_MS = 1000;
+
+export default function runLane(setup: LaneSetup): void {
+  const shim = loadShim();
+  if (setup.cpu >= 0) shim.pinThread(setup.cpu);
+  const arena = Arena.attach(setup.arena);
+  const ports = setup.ports.map(description => new AfPacketPort(description, arena));
+  const batch = new Int32Array(setup.arena, setup.batchOffset, BATCH_BYTES / 4);
+  const lane = new Lane(setup, arena, Arena.attach(setup.shared), ports, batch);
+  discardInterrupted(lane, ports);
+  const handles = Int32Array.from(ports, port => port.handle);
+  const idle = new Idle(
+    timeoutUs => shim.wait(handles, handles.length, timeoutUs),
+    setup.spinUs,
+    setup.waitMs * US_PER_MS,
+    lane.path.memory.counters,
+  );
+  turn(lane, idle, new Int32Array(setup.arena, setup.controlOffset, 16), setup.timeOrigin);
+  lane.refreshCounters();
+}
+
+function discardInterrupted(lane: Lane, ports: readonly AfPacketPort[]): void {
+  const { counters } = lane.path.memory;
+  for (const port of ports) counters[COUNT.drop_lane_crash] += port.discardInterrupted();
+}
+
+/** The duty cycle. The clock is read once a cycle, and once more after a sleep. */
+function turn(lane: Lane, idle: Idle, control: Int32Array, timeOrigin: number): void {
+  const { counters } = lane.path.memory;
+  const clockOffset = performance.timeOrigin - timeOrigin;
+  Atomics.store(control, CONTROL_STATE, LANE_RUNNING);
+  while (Atomics.load(control, CONTROL_STOP) === 0) {
+    const nowMs = performance.now() + clockOffset;
+    control[CONTROL_BEAT] = (control[CONTROL_BEAT] + 1) | 0;
+    if (lane.cycle(nowMs) !== 0) {
+      idle.busy(nowMs);
+    } else if (idle.idle(nowMs)) {
+      counters[COUNT.idle_us] += (performance.now() + clockOffset - nowMs) * US_PER_MS;
+    }
+  }
+  lane.path.leave();
+  Atomics.store(control, CONTROL_STATE, LANE_STOPPED);
+}
+
