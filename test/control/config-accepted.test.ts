@@ -1,0 +1,156 @@
+import { describe, expect, it } from 'vitest';
+import { isHostOf, parseCidr } from '../../src/control/config/addresses.ts';
+import { loadConfig } from '../../src/control/config/load.ts';
+import { parseIpv4 } from '../../src/wire/ipv4-text.ts';
+
+const FIRST_LIGHT = `
+vip: 10.77.0.100:11211
+mode: nat
+ports:
+  client: { interface: cl0 }
+  server: { interface: sv0, address: 10.77.1.1/24 }
+nodes:
+  - { name: mc1, address: 10.77.1.11:11211 }
+  - { name: mc2, address: 10.77.1.12:11211, weight: 2 }
+`;
+
+describe('good configurations', () => {
+  it('the first one, defaults filled in', () => {
+    expect(loadConfig(FIRST_LIGHT, 'f.yaml')).toEqual({
+      vip: { address: 0x0a4d0064, text: '10.77.0.100', port: 11211 },
+      mode: 'nat',
+      ports: {
+        client: { interface: 'cl0', transport: 'af_packet', ringFrames: 2048 },
+        server: { interface: 'sv0', transport: 'af_packet', ringFrames: 2048 },
+      },
+      source: { address: 0x0a4d0101, text: '10.77.1.1', prefixLength: 24 },
+      nodes: [
+        {
+          name: 'mc1',
+          address: 0x0a4d010b,
+          text: '10.77.1.11',
+          port: 11211,
+          weight: 1,
+          hashName: '10.77.1.11',
+          nextHop: 0x0a4d010b,
+        },
+        {
+          name: 'mc2',
+          address: 0x0a4d010c,
+          text: '10.77.1.12',
+          port: 11211,
+          weight: 2,
+          hashName: '10.77.1.12',
+          nextHop: 0x0a4d010c,
+        },
+      ],
+      steering: { algorithm: 'ketama', hash: 'murmur3' },
+      lanes: 1,
+      pin: undefined,
+      slots: { count: 262144, sourcePortBase: 40000, sourcePortsPerLane: 4, replyLifetimeMs: 2000 },
+      idle: { spinUs: 20, waitMs: 10 },
+      neighbours: { retryMs: 200, retries: 5, lifetimeS: 60, queueFrames: 64 },
+    });
+  });
+
+  it('every field given', () => {
+    const config = loadConfig(
+      `
+vip: 192.168.7.100
+mode: nat
+ports:
+  client: { interface: eth0, transport: af_packet, ring: { frames: 64 } }
+  server: { interface: eth1.77, address: 200.0.0.1/8, gateway: 200.0.0.254, transport: af_packet, ring: { frames: 65536 } }
+nodes:
+  - { name: near, address: 200.0.0.2, weight: 0 }
+  - { name: far, address: 9.9.9.9:65535, weight: 100, hash_name: cache1.example }
+steering: { algorithm: maglev, hash: one_at_a_time }
+lanes: 2
+pin: [3, 5]
+slots: { count: 1024, source_port_base: 65534, reply_lifetime_ms: 60000 }
+idle: { spin_us: 0, wait_ms: 100 }
+neighbours: { retry_ms: 10, retries: 1, lifetime_s: 86400, queue_frames: 1 }
+`,
+      'f.yaml',
+    );
+    expect(config.vip.port).toBe(11211);
+    expect(config.ports.server).toEqual({ interface: 'eth1.77', transport: 'af_packet', ringFrames: 65536 });
+    expect(config.source).toEqual({ address: 0xc8000001 | 0, text: '200.0.0.1', prefixLength: 8 });
+    expect(config.nodes.map(({ name, nextHop, hashName, port }) => [name, nextHop, hashName, port])).toEqual([
+      ['near', parseIpv4('200.0.0.2'), '200.0.0.2', 11211],
+      ['far', parseIpv4('200.0.0.254'), 'cache1.example', 65535],
+    ]);
+    expect(config.pin).toEqual([3, 5]);
+    expect(config.slots).toEqual({ count: 1024, sourcePortBase: 65534, sourcePortsPerLane: 1, replyLifetimeMs: 60000 });
+    expect(config.neighbours).toEqual({ retryMs: 10, retries: 1, lifetimeS: 86400, queueFrames: 1 });
+  });
+
+  it('one-arm: requests leave from the client port’s address', () => {
+    const config = loadConfig(
+      `
+vip: 10.0.0.100
+ports: { client: { interface: eth1, address: 10.0.0.1/16, gateway: 10.0.255.254 } }
+nodes: [{ name: a, address: 10.0.3.4 }, { name: b, address: 10.1.3.4 }]
+`,
+      'f.yaml',
+    );
+    expect(config.ports.server).toBeUndefined();
+    expect(config.source.text).toBe('10.0.0.1');
+    expect(config.nodes.map(node => node.nextHop)).toEqual([parseIpv4('10.0.3.4'), parseIpv4('10.0.255.254')]);
+  });
+
+  it.each([
+    ['comments and a document start', `# Keysteer\n---${FIRST_LIGHT}`],
+    ['CRLF line ends', FIRST_LIGHT.replaceAll('\n', '\r\n')],
+    ['a byte order mark', `\uFEFF${FIRST_LIGHT}`],
+    [
+      'anchors and aliases',
+      FIRST_LIGHT.replace('mc1, address', 'mc1, weight: &w 2, address').replace('weight: 2', 'weight: *w'),
+    ],
+    ['two nodes on one host', FIRST_LIGHT.replace('10.77.1.12:11211', '10.77.1.11:11212')],
+    ['a node without keys', FIRST_LIGHT.replace('weight: 2', 'weight: 0')],
+    [
+      'a /31 between Keysteer and its only node',
+      FIRST_LIGHT.replace('10.77.1.1/24', '10.77.1.10/31').replace(/.*mc2.*\n/, ''),
+    ],
+    ['the last source ports there are', `${FIRST_LIGHT}slots: { source_port_base: 65532 }`],
+    ['an interface name of 15 bytes', FIRST_LIGHT.replace('cl0', 'abcdefghijklmno')],
+  ])('%s', (_, text) => {
+    expect(loadConfig(text, 'f.yaml').nodes[0]!.name).toBe('mc1');
+  });
+
+  it('JSON is YAML', () => {
+    const file = {
+      vip: '10.0.0.9',
+      ports: { client: { interface: 'e', address: '10.0.0.1/24' } },
+      nodes: [{ name: 'a', address: '10.0.0.2' }],
+    };
+    expect(loadConfig(JSON.stringify(file), 'f.json')).toEqual(loadConfig(JSON.stringify(file, null, 2), 'f.json'));
+  });
+
+  it('can be handed to a worker as it is', () => {
+    const config = loadConfig(FIRST_LIGHT, 'f.yaml');
+    expect(structuredClone(config)).toEqual(config);
+  });
+});
+
+describe('hosts of a subnet', () => {
+  it.each([
+    ['10.77.1.1/24', '10.77.1.0', false],
+    ['10.77.1.1/24', '10.77.1.1', true],
+    ['10.77.1.1/24', '10.77.1.254', true],
+    ['10.77.1.1/24', '10.77.1.255', false],
+    ['10.77.1.1/24', '10.77.2.1', false],
+    ['10.77.1.1/24', '10.77.0.255', false],
+    ['10.77.1.1/23', '10.77.0.255', true],
+    ['200.1.2.3/1', '128.0.0.1', true],
+    ['200.1.2.3/1', '127.0.0.1', false],
+    ['10.0.0.5/30', '10.0.0.4', false],
+    ['10.0.0.5/30', '10.0.0.6', true],
+    ['10.0.0.4/31', '10.0.0.4', true],
+    ['10.0.0.4/31', '10.0.0.5', true],
+    ['10.0.0.4/31', '10.0.0.6', false],
+  ])('%s has %s: %s', (own, address, expected) => {
+    expect(isHostOf(parseCidr(own), parseIpv4(address))).toBe(expected);
+  });
+});

@@ -1,0 +1,161 @@
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { configJsonSchema } from '../../src/control/config/json-schema.ts';
+
+/** The words of JSON Schema that ours uses. */
+interface Schema {
+  type?: string;
+  properties?: Record<string, Schema>;
+  required?: string[];
+  additionalProperties?: boolean;
+  items?: Schema;
+  minItems?: number;
+  maxItems?: number;
+  enum?: unknown[];
+  const?: unknown;
+  pattern?: string;
+  maxLength?: number;
+  minimum?: number;
+  maximum?: number;
+  default?: unknown;
+  description?: string;
+}
+
+const KNOWN_WORDS = new Set([
+  ...['type', 'properties', 'required', 'additionalProperties', 'items', 'minItems', 'maxItems', 'enum', 'const'],
+  ...['pattern', 'maxLength', 'minimum', 'maximum', 'default', 'description', '$schema', '$id', 'title'],
+]);
+
+/** Where `value` does not fit: a judge of our own, so that the schema is tried and not only looked at. */
+function misfits(schema: Schema, value: unknown, at = ''): string[] {
+  if (!fitsType(schema.type, value) || !fitsEnum(schema, value)) return [at];
+  if (typeof value === 'string') return fitsText(schema, value) ? [] : [at];
+  if (typeof value === 'number') {
+    return value >= (schema.minimum ?? -Infinity) && value <= (schema.maximum ?? Infinity) ? [] : [at];
+  }
+  if (Array.isArray(value)) {
+    const counted = value.length >= (schema.minItems ?? 0) && value.length <= (schema.maxItems ?? Infinity);
+    return [...(counted ? [] : [at]), ...value.flatMap((item, n) => misfits(schema.items!, item, `${at}[${n}]`))];
+  }
+  return misfitsOfObject(schema, value as Record<string, unknown>, at);
+}
+
+function misfitsOfObject(schema: Schema, value: Record<string, unknown>, at: string): string[] {
+  const { properties = {}, required = [], additionalProperties } = schema;
+  const missing = required.filter(key => !Object.hasOwn(value, key));
+  const present = Object.entries(value).flatMap(([key, child]) => {
+    const path = `${at}.${key}`;
+    if (Object.hasOwn(properties, key)) return misfits(properties[key]!, child, path);
+    return additionalProperties === false ? [path] : [];
+  });
+  return [...missing.map(key => `${at}.${key}`), ...present];
+}
+
+function fitsType(type: string | undefined, value: unknown): boolean {
+  if (type === 'integer') return Number.isInteger(value);
+  if (type === 'array') return Array.isArray(value);
+  if (type === 'object') return typeof value === 'object' && value !== null && !Array.isArray(value);
+  return type === undefined || typeof value === type;
+}
+
+function fitsEnum(schema: Schema, value: unknown): boolean {
+  return (schema.enum?.includes(value) ?? true) && (schema.const === undefined || schema.const === value);
+}
+
+function fitsText({ pattern, maxLength }: Schema, value: string): boolean {
+  // JSON Schema's patterns are Unicode regular expressions.
+  return (pattern === undefined || new RegExp(pattern, 'u').test(value)) && value.length <= (maxLength ?? Infinity);
+}
+
+function everySchema(schema: Schema, at = ''): [string, Schema][] {
+  const below = Object.entries(schema.properties ?? {}).flatMap(([key, child]) => everySchema(child, `${at}.${key}`));
+  return [[at, schema], ...below, ...(schema.items ? everySchema(schema.items, `${at}[]`) : [])];
+}
+
+const SCHEMA = configJsonSchema() as Schema & Record<string, unknown>;
+
+const SAMPLE = `
+vip: 10.77.0.100:11211
+mode: nat
+ports:
+  client: { interface: cl0 }
+  server: { interface: sv0, address: 10.77.1.1/24 }
+nodes:
+  - { name: mc1, address: 10.77.1.11:11211 }
+  - { name: mc2, address: 10.77.1.12:11211, weight: 2 }
+`;
+
+describe('JSON Schema', () => {
+  it('is draft 7 with a name', () => {
+    expect(SCHEMA.$schema).toBe('http://json-schema.org/draft-07/schema#');
+    expect(SCHEMA.$id).toBe('urn:keysteer:config');
+    expect(SCHEMA.title).toBe('Keysteer configuration');
+    expect(JSON.parse(JSON.stringify(SCHEMA))).toEqual(SCHEMA);
+  });
+
+  it('uses only words that the judge here knows', () => {
+    const words = everySchema(SCHEMA).flatMap(([, schema]) => Object.keys(schema));
+    expect(words.filter(word => !KNOWN_WORDS.has(word))).toEqual([]);
+  });
+
+  it('describes every field', () => {
+    const silent = everySchema(SCHEMA).filter(
+      ([at, { description }]) => !description && at !== '' && !at.endsWith(']'),
+    );
+    expect(silent.map(([at]) => at)).toEqual([]);
+  });
+
+  it('shows the fields, which are needed, and their defaults', () => {
+    expect(SCHEMA.required).toEqual(['vip', 'ports', 'nodes']);
+    expect(SCHEMA.properties!.nodes!.items!.required).toEqual(['name', 'address']);
+    const defaults = everySchema(SCHEMA).filter(([, schema]) => schema.default !== undefined && !schema.properties);
+    expect(Object.fromEntries(defaults.map(([at, schema]) => [at, schema.default]))).toEqual({
+      '.mode': 'nat',
+      '.ports.client.transport': 'af_packet',
+      '.ports.client.ring.frames': 2048,
+      '.ports.server.transport': 'af_packet',
+      '.ports.server.ring.frames': 2048,
+      '.nodes[].weight': 1,
+      '.steering.algorithm': 'ketama',
+      '.steering.hash': 'murmur3',
+      '.lanes': 1,
+      '.slots.count': 262144,
+      '.slots.source_port_base': 40000,
+      '.slots.reply_lifetime_ms': 2000,
+      '.idle.spin_us': 20,
+      '.idle.wait_ms': 10,
+      '.neighbours.retry_ms': 200,
+      '.neighbours.retries': 5,
+      '.neighbours.lifetime_s': 60,
+      '.neighbours.queue_frames': 64,
+    });
+  });
+
+  it('accepts the sample', () => {
+    expect(misfits(SCHEMA, parse(SAMPLE))).toEqual([]);
+  });
+
+  it.each([
+    ['10.77.0.100:11211', '10.77.0.300', '.vip'],
+    ['vip: 10.77.0.100:11211\n', '', '.vip'],
+    ['mode: nat', 'mode: dsr', '.mode'],
+    ['mode: nat', 'mod: nat', '.mod'],
+    ['interface: cl0', '', '.ports.client.interface'],
+    ['cl0', 'abcdefghijklmnop', '.ports.client.interface'],
+    ['cl0', 'cl0, ring: { frames: 1000 }', '.ports.client.ring.frames'],
+    ['10.77.1.1/24', '10.77.1.1', '.ports.server.address'],
+    ['mc1', 'm c', '.nodes[0].name'],
+    ['weight: 2', 'weight: 101', '.nodes[1].weight'],
+    ['weight: 2', 'weight: 1.5', '.nodes[1].weight'],
+    ['weight: 2', 'wieght: 2', '.nodes[1].wieght'],
+    ['mode: nat', 'slots: { count: 3000 }', '.slots.count'],
+    ['mode: nat', 'lanes: "1"', '.lanes'],
+    ['mode: nat', 'pin: [x]', '.pin[0]'],
+  ])('%j → %j does not fit', (right, wrong, at) => {
+    expect(misfits(SCHEMA, parse(SAMPLE.replace(right, wrong)))).toEqual([at]);
+  });
+
+  it('needs a node', () => {
+    expect(misfits(SCHEMA, { ...parse(SAMPLE), nodes: [] })).toEqual(['.nodes']);
+  });
+});
