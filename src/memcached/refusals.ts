@@ -1,0 +1,71 @@
+/**
+ * Why a request is not forwarded. The parser gives the first group, the data plane the second; both use one numbering,
+ * so that a reason is a counter name, a line for ASCII clients and a status for binary ones.
+ */
+export const REQUEST_OK = 0;
+
+/** Datagram of 8 bytes or fewer. memcached ignores it. */
+export const REFUSED_EMPTY = 1;
+/** Binary header not whole. memcached waits for the rest, that is, ignores it. */
+export const REFUSED_TRUNCATED = 2;
+/** ASCII request without a newline. memcached ignores it. */
+export const REFUSED_NO_NEWLINE = 3;
+export const REFUSED_VERB = 4;
+/** Too few or too many arguments; binary: wrong extras or an unwanted key. */
+export const REFUSED_ARGUMENTS = 5;
+/** Key missing (binary), longer than 250 bytes, with a control byte (ASCII), or not base64 though flagged so. */
+export const REFUSED_KEY = 6;
+export const REFUSED_NUMBER = 7;
+/** A control byte outside the key. */
+export const REFUSED_LINE = 8;
+/** Unknown form of a meta flag, a flag given twice, or a bad token. */
+export const REFUSED_FLAG = 9;
+/** Declared and real length of the value differ: the short `set` that would poison a node, or its like. */
+export const REFUSED_LENGTH = 10;
+/** Bytes behind the command: more than one command in the datagram. */
+export const REFUSED_TRAILING = 11;
+
+export const REFUSED_MULTI_KEY = 12;
+export const REFUSED_DENIED = 13;
+/** Frame header with total ≠ 1. */
+export const REFUSED_TOTAL = 14;
+export const REFUSED_NO_NODE = 15;
+export const REFUSED_BUSY = 16;
+
+/** Binary status codes that memcached and libmemcached know. */
+const INVALID_ARGUMENTS = 0x0004;
+const UNKNOWN_COMMAND = 0x0081;
+const NOT_SUPPORTED = 0x0083;
+const BUSY = 0x0085;
+const TEMPORARY_FAILURE = 0x0086;
+
+const BAD_LINE = 'CLIENT_ERROR bad command line format';
+
+/** name (a counter's), line without its CRLF ('' = memcached is silent here, and so are we), binary status. */
+const REFUSALS: readonly (readonly [name: string, line: string, status: number])[] = [
+  ['ok', '', 0],
+  ['empty', '', INVALID_ARGUMENTS],
+  ['truncated', '', INVALID_ARGUMENTS],
+  ['no_newline', '', INVALID_ARGUMENTS],
+  ['verb', 'ERROR', UNKNOWN_COMMAND],
+  ['arguments', 'ERROR', INVALID_ARGUMENTS],
+  ['key', BAD_LINE, INVALID_ARGUMENTS],
+  ['number', BAD_LINE, INVALID_ARGUMENTS],
+  ['line', BAD_LINE, INVALID_ARGUMENTS],
+  ['flag', 'CLIENT_ERROR invalid or duplicate flag', INVALID_ARGUMENTS],
+  ['length', 'CLIENT_ERROR bad data chunk', INVALID_ARGUMENTS],
+  ['trailing', 'CLIENT_ERROR more than one command in a datagram', INVALID_ARGUMENTS],
+  ['multi_key', 'SERVER_ERROR multi-key get is not supported yet', NOT_SUPPORTED],
+  ['denied', 'CLIENT_ERROR command denied', NOT_SUPPORTED],
+  ['total', 'SERVER_ERROR multi-packet request not supported', NOT_SUPPORTED],
+  ['no_node', 'SERVER_ERROR no node available', TEMPORARY_FAILURE],
+  ['busy', 'SERVER_ERROR too many outstanding requests', BUSY],
+];
+
+export const REFUSAL_COUNT = REFUSALS.length;
+/** Reason id → name, as in counters. */
+export const REFUSAL_NAMES: readonly string[] = REFUSALS.map(([name]) => name);
+/** Reason id → error line without CRLF; '' where nothing is answered. */
+export const REFUSAL_LINES: readonly string[] = REFUSALS.map(([, line]) => line);
+/** Reason id → status of the binary error response. */
+export const REFUSAL_STATUS = Uint16Array.from(REFUSALS, ([, , status]) => status);
