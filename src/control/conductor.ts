@@ -7,7 +7,7 @@
 import { networkInterfaces } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
-import { LANE_COUNTERS, NODE_COUNT_OF, NODE_COUNTERS } from '../dataplane/counters.ts';
+import { LANE_COUNTERS, NODE_COUNT, NODE_COUNTER_COUNT, NODE_COUNTERS } from '../dataplane/counters.ts';
 import { NEIGHBOUR_STATE_NAMES, Neighbours } from '../dataplane/neighbours.ts';
 import {
   CONTROL_BEAT,
@@ -298,9 +298,9 @@ export class Conductor {
   #nodeFigures(): Figures['nodes'] {
     return this.#config.nodes.map(({ name, nextHop }, node) => {
       const blocks = this.#lanes.map(({ memory }) =>
-        countersAt(memory.arena.buffer, memory.nodeCountersOffset + node * NODE_COUNTERS.length * 8, NODE_COUNTERS),
+        countersAt(memory.arena.buffer, memory.nodeCountersOffset + node * NODE_COUNTER_COUNT * 8, NODE_COUNTERS),
       );
-      const counters = sumCounters(NODE_COUNTERS, blocks) as Record<keyof typeof NODE_COUNT_OF, number>;
+      const counters = sumCounters(NODE_COUNTERS, blocks) as Record<keyof typeof NODE_COUNT, number>;
       const neighbour = NEIGHBOUR_STATE_NAMES[this.#neighbours.state(this.#neighbours.add(nextHop))];
       return { name, neighbour, ...counters };
     });

@@ -1,14 +1,14 @@
 /** The views of one lane's memory, made once: everything that handles frames gets this. */
 import type { Arena } from '../mem/arena.ts';
 import { countersAt, countersByteLength } from '../mem/counters.ts';
-import { LANE_COUNTERS, NODE_COUNTERS } from './counters.ts';
+import { LANE_COUNTERS, NODE_COUNTER_COUNT } from './counters.ts';
 
 export class LaneMemory {
   readonly bytes: Uint8Array;
   readonly view: DataView;
   readonly words: Int32Array;
   readonly counters: Float64Array;
-  /** `NODE_COUNTERS.length` counters for each row of the node table. */
+  /** `NODE_COUNTER_COUNT` counters for each row of the node table. */
   readonly nodeCounters: Float64Array;
 
   constructor(arena: Arena, countersOffset: number, nodeCountersOffset: number, nodesMax: number) {
@@ -16,7 +16,7 @@ export class LaneMemory {
     this.view = arena.view;
     this.words = arena.words;
     this.counters = countersAt(arena.buffer, countersOffset, LANE_COUNTERS);
-    this.nodeCounters = new Float64Array(arena.buffer, nodeCountersOffset, nodesMax * NODE_COUNTERS.length);
+    this.nodeCounters = new Float64Array(arena.buffer, nodeCountersOffset, nodesMax * NODE_COUNTER_COUNT);
   }
 
   count(counter: number): void {
@@ -29,5 +29,5 @@ export function laneCountersByteLength(): number {
 }
 
 export function nodeCountersByteLength(nodesMax: number): number {
-  return nodesMax * NODE_COUNTERS.length * 8;
+  return nodesMax * NODE_COUNTER_COUNT * 8;
 }

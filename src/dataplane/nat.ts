@@ -60,7 +60,7 @@ import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as udp from '../wire/udp.ts';
 import { ANSWER_BYTES_MAX, turnIntoErrorAnswer } from './answer.ts';
-import { COUNT, NODE_COUNT_OF, NODE_COUNTERS, REFUSED_FIRST } from './counters.ts';
+import { COUNT, NODE_COUNT, NODE_COUNTER_COUNT, REFUSED_FIRST } from './counters.ts';
 import { handleArp, handleIcmp } from './host.ts';
 import { LaneMemory } from './memory.ts';
 import { Neighbours } from './neighbours.ts';
@@ -272,9 +272,9 @@ export class NatPath {
     const { counters, nodeCounters } = this.memory;
     counters[COUNT.requests] += 1;
     counters[this.#located[OUT_CLASS] === CLASS_READ ? COUNT.reads : COUNT.writes] += 1;
-    const figures = node * NODE_COUNTERS.length;
-    nodeCounters[figures + NODE_COUNT_OF.requests] += 1;
-    nodeCounters[figures + NODE_COUNT_OF.request_bytes] += payloadBytes;
+    const figures = node * NODE_COUNTER_COUNT;
+    nodeCounters[figures + NODE_COUNT.requests] += 1;
+    nodeCounters[figures + NODE_COUNT.request_bytes] += payloadBytes;
   }
 
   /** Rewrites the request towards its node; the frame waits aside when the next hop is not resolved. */
@@ -319,9 +319,9 @@ export class NatPath {
     if (fault !== 0) return this.#drop(fault);
     const node = words[slot + SLOT_NODE_PORT] >>> 16;
     if (total(bytes, header) === 1) words[slot + SLOT_STATE] = (words[slot + SLOT_STATE] & ~STATE_MASK) | STATE_ANSWERED;
-    const figures = node * NODE_COUNTERS.length;
-    this.memory.nodeCounters[figures + NODE_COUNT_OF.replies] += 1;
-    this.memory.nodeCounters[figures + NODE_COUNT_OF.reply_bytes] += end - header;
+    const figures = node * NODE_COUNTER_COUNT;
+    this.memory.nodeCounters[figures + NODE_COUNT.replies] += 1;
+    this.memory.nodeCounters[figures + NODE_COUNT.reply_bytes] += end - header;
     this.memory.count(COUNT.replies);
     return this.#toClient(batch, row, ipOffset, udpOffset, slot);
   }

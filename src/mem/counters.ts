@@ -15,11 +15,6 @@ export function countersAt(buffer: SharedArrayBuffer, byteOffset: number, names:
   return new Float64Array(buffer, byteOffset, names.length);
 }
 
-/** Name → position, to be looked up once at start. */
-export function counterPositions<const N extends CounterNames>(names: N): { readonly [K in N[number]]: number } {
-  return Object.fromEntries(names.map((name, position) => [name, position])) as { [K in N[number]]: number };
-}
-
 /** Sums blocks of the same names into one record. */
 export function sumCounters(names: CounterNames, blocks: readonly Float64Array[]): Record<string, number> {
   return Object.fromEntries(
