@@ -1,0 +1,59 @@
+/** The demo: one load, several systems in turn, one table. */
+import type { LoadOptionsInput } from '../load/options.ts';
+import type { Progress } from '../load/run.ts';
+import { type LoadPlan, measureSystem, type SystemResult } from './load-runner.ts';
+import { startMemcachedNodes } from './memcached-node.ts';
+import { startSystem, SYSTEM_NAMES, type SystemName, systemUnavailable } from './systems.ts';
+import { buildTestBed, type TestBed } from './topology.ts';
+
+export interface ComparisonOptions {
+  readonly clients: number;
+  readonly nodes: number;
+  readonly layout: TestBed['options']['layout'];
+  readonly plan: LoadPlan;
+  readonly systems?: readonly SystemName[];
+}
+
+export interface Comparison {
+  readonly plan: LoadPlan;
+  readonly results: readonly SystemResult[];
+  /** Systems that could not be had, with the reason. */
+  readonly skipped: readonly { readonly system: SystemName; readonly reason: string }[];
+}
+
+/** Called as the work goes on: with the system under load and the generators' progress. */
+export type OnComparisonProgress = (system: SystemName, position: number, count: number, progress: Progress) => void;
+
+/** Zipf 0.99, nine GETs to a SET, 64-byte values: YCSB's mix B, leaning to writes. */
+export const DEMO_PLAN = {
+  keyCount: 20_000,
+  zipf: 0.99,
+  getRatio: 0.9,
+  valueBytes: 64,
+  window: 64,
+  warmupSeconds: 0.5,
+} satisfies Partial<LoadOptionsInput>;
+
+/** Builds a bed, runs the load through each system, and takes everything down again, whatever happens. */
+export async function compare(options: ComparisonOptions, onProgress: OnComparisonProgress): Promise<Comparison> {
+  const wanted = options.systems ?? SYSTEM_NAMES;
+  const skipped = wanted.flatMap(system => {
+    const reason = systemUnavailable(system);
+    return reason === undefined ? [] : [{ system, reason }];
+  });
+  const systems = wanted.filter(name => !skipped.some(({ system }) => system === name));
+  const bed = buildTestBed({ ...options, kernelClients: false });
+  try {
+    const nodes = await startMemcachedNodes(bed.namespaces, bed.nodes);
+    const results: SystemResult[] = [];
+    for (const [position, name] of systems.entries()) {
+      const system = await startSystem(bed, name);
+      const report = (progress: Progress) => onProgress(name, position, systems.length, progress);
+      results.push(await measureSystem(bed, nodes, system, options.plan, report));
+      await system.stop();
+    }
+    return { plan: options.plan, results, skipped };
+  } finally {
+    await bed.close();
+  }
+}
