@@ -2,12 +2,16 @@
  * What a lane counts. Every frame that reaches a lane ends in exactly one of these groups:
  *
  *     forwarded   requests, replies
- *     answered    error_answers, arp_answers, echo_answers
+ *     answered    arp_answers, echo_answers
  *     learned     arp_learned
  *     foreign     not for our addresses: left to the kernel's own copy
  *     drop_*      ours, and not fit to travel on
  *     refused_*   a request turned away with a memcached error line (error_answers counts the line), or in silence when
  *                 the client asked for none
+ *
+ * A `parked` request waits until it ends as one of `requests` (`parked_sent` counts these) or as
+ * `drop_neighbour_unreachable`. `reads` and `writes` are counted when a request is steered, before it may be dropped for
+ * want of its next hop.
  */
 import { REFUSAL_NAMES } from '../memcached/refusals.ts';
 

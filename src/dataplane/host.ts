@@ -15,14 +15,17 @@ import type { Neighbours } from './neighbours.ts';
 export const TTL_DEFAULT = 64;
 /** Shortest Ethernet frame, bytes without FCS. */
 export const FRAME_BYTES_MIN = 60;
+/** The I/G bit within the upper 16 bits of an Ethernet address. */
+const GROUP_BIT = 0x0100;
 
 /**
  * An ARP frame on `port`, which owns `ownAddress` (0: none). Requests for it are answered; what a next hop says of
- * itself, in a request or a reply, is learnt. Anything else is left to others. Returns the verdict.
+ * itself, in a request or a reply, is learnt where `learns`. Anything else is left to others. Returns the verdict.
  */
 export function handleArp(
   memory: LaneMemory,
   neighbours: Neighbours,
+  learns: boolean,
   port: Port,
   batch: Int32Array,
   row: number,
@@ -37,8 +40,7 @@ export function handleArp(
     memory.count(COUNT.drop_runt);
     return DROP;
   }
-  const sender = arp.senderAddress(view, packet);
-  const learnt = neighbours.learn(sender, arp.senderMacHigh(view, packet), arp.senderMacLow(view, packet), nowMs);
+  const learnt = learns ? learnSender(view, packet, neighbours, nowMs) : 0;
   const target = arp.targetAddress(view, packet);
   const ours = target === ownAddress || target === otherOwnAddress;
   if (!ours || target === 0 || arp.operation(view, packet) !== arp.OPERATION_REQUEST) {
@@ -49,6 +51,13 @@ export function handleArp(
   ethernet.turnToSender(view, offset, port.macHigh, port.macLow);
   memory.count(COUNT.arp_answers);
   return port.id;
+}
+
+/** A group is nobody's address, whoever says so (RFC 1812 3.3.2). */
+function learnSender(view: DataView, packet: number, neighbours: Neighbours, nowMs: number): number {
+  const macHigh = arp.senderMacHigh(view, packet);
+  if ((macHigh & GROUP_BIT) !== 0) return 0;
+  return neighbours.learn(arp.senderAddress(view, packet), macHigh, arp.senderMacLow(view, packet), nowMs);
 }
 
 /** An ICMP message to one of our addresses, in a checked IPv4 packet. Only echo requests are answered. */

@@ -93,7 +93,7 @@ export class Lane {
         batch[row + ROW_OFFSET] = parking.offset(i);
         batch[row + ROW_LENGTH] = parking.length(i);
         batch[row + ROW_FLAGS] = parking.flags(i);
-        batch[row + ROW_VERDICT] = this.path.sendTo(batch, row, parking.offset(i), neighbour);
+        batch[row + ROW_VERDICT] = this.path.sendTo(parking.offset(i), neighbour);
         parking.leave(i);
         memory.count(COUNT.parked_sent);
       } else if (neighbours.hasFailed(neighbour)) {

@@ -27,6 +27,7 @@ import {
   OUT_VERB,
   OUT_WORDS,
   REQUEST_MULTI_KEY,
+  REQUEST_NOREPLY,
   REQUEST_QUIET,
 } from '../memcached/located.ts';
 import {
@@ -76,7 +77,6 @@ import {
   SLOT_NODE,
   SLOT_NODE_PORT,
   SLOT_QUIET,
-  SLOT_READ,
   SLOT_SENT,
   SLOT_STATE,
   SLOT_VERB_SHIFT,
@@ -151,8 +151,10 @@ export class NatPath {
   #arp(port: Port, batch: Int32Array, row: number): number {
     const onClientSide = port === this.clientPort ? this.#vip : 0;
     const onServerSide = port === this.serverPort ? this.#ownAddress : 0;
+    // Next hops are on the server side, and one lane writes their table: what others say of them is not believed.
+    const learns = port === this.serverPort && this.#setup.lane === 0;
     const { memory, neighbours } = this;
-    return handleArp(memory, neighbours, port, batch, row, onClientSide, onServerSide, this.#nowMs);
+    return handleArp(memory, neighbours, learns, port, batch, row, onClientSide, onServerSide, this.#nowMs);
   }
 
   #ipv4(port: Port, batch: Int32Array, row: number, offset: number): number {
@@ -182,6 +184,7 @@ export class NatPath {
     if (ipv4.validate(view, ipOffset, available) !== 0) return COUNT.drop_ip_header;
     if (!ipv4.verifyChecksum(view, ipOffset)) return COUNT.drop_ip_checksum;
     if (!this.#isSource(ipv4.source(view, ipOffset))) return COUNT.drop_bad_source;
+    if (ethernet.isGroupSource(view, batch[row + ROW_OFFSET])) return COUNT.drop_bad_source;
     if (ipv4.isFragment(view, ipOffset)) return COUNT.drop_ip_fragment;
     return ipv4.ttl(view, ipOffset) <= 1 ? COUNT.drop_ttl_expired : 0;
   }
@@ -225,10 +228,11 @@ export class NatPath {
     const ringHash = steerHash(this.#steerWords, this.#table, keyHash, bytes, view, key, keyBytes);
     const node = lookup(this.#steerWords, this.#table, ringHash);
     if (node < 0) return this.#refuse(batch, row, ipOffset, udpOffset, REFUSED_NO_NODE);
+    if (batch[row + ROW_LENGTH] > this.serverPort.frameBytesMax) return this.#drop(COUNT.drop_too_big);
     const slot = this.#takeSlot();
     if (slot < 0) return this.#refuse(batch, row, ipOffset, udpOffset, REFUSED_BUSY);
     this.#fillSlot(slot, batch[row + ROW_OFFSET], ipOffset, udpOffset, node, keyHash);
-    this.#countRequest(node, end - header);
+    this.#countSteered(node, end - header);
     return this.#toNode(batch, row, ipOffset, udpOffset, slot, node);
   }
 
@@ -256,9 +260,9 @@ export class NatPath {
     const located = this.#located;
     const id = requestId(bytes, udpOffset + udp.HEADER_BYTES);
     const quiet = (located[OUT_FLAGS] & REQUEST_QUIET) !== 0 ? SLOT_QUIET : 0;
-    const read = located[OUT_CLASS] === CLASS_READ ? SLOT_READ : 0;
-    words[slot + SLOT_STATE] =
-      STATE_OUTSTANDING | quiet | read | (located[OUT_VERB] << SLOT_VERB_SHIFT) | (id << SLOT_ID_SHIFT);
+    // To noreply nothing is ever answered: the slot is free for the next in the circle at once.
+    const state = (located[OUT_FLAGS] & REQUEST_NOREPLY) !== 0 ? STATE_ANSWERED : STATE_OUTSTANDING;
+    words[slot + SLOT_STATE] = state | quiet | (located[OUT_VERB] << SLOT_VERB_SHIFT) | (id << SLOT_ID_SHIFT);
     words[slot + SLOT_CLIENT] = ipv4.source(view, ipOffset);
     words[slot + SLOT_CLIENT_PORT] = udp.sourcePort(view, udpOffset) | (ethernet.sourceHigh(view, offset) << 16);
     words[slot + SLOT_CLIENT_MAC] = ethernet.sourceLow(view, offset);
@@ -268,9 +272,8 @@ export class NatPath {
     words[slot + SLOT_SENT] = this.#nowUs;
   }
 
-  #countRequest(node: number, payloadBytes: number): void {
+  #countSteered(node: number, payloadBytes: number): void {
     const { counters, nodeCounters } = this.memory;
-    counters[COUNT.requests] += 1;
     counters[this.#located[OUT_CLASS] === CLASS_READ ? COUNT.reads : COUNT.writes] += 1;
     const figures = node * NODE_COUNTER_COUNT;
     nodeCounters[figures + NODE_COUNT.requests] += 1;
@@ -294,19 +297,19 @@ export class NatPath {
     );
     const neighbour = nodeNeighbour(this.#steerWords, this.#table, node);
     const offset = batch[row + ROW_OFFSET];
-    if (this.neighbours.isUsable(neighbour)) return this.sendTo(batch, row, offset, neighbour);
+    if (this.neighbours.isUsable(neighbour)) return this.sendTo(offset, neighbour);
     this.neighbours.want(neighbour);
     const aside = this.parking.park(offset, batch[row + ROW_LENGTH], flags, neighbour);
     return this.#drop(aside ? COUNT.parked : COUNT.drop_neighbour_queue_full);
   }
 
-  /** The last step of every frame to the server side: Ethernet addresses, size, verdict. */
-  sendTo(batch: Int32Array, row: number, offset: number, neighbour: number): number {
+  /** The last step of every request that is forwarded: Ethernet addresses, verdict. */
+  sendTo(offset: number, neighbour: number): number {
     const { view } = this.memory;
     const port = this.serverPort;
-    if (batch[row + ROW_LENGTH] > port.frameBytesMax) return this.#drop(COUNT.drop_too_big);
     ethernet.setDestination(view, offset, this.neighbours.macHigh(neighbour), this.neighbours.macLow(neighbour));
     ethernet.setSource(view, offset, port.macHigh, port.macLow);
+    this.memory.counters[COUNT.requests] += 1;
     return port.id;
   }
 
@@ -317,6 +320,7 @@ export class NatPath {
     if (slot < 0 || !this.slots.isOutstanding(slot)) return this.#drop(COUNT.drop_reply_no_slot);
     const fault = this.#faultOfReply(slot, ipOffset, udpOffset, end);
     if (fault !== 0) return this.#drop(fault);
+    if (batch[row + ROW_LENGTH] > this.clientPort.frameBytesMax) return this.#drop(COUNT.drop_too_big);
     const node = words[slot + SLOT_NODE_PORT] >>> 16;
     if (total(bytes, header) === 1) words[slot + SLOT_STATE] = (words[slot + SLOT_STATE] & ~STATE_MASK) | STATE_ANSWERED;
     const figures = node * NODE_COUNTER_COUNT;
@@ -358,7 +362,6 @@ export class NatPath {
       words[slot + SLOT_CLIENT_PORT] & 0xffff,
       words[slot + SLOT_STATE] >>> SLOT_ID_SHIFT,
     );
-    if (batch[row + ROW_LENGTH] > port.frameBytesMax) return this.#drop(COUNT.drop_too_big);
     ethernet.setDestination(view, offset, words[slot + SLOT_CLIENT_PORT] >>> 16, words[slot + SLOT_CLIENT_MAC]);
     ethernet.setSource(view, offset, port.macHigh, port.macLow);
     return port.id;

@@ -7,7 +7,7 @@
  *
  * A slot is 8 words, half a cache line:
  *
- *     word 0  STATE        bits 0–1 state, 2 quiet, 3 read; bits 8–15 verb; bits 16–31 the client's request id
+ *     word 0  STATE        bits 0–1 state, 2 quiet; bits 8–15 verb; bits 16–31 the client's request id
  *          1  CLIENT       IPv4 address
  *          2  CLIENT_PORT  bits 0–15 UDP port; bits 16–31 upper 16 bits of the client's Ethernet address
  *          3  CLIENT_MAC   lower 32 bits of it
@@ -20,6 +20,7 @@
  * has moved on only after slots ÷ rate seconds. States:
  *
  *     FREE ─take→ OUTSTANDING ─single reply→ ANSWERED ─take→ OUTSTANDING
+ *     FREE ─take for noreply→ ANSWERED
  *                 OUTSTANDING ─datagram of several→ OUTSTANDING (others follow; ends by its age)
  *                 OUTSTANDING, age > lifetime ─take→ OUTSTANDING (slots_expired)
  *     forbidden: OUTSTANDING, age ≤ lifetime ─take→ …: an honest reply would go to the wrong client; such slots are
@@ -42,8 +43,6 @@ export const STATE_OUTSTANDING = 1;
 export const STATE_ANSWERED = 2;
 /** The client wants no reply, or not always one. */
 export const SLOT_QUIET = 4;
-/** A read: its reply may carry a value. */
-export const SLOT_READ = 8;
 export const SLOT_VERB_SHIFT = 8;
 export const SLOT_ID_SHIFT = 16;
 
@@ -118,8 +117,9 @@ export class SlotTable {
     return (this.#words[word] & STATE_MASK) === STATE_OUTSTANDING;
   }
 
+  /** The age is known modulo 2^32 µs (71.6 minutes), so it is taken as unsigned: a slot forgotten for an hour is late. */
   isLate(word: number, nowUs: number): boolean {
-    return ((nowUs - this.#words[word + SLOT_SENT]) | 0) > this.#lifetimeUs;
+    return (nowUs - this.#words[word + SLOT_SENT]) >>> 0 > this.#lifetimeUs;
   }
 
   sourcePort(word: number): number {

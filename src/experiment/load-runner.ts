@@ -36,6 +36,8 @@ export async function measureSystem(
   plan: LoadPlan,
   onProgress: (progress: Progress) => void = () => {},
 ): Promise<SystemResult> {
+  // What an earlier load left would be read where this one, by another way of choosing nodes, did not write.
+  await Promise.all(nodes.map(node => node.ask('flush_all')));
   const before = await Promise.all(nodes.map(requestsOf));
   const cpuBefore = cpuSeconds(system.pids);
   const startedMs = performance.now();
@@ -68,11 +70,12 @@ function ticksOf(pid: number): number {
   return Number(fields[11]) + Number(fields[12]);
 }
 
-async function runClients(
+/** The load alone: one generator per client, results merged. */
+export async function runClients(
   bed: TestBed,
-  system: RunningSystem,
+  system: Pick<RunningSystem, 'targets' | 'path'>,
   plan: LoadPlan,
-  onProgress: (progress: Progress) => void,
+  onProgress: (progress: Progress) => void = () => {},
 ): Promise<LoadResult> {
   const latest = new Map<number, Progress>();
   const startAtMs = bed.clients.length > 1 ? Date.now() + COMMON_START_MS : undefined;
@@ -100,7 +103,7 @@ function planFor(plan: LoadPlan, clients: readonly ClientHost[], index: number):
   };
 }
 
-function endpoints(system: RunningSystem, client: ClientHost): Pick<LoadOptionsInput, 'interface' | 'clients' | 'targets'> {
+function endpoints(system: Pick<RunningSystem, 'targets' | 'path'>, client: ClientHost): Pick<LoadOptionsInput, 'interface' | 'clients' | 'targets'> {
   const path = system.path(client);
   return { interface: path.interface, clients: [path.address], targets: [...system.targets] };
 }

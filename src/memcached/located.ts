@@ -36,7 +36,10 @@ export const PROTOCOL_META = 1;
 export const PROTOCOL_BINARY = 2;
 export const PROTOCOL_NAMES = ['ascii', 'meta', 'binary'] as const;
 
-/** Some outcomes get no reply: noreply, meta flag q, a quiet binary opcode. An outstanding slot may stay unanswered. */
+/**
+ * Some outcomes get no reply: noreply, meta flag q, a quiet binary opcode. An outstanding slot may stay unanswered.
+ * (Where a quiet binary opcode has nothing to say, memcached 1.6.18 sends an empty datagram with total 0.)
+ */
 export const REQUEST_QUIET = 1;
 /** Classic noreply: nothing is ever answered, not even an error (meta q and binary quiet still answer errors). */
 export const REQUEST_NOREPLY = 2;

@@ -193,7 +193,8 @@ function noteFlag(flag: number, start: number, stop: number, out: Int32Array): v
 /** The number that answers incr, decr: digits, then perhaps spaces (decr does not shorten the value it stores). */
 function parseNumber(bytes: Uint8Array, offset: number, end: number, out: Int32Array): number {
   const stop = digitsEnd(bytes, offset, end);
-  if (stop === offset || lineEnd(bytes, skipSpaces(bytes, stop, end), end) !== end) return OTHER;
+  const last = skipSpaces(bytes, stop, end);
+  if (stop === offset || last + 2 !== end || bytes[last] !== CR || bytes[last + 1] !== LF) return OTHER;
   out[OUT_VALUE_OFFSET] = offset;
   out[OUT_VALUE_LENGTH] = stop - offset;
   out[OUT_STATUS] = STATUS_NUMBER;
