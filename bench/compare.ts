@@ -3,9 +3,16 @@
  * proxy and through nginx, in turns, all on this machine's cores. Then, open loop at half of Keysteer's rate, the latency
  * that Keysteer adds to a direct request. The generator's own limit is measured against a sink in the same run.
  */
-import { startMemcachedNodes } from '../src/experiment/memcached-node.ts';
+
 import { type LoadPlan, measureSystem, type SystemResult } from '../src/experiment/load-runner.ts';
-import { type RunningSystem, startSystem, SYSTEM_NAMES, type SystemName, systemUnavailable } from '../src/experiment/systems.ts';
+import { startMemcachedNodes } from '../src/experiment/memcached-node.ts';
+import {
+  type RunningSystem,
+  SYSTEM_NAMES,
+  type SystemName,
+  startSystem,
+  systemUnavailable,
+} from '../src/experiment/systems.ts';
 import { buildTestBed, type TestBed } from '../src/experiment/topology.ts';
 import { type Bench, type BenchOptions, type BenchReport, note, spreadOf } from './harness.ts';
 import { measureGeneratorLimit } from './sink.ts';
@@ -75,7 +82,9 @@ function report(bed: TestBed, closed: Rounds, open: Rounds, rate: number, sink: 
   const latency = (name: SystemName, field: 'p50Us' | 'p99Us') =>
     spreadOf(open.get(name)!.map(({ load }) => load.latency[field]));
   const added = (field: 'p50Us' | 'p99Us') =>
-    spreadOf(open.get('keysteer')!.map(({ load }, i) => load.latency[field] - open.get('direct')![i].load.latency[field]));
+    spreadOf(
+      open.get('keysteer')!.map(({ load }, i) => load.latency[field] - open.get('direct')![i].load.latency[field]),
+    );
   const round2 = (value: number) => Number(value.toFixed(2));
   return {
     headline:

@@ -11,7 +11,14 @@ import { type Bench, type BenchOptions, type BenchReport, note, spreadOf } from 
 const ROUNDS = 5;
 const SECONDS = 4;
 const RATE = 100;
-const PLAN = { keyCount: 1000, getRatio: 0.9, valueBytes: 64, rate: RATE, spacing: 'uniform', warmupSeconds: 0.5 } satisfies LoadPlan;
+const PLAN = {
+  keyCount: 1000,
+  getRatio: 0.9,
+  valueBytes: 64,
+  rate: RATE,
+  spacing: 'uniform',
+  warmupSeconds: 0.5,
+} satisfies LoadPlan;
 
 async function run({ rounds = ROUNDS, seconds = SECONDS }: BenchOptions): Promise<BenchReport> {
   const bed = buildTestBed({ layout: 'direct-veth', clients: 1, nodes: 1, kernelClients: false });
@@ -23,11 +30,16 @@ async function run({ rounds = ROUNDS, seconds = SECONDS }: BenchOptions): Promis
     const p50 = { direct: [] as number[], keysteer: [] as number[] };
     for (let round = 0; round < rounds; round++) {
       shares.push(await shareAtRest(keysteer.pids, seconds));
-      for (const [name, system] of [['direct', direct], ['keysteer', keysteer]] as const) {
+      for (const [name, system] of [
+        ['direct', direct],
+        ['keysteer', keysteer],
+      ] as const) {
         const { load } = await measureSystem(bed, nodes, system, { ...PLAN, seconds });
         p50[name].push(load.latency.p50Us);
       }
-      note(`round ${round + 1}/${rounds} CPU at rest ${(100 * shares[round]).toFixed(2)} %  p50 direct ${p50.direct[round].toFixed(0)} µs, through Keysteer ${p50.keysteer[round].toFixed(0)} µs`);
+      note(
+        `round ${round + 1}/${rounds} CPU at rest ${(100 * shares[round]).toFixed(2)} %  p50 direct ${p50.direct[round].toFixed(0)} µs, through Keysteer ${p50.keysteer[round].toFixed(0)} µs`,
+      );
     }
     return report(shares, p50);
   } finally {
@@ -42,7 +54,10 @@ async function shareAtRest(pids: readonly number[], seconds: number): Promise<nu
   return (cpuSeconds(pids) - before) / ((performance.now() - startedMs) / 1000);
 }
 
-function report(shares: readonly number[], p50: { direct: readonly number[]; keysteer: readonly number[] }): BenchReport {
+function report(
+  shares: readonly number[],
+  p50: { direct: readonly number[]; keysteer: readonly number[] },
+): BenchReport {
   const share = spreadOf(shares);
   const added = spreadOf(p50.keysteer.map((value, round) => value - p50.direct[round]));
   return {

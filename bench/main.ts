@@ -50,6 +50,10 @@ function positive(flag: string, text: string | undefined): number | undefined {
 try {
   process.exitCode = await main();
 } catch (error) {
-  note(error instanceof RangeError || (error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS') ? `${(error as Error).message}\n${USAGE}` : String((error as Error).stack));
+  note(
+    error instanceof RangeError || (error as NodeJS.ErrnoException).code?.startsWith('ERR_PARSE_ARGS')
+      ? `${(error as Error).message}\n${USAGE}`
+      : String((error as Error).stack),
+  );
   process.exitCode = 1;
 }

@@ -2,7 +2,16 @@
  * A port without a kernel: `receive` describes frames that already lie in the arena, `transmit` counts. What is left is
  * the cost of the data path itself.
  */
-import { DROP, PORT_COUNTERS, type Port, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT, ROW_WORDS } from '../src/port/port.ts';
+import {
+  DROP,
+  PORT_COUNTERS,
+  type Port,
+  ROW_FLAGS,
+  ROW_LENGTH,
+  ROW_OFFSET,
+  ROW_VERDICT,
+  ROW_WORDS,
+} from '../src/port/port.ts';
 
 export class MemoryPort implements Port {
   readonly id: number;
@@ -68,4 +77,3 @@ export class MemoryPort implements Port {
 
   close(): void {}
 }
-

@@ -5,7 +5,7 @@ import type { TestBed } from '../src/experiment/topology.ts';
 
 /** In the nodes' network, owned by no kernel. */
 const SINK = '10.77.1.99:11211';
-const SINK_PROCESS = fileURLToPath(new URL('../src/load/sink-process.js', import.meta.url));
+const SINK_PROCESS = fileURLToPath(new URL('../src/load/sink-process.bundle.js', import.meta.url));
 const START_MS_MAX = 5000;
 
 /** @param bed of layout `direct-veth`; @returns requests/s */

@@ -21,7 +21,12 @@ const CLI = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
 const VIP = '10.77.0.100';
 const CLIENT = '10.77.0.1';
 const NODE = '10.77.1.11';
-const MAC = { sender: '02:4b:53:00:00:ee', forwarderIn: '02:4b:53:00:00:01', node: '02:4b:53:00:00:0c', aside: '02:4b:53:00:00:0d' };
+const MAC = {
+  sender: '02:4b:53:00:00:ee',
+  forwarderIn: '02:4b:53:00:00:01',
+  node: '02:4b:53:00:00:0c',
+  aside: '02:4b:53:00:00:0d',
+};
 const SENDER_CPU = '0';
 const FORWARDER_CPU = '1';
 
@@ -123,7 +128,9 @@ async function run({ rounds = ROUNDS, seconds = SECONDS }: BenchOptions): Promis
         const { arrived, offered } = await bed.measure(name, seconds);
         rates.get(name)!.push(arrived);
         offers.push(offered);
-        note(`round ${round + 1}/${rounds} ${name.padEnd(20)} ${Math.round(arrived)} frames/s of ${Math.round(offered)} offered`);
+        note(
+          `round ${round + 1}/${rounds} ${name.padEnd(20)} ${Math.round(arrived)} frames/s of ${Math.round(offered)} offered`,
+        );
       }
     }
   } finally {
@@ -136,10 +143,16 @@ function report(rates: ReadonlyMap<ForwarderName, number[]>, offers: readonly nu
   const spreads = new Map<ForwarderName, Spread>([...rates].map(([name, values]) => [name, spreadOf(values)]));
   const null_ = rates.get('nullForwarder')!;
   const ratio = spreadOf(rates.get('keysteer')!.map((rate, round) => rate / null_[round]));
-  const medians = Object.fromEntries([...spreads].map(([name, { median }]) => [name, { framesPerSecond: Math.round(median) }]));
+  const medians = Object.fromEntries(
+    [...spreads].map(([name, { median }]) => [name, { framesPerSecond: Math.round(median) }]),
+  );
   return {
     headline: `wire: ${ratio.median.toFixed(2)} × the null forwarder in C (${Math.round(medians.keysteer.framesPerSecond).toLocaleString('en')} frames/s over veth)`,
-    results: { ratioToNull: Number(ratio.median.toFixed(3)), ...medians, offeredFramesPerSecond: Math.round(spreadOf(offers).median) },
+    results: {
+      ratioToNull: Number(ratio.median.toFixed(3)),
+      ...medians,
+      offeredFramesPerSecond: Math.round(spreadOf(offers).median),
+    },
     spread: { ratioToNull: ratio, ...Object.fromEntries(spreads) },
   };
 }

@@ -36,7 +36,9 @@ const LABELS: Readonly<Record<SystemResult['system'], string>> = {
 export function registerDemo(program: Command): void {
   program
     .command('demo')
-    .description('clients, Keysteer and real memcached nodes in namespaces on this machine, compared with the baselines')
+    .description(
+      'clients, Keysteer and real memcached nodes in namespaces on this machine, compared with the baselines',
+    )
     .option('--seconds <N>', 'measured time of each system, seconds', '5')
     .option('--json <FILE>', 'also write the results to FILE')
     .action(run);
@@ -52,13 +54,18 @@ async function run({ seconds: text, json }: DemoOptions): Promise<void> {
     { layout: 'switched', clients: CLIENTS, nodes: NODES, plan: { ...DEMO_PLAN, seconds } },
     (system, position, count, progress) => {
       const done = (position + shareDone(progress)) / count;
-      bar.show(done, `${LABELS[system]}: ${progress.phase}, ${Math.round(progress.repliesPerSecond).toLocaleString('en')} replies/s`);
+      bar.show(
+        done,
+        `${LABELS[system]}: ${progress.phase}, ${Math.round(progress.repliesPerSecond).toLocaleString('en')} replies/s`,
+      );
     },
   );
   bar.clear();
   process.stdout.write(`${render(comparison)}\n`);
   if (json !== undefined) writeFileSync(json, `${JSON.stringify(asJson(comparison), null, 2)}\n`);
-  const faulty = comparison.results.find(({ system, load }) => system === 'keysteer' && (load.wrong > 0 || load.replies === 0));
+  const faulty = comparison.results.find(
+    ({ system, load }) => system === 'keysteer' && (load.wrong > 0 || load.replies === 0),
+  );
   if (faulty) throw new UserError('a reply through Keysteer was wrong or none came; see the table');
 }
 
@@ -99,7 +106,13 @@ function render({ results, skipped }: Comparison): string {
   const head = ['', 'requests/s', 'p50 µs', 'p99 µs', 'lost', 'wrong', 'load per node, %', 'to plain proxy'];
   const notes = skipped.map(({ system, reason }) => `${LABELS[system]}: skipped, ${reason}`);
   const where = `${cpus()[0]?.model.trim() ?? 'unknown CPU'} × ${cpus().length}, Linux ${release()}, Node ${process.version}; everything shares these cores`;
-  return [table([head, ...rows]), '', ...notes, 'Closed loop, 64 requests outstanding per client; every reply matched, every value verified.', where].join('\n');
+  return [
+    table([head, ...rows]),
+    '',
+    ...notes,
+    'Closed loop, 64 requests outstanding per client; every reply matched, every value verified.',
+    where,
+  ].join('\n');
 }
 
 function asJson(comparison: Comparison): object {

@@ -21,14 +21,16 @@ export function registerExplain(program: Command): void {
     if (json) return printJson(explained);
     const { node } = explained;
     process.stdout.write(
-      `${table([
-        ['key', `${explained.key} (${explained.keyBytes} bytes)`],
-        ['hash', `${explained.hash} (${explained.hashName})`],
-        ['ring slot', `${explained.slot} of ${explained.slots} (${explained.algorithm})`],
-        ['node', node ? `${node.name} at ${node.address}, weight ${node.weight}` : 'none: every node is drained'],
-        ['keys there', node ? `${(100 * node.slotShare).toFixed(1)} % of the ring slots` : '–'],
-        ['successor', explained.successor ?? 'none: one node holds the whole ring'],
-      ].map(([name, value]) => [name.padEnd(10), value.padEnd(48)]))}\n`,
+      `${table(
+        [
+          ['key', `${explained.key} (${explained.keyBytes} bytes)`],
+          ['hash', `${explained.hash} (${explained.hashName})`],
+          ['ring slot', `${explained.slot} of ${explained.slots} (${explained.algorithm})`],
+          ['node', node ? `${node.name} at ${node.address}, weight ${node.weight}` : 'none: every node is drained'],
+          ['keys there', node ? `${(100 * node.slotShare).toFixed(1)} % of the ring slots` : '–'],
+          ['successor', explained.successor ?? 'none: one node holds the whole ring'],
+        ].map(([name, value]) => [name.padEnd(10), value.padEnd(48)]),
+      )}\n`,
     );
   });
 }

@@ -4,7 +4,14 @@ export const EXIT_FAILURE = 1;
 export const EXIT_USAGE = 2;
 
 /** Errors that were meant for the user carry their whole message; anything else is a defect and shows its stack. */
-const FOR_USERS = new Set(['ConfigError', 'PortError', 'AddressInUseError', 'SteerConfigError', 'AddressError', 'UserError']);
+const FOR_USERS = new Set([
+  'ConfigError',
+  'PortError',
+  'AddressInUseError',
+  'SteerConfigError',
+  'AddressError',
+  'UserError',
+]);
 
 /** A failure whose message says what the user can do. */
 export class UserError extends Error {

@@ -64,7 +64,9 @@ function summaryLine(before: Figures, now: Figures): string {
   const rate = (name: string) => short((now.counters[name] - before.counters[name]) / seconds);
   const drops = sum(dropReasons(now.counters)) - sum(dropReasons(before.counters));
   const requests = now.counters.requests - before.counters.requests;
-  const shares = now.nodes.map((node, i) => `${node.name} ${percent(node.requests - before.nodes[i].requests, requests)}`);
+  const shares = now.nodes.map(
+    (node, i) => `${node.name} ${percent(node.requests - before.nodes[i].requests, requests)}`,
+  );
   const running = now.lanes.filter(lane => lane.state === 'running').length;
   return (
     `${rate('requests')} requests/s  ${rate('replies')} replies/s  ${drops} dropped  ` +
@@ -93,5 +95,7 @@ function printFinal(figures: Figures, json: boolean): void {
   const lanes = figures.lanes.flatMap(({ restarts, lastError }, lane) =>
     restarts > 0 ? [[`lane ${lane} restarts`, `${restarts} (${lastError})`]] : [],
   );
-  process.stdout.write(`stopped after ${figures.seconds.toFixed(1)} s\n${table([...rows, ...ports, ...nodes, ...lanes])}\n`);
+  process.stdout.write(
+    `stopped after ${figures.seconds.toFixed(1)} s\n${table([...rows, ...ports, ...nodes, ...lanes])}\n`,
+  );
 }

@@ -7,7 +7,7 @@
 import { networkInterfaces } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
-import { LANE_COUNTERS, NODE_COUNT, NODE_COUNTER_COUNT, NODE_COUNTERS } from '../dataplane/counters.ts';
+import { LANE_COUNTERS, type NODE_COUNT, NODE_COUNTER_COUNT, NODE_COUNTERS } from '../dataplane/counters.ts';
 import { NEIGHBOUR_STATE_NAMES, Neighbours } from '../dataplane/neighbours.ts';
 import {
   CONTROL_BEAT,
@@ -110,7 +110,7 @@ export class Conductor {
       throw error;
     }
     this.#pool = new Piscina({
-      filename: fileURLToPath(new URL('../dataplane/worker.js', import.meta.url)),
+      filename: fileURLToPath(new URL('../dataplane/worker.bundle.js', import.meta.url)),
       minThreads: config.lanes,
       maxThreads: config.lanes,
       concurrentTasksPerWorker: 1,
@@ -336,4 +336,3 @@ export function dropReasons(counters: Readonly<Record<string, number>>): Record<
     Object.entries(counters).filter(([name, count]) => count > 0 && /^(drop|refused)_/.test(name)),
   );
 }
-

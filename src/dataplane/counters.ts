@@ -68,7 +68,10 @@ export const COUNT = {
 /** Position of the first `refused_*` counter; reason r stands at this + r. */
 export const REFUSED_FIRST: number = Object.keys(COUNT).length;
 
-export const LANE_COUNTERS: readonly string[] = [...Object.keys(COUNT), ...REFUSAL_NAMES.map(name => `refused_${name}`)];
+export const LANE_COUNTERS: readonly string[] = [
+  ...Object.keys(COUNT),
+  ...REFUSAL_NAMES.map(name => `refused_${name}`),
+];
 
 /** Per node and lane, in rows of this many counters. */
 export const NODE_COUNT = { requests: 0, replies: 1, request_bytes: 2, reply_bytes: 3 } as const;

@@ -5,14 +5,7 @@
  *     then what time demands: parked frames, ARP
  */
 import type { Arena } from '../mem/arena.ts';
-import {
-  type Port,
-  ROW_FLAGS,
-  ROW_LENGTH,
-  ROW_OFFSET,
-  ROW_VERDICT,
-  ROW_WORDS,
-} from '../port/port.ts';
+import { type Port, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT, ROW_WORDS } from '../port/port.ts';
 import { COUNT } from './counters.ts';
 import { writeArpRequest } from './host.ts';
 import { NatPath } from './nat.ts';
@@ -130,4 +123,3 @@ export class Lane {
     this.refreshCounters();
   }
 }
-

@@ -7,17 +7,10 @@
  * Every function returns the verdict of the frame at `row`: the port that sends it, or DROP, with the reason counted.
  */
 
-import {
-  FRAME_HEADER_BYTES,
-  isSingleDatagram,
-  requestId,
-  sequence,
-  total,
-} from '../memcached/frame-header.ts';
-import {
-  CLASS_READ,
-  CLASS_WRITE,
-} from '../memcached/verbs.ts';
+import type { Arena } from '../mem/arena.ts';
+import { enterTable, leaveTable } from '../mem/generation.ts';
+import { hashKey } from '../mem/murmur3.ts';
+import { FRAME_HEADER_BYTES, isSingleDatagram, requestId, sequence, total } from '../memcached/frame-header.ts';
 import {
   clearLocated,
   OUT_CLASS,
@@ -40,9 +33,7 @@ import {
 } from '../memcached/refusals.ts';
 import { parseReply } from '../memcached/reply.ts';
 import { parseRequest } from '../memcached/request.ts';
-import type { Arena } from '../mem/arena.ts';
-import { enterTable, leaveTable } from '../mem/generation.ts';
-import { hashKey } from '../mem/murmur3.ts';
+import { CLASS_READ, CLASS_WRITE } from '../memcached/verbs.ts';
 import {
   DROP,
   FLAG_CHECKSUM_VERIFIED,
@@ -202,7 +193,8 @@ export class NatPath {
     if (udp.validate(view, udpOffset, available) !== 0) return this.#drop(COUNT.drop_udp_length);
     const udpBytes = udp.length(view, udpOffset);
     const vouched = (batch[row + ROW_FLAGS] & (FLAG_PARTIAL_CHECKSUM | FLAG_CHECKSUM_VERIFIED)) !== 0;
-    if (!vouched && !udp.verifyChecksum(view, ipOffset, udpOffset, udpBytes)) return this.#drop(COUNT.drop_udp_checksum);
+    if (!vouched && !udp.verifyChecksum(view, ipOffset, udpOffset, udpBytes))
+      return this.#drop(COUNT.drop_udp_checksum);
     if (udpBytes < udp.HEADER_BYTES + FRAME_HEADER_BYTES) return this.#drop(COUNT.drop_frame_header);
     const end = udpOffset + udpBytes;
     if (!toVip) return this.#reply(batch, row, ipOffset, udpOffset, end);
@@ -322,7 +314,8 @@ export class NatPath {
     if (fault !== 0) return this.#drop(fault);
     if (batch[row + ROW_LENGTH] > this.clientPort.frameBytesMax) return this.#drop(COUNT.drop_too_big);
     const node = words[slot + SLOT_NODE_PORT] >>> 16;
-    if (total(bytes, header) === 1) words[slot + SLOT_STATE] = (words[slot + SLOT_STATE] & ~STATE_MASK) | STATE_ANSWERED;
+    if (total(bytes, header) === 1)
+      words[slot + SLOT_STATE] = (words[slot + SLOT_STATE] & ~STATE_MASK) | STATE_ANSWERED;
     const figures = node * NODE_COUNTER_COUNT;
     this.memory.nodeCounters[figures + NODE_COUNT.replies] += 1;
     this.memory.nodeCounters[figures + NODE_COUNT.reply_bytes] += end - header;

@@ -123,7 +123,8 @@ export class Neighbours {
     if (state === EMPTY) return words[word + WANTED] === 1 && this.#ask(word, INCOMPLETE, nowMs);
     if (!due) return false;
     if (state === REACHABLE) return this.#ask(word, STALE, nowMs);
-    if (state === FAILED) return words[word + WANTED] === 1 && this.#ask(word, INCOMPLETE, nowMs);
+    if (state === FAILED && words[word + WANTED] === 0) return this.#rest(word, nowMs);
+    if (state === FAILED) return this.#ask(word, INCOMPLETE, nowMs);
     return words[word + TRIES] < this.#times.retries ? this.#ask(word, state, nowMs) : this.#fail(word, nowMs);
   }
 
@@ -139,6 +140,12 @@ export class Neighbours {
     this.#words[word + WANTED] = 0;
     this.#words[word + STATE] = FAILED;
     this.#words[word + DUE] = (nowMs + this.#times.retryMs) | 0;
+    return false;
+  }
+
+  /** Nobody wants it: may be asked for from now on. DUE follows the clock, or after 25 days it would seem to lie ahead. */
+  #rest(word: number, nowMs: number): false {
+    this.#words[word + DUE] = nowMs;
     return false;
   }
 

@@ -74,13 +74,7 @@ export class SlotTable {
    * @param firstPort first of the lane's own source ports; it has one for each 65,536 slots
    * @param lifetimeUs age from which no reply is expected any more, µs (< 2^30)
    */
-  constructor(
-    words: Int32Array,
-    base: number,
-    slots: number,
-    firstPort: number,
-    lifetimeUs: number,
-  ) {
+  constructor(words: Int32Array, base: number, slots: number, firstPort: number, lifetimeUs: number) {
     this.#words = words;
     this.#header = base;
     this.#base = base + HEADER_WORDS;

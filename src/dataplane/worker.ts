@@ -1,22 +1,17 @@
 /** The task of a pool thread: one lane, until its STOP word says so. Shared memory is all it hears and says. */
 import { Arena } from '../mem/arena.ts';
+import { widenInlining } from '../mem/inlining.ts';
 import { AfPacketPort } from '../port/af-packet.ts';
 import { loadShim } from '../port/shim.ts';
 import { COUNT } from './counters.ts';
 import { Idle } from './idle.ts';
 import { BATCH_BYTES, Lane } from './lane.ts';
-import {
-  CONTROL_BEAT,
-  CONTROL_STATE,
-  CONTROL_STOP,
-  LANE_RUNNING,
-  LANE_STOPPED,
-  type LaneSetup,
-} from './setup.ts';
+import { CONTROL_BEAT, CONTROL_STATE, CONTROL_STOP, LANE_RUNNING, LANE_STOPPED, type LaneSetup } from './setup.ts';
 
 const US_PER_MS = 1000;
 
 export default function runLane(setup: LaneSetup): void {
+  widenInlining();
   const shim = loadShim();
   if (setup.cpu >= 0) shim.pinThread(setup.cpu);
   const arena = Arena.attach(setup.arena);
@@ -57,4 +52,3 @@ function turn(lane: Lane, idle: Idle, control: Int32Array, timeOrigin: number): 
   lane.path.leave();
   Atomics.store(control, CONTROL_STATE, LANE_STOPPED);
 }
-

@@ -3,7 +3,7 @@ import type { LoadOptionsInput } from '../load/options.ts';
 import type { Progress } from '../load/run.ts';
 import { type LoadPlan, measureSystem, type SystemResult } from './load-runner.ts';
 import { startMemcachedNodes } from './memcached-node.ts';
-import { startSystem, SYSTEM_NAMES, type SystemName, systemUnavailable } from './systems.ts';
+import { SYSTEM_NAMES, type SystemName, startSystem, systemUnavailable } from './systems.ts';
 import { buildTestBed, type TestBed } from './topology.ts';
 
 export interface ComparisonOptions {

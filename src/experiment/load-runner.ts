@@ -22,7 +22,7 @@ export interface SystemResult {
   readonly cpuShare: number;
 }
 
-const GENERATOR = fileURLToPath(new URL('../load/process.js', import.meta.url));
+const GENERATOR = fileURLToPath(new URL('../load/process.bundle.js', import.meta.url));
 /** Time for several generators to start and fill, before they begin together, ms. */
 const COMMON_START_MS = 3000;
 /** USER_HZ, the unit of /proc/PID/stat: 100 on every Linux that Node runs on. */
@@ -103,7 +103,10 @@ function planFor(plan: LoadPlan, clients: readonly ClientHost[], index: number):
   };
 }
 
-function endpoints(system: Pick<RunningSystem, 'targets' | 'path'>, client: ClientHost): Pick<LoadOptionsInput, 'interface' | 'clients' | 'targets'> {
+function endpoints(
+  system: Pick<RunningSystem, 'targets' | 'path'>,
+  client: ClientHost,
+): Pick<LoadOptionsInput, 'interface' | 'clients' | 'targets'> {
   const path = system.path(client);
   return { interface: path.interface, clients: [path.address], targets: [...system.targets] };
 }

@@ -41,7 +41,11 @@ export function systemUnavailable(name: SystemName): string | undefined {
 }
 
 /** Starts one system and waits until it forwards. `extra` goes to `keysteer run` as further flags. */
-export async function startSystem(bed: TestBed, name: SystemName, extra: readonly string[] = []): Promise<RunningSystem> {
+export async function startSystem(
+  bed: TestBed,
+  name: SystemName,
+  extra: readonly string[] = [],
+): Promise<RunningSystem> {
   if (name === 'direct') return direct(bed);
   if (name === 'nginx') return startNginxSystem(bed);
   return name === 'keysteer' ? startKeysteer(bed, extra) : startPlainProxy(bed);
@@ -86,12 +90,7 @@ async function startNginxSystem(bed: TestBed): Promise<RunningSystem> {
   };
 }
 
-function spawned(
-  name: SystemName,
-  target: string,
-  group: ProcessGroup,
-  path: RunningSystem['path'],
-): RunningSystem {
+function spawned(name: SystemName, target: string, group: ProcessGroup, path: RunningSystem['path']): RunningSystem {
   return { name, targets: [target], path, pids: [group.pid], group, stop: async () => void (await group.stop()) };
 }
 

@@ -105,7 +105,9 @@ function slotBytesFor(mtu: number): number {
 /** Arena bytes that one port of `ringFrames` slots takes. */
 export function afPacketByteLength(ringFrames: number, mtuMax = DEFAULT_MTU): number {
   const slotBytes = slotBytesFor(mtuMax);
-  return PAGE_BYTES * 2 + (ringFrames + CLAIM_FRAMES) * slotBytes + STATE_BYTES + countersByteLength(PORT_COUNTERS) + 256;
+  return (
+    PAGE_BYTES * 2 + (ringFrames + CLAIM_FRAMES) * slotBytes + STATE_BYTES + countersByteLength(PORT_COUNTERS) + 256
+  );
 }
 
 /**
@@ -199,7 +201,7 @@ export class AfPacketPort implements Port {
     this.#slots = description.slots;
     this.#stateWord = description.stateOffset >> 2;
     this.#claimOffset = description.claimOffset + HEADROOM_BYTES;
-    this.#head = this.#words[this.#stateWord + STATE_HEAD] as number;
+    this.#head = this.#words[this.#stateWord + STATE_HEAD];
   }
 
   /**
@@ -207,7 +209,7 @@ export class AfPacketPort implements Port {
    * @returns their number
    */
   discardInterrupted(): number {
-    const rows = this.#words[this.#stateWord + STATE_ROWS] as number;
+    const rows = this.#words[this.#stateWord + STATE_ROWS];
     for (let i = 0; i < rows; i++) this.#freeSlot((this.#head + i) % this.#slots);
     this.#advance(rows);
     return rows;
@@ -228,7 +230,7 @@ export class AfPacketPort implements Port {
       rows++;
       slot = slot + 1 === this.#slots ? 0 : slot + 1;
       statusWord = firstWord + slot * strideWords;
-    } while (rows < rowsMax && ((words[statusWord] as number) & TP_STATUS_USER) !== 0);
+    } while (rows < rowsMax && (words[statusWord] & TP_STATUS_USER) !== 0);
     words[this.#stateWord + STATE_ROWS] = rows;
     this.#count(RECEIVED_FRAMES, rows);
     this.#count(RECEIVED_BYTES, bytes);
@@ -243,7 +245,7 @@ export class AfPacketPort implements Port {
     for (let i = 0, row = 0; i < rows; i++, row += ROW_WORDS) {
       if (batch[row + ROW_VERDICT] !== id) continue;
       wanted++;
-      bytes += batch[row + ROW_LENGTH] as number;
+      bytes += batch[row + ROW_LENGTH];
     }
     this.#claimed = 0;
     if (wanted === 0) return 0;
@@ -267,7 +269,7 @@ export class AfPacketPort implements Port {
 
   refreshCounters(): void {
     this.#shim.statistics(this.handle, this.#statistics);
-    this.#count(RING_DROPPED, this.#statistics[1] as number);
+    this.#count(RING_DROPPED, this.#statistics[1]);
   }
 
   close(): void {
@@ -277,12 +279,12 @@ export class AfPacketPort implements Port {
   /** Writes the row at word `row` from the slot whose header begins at `statusWord`; returns the frame's length. */
   #describe(batch: Int32Array, row: number, statusWord: number): number {
     const words = this.#words;
-    const status = words[statusWord] as number;
-    const length = words[statusWord + 2] as number;
-    const offset = (statusWord << 2) + ((words[statusWord + 3] as number) & 0xffff);
+    const status = words[statusWord];
+    const length = words[statusWord + 2];
+    const offset = (statusWord << 2) + (words[statusWord + 3] & 0xffff);
     let flags = (status & TP_STATUS_CSUM_VALID) !== 0 ? FLAG_CHECKSUM_VERIFIED : 0;
     if ((status & TP_STATUS_CSUMNOTREADY) !== 0) flags |= this.#partialChecksum(offset);
-    if ((status & TP_STATUS_VLAN_VALID) !== 0) flags |= FLAG_VLAN | ((words[statusWord + 6] as number) << 16);
+    if ((status & TP_STATUS_VLAN_VALID) !== 0) flags |= FLAG_VLAN | (words[statusWord + 6] << 16);
     if (this.#bytes[offset - 9] !== 0) flags |= FLAG_SUPERFRAME;
     if (words[statusWord + 1] !== length) flags |= FLAG_TRUNCATED;
     batch[row + ROW_OFFSET] = offset;
@@ -295,8 +297,8 @@ export class AfPacketPort implements Port {
   /** Flags of a frame whose virtio_net_hdr says NEEDS_CSUM with UDP's offset; TCP's frames are never ours to send. */
   #partialChecksum(offset: number): number {
     const bytes = this.#bytes;
-    if (((bytes[offset - 10] as number) & 1) === 0 || bytes[offset - 2] !== UDP_CHECKSUM_OFFSET) return 0;
-    return FLAG_PARTIAL_CHECKSUM | ((bytes[offset - 4] as number) << CHECKSUM_START_SHIFT);
+    if ((bytes[offset - 10] & 1) === 0 || bytes[offset - 2] !== UDP_CHECKSUM_OFFSET) return 0;
+    return FLAG_PARTIAL_CHECKSUM | (bytes[offset - 4] << CHECKSUM_START_SHIFT);
   }
 
   #freeSlot(slot: number): void {
@@ -310,7 +312,7 @@ export class AfPacketPort implements Port {
   }
 
   #count(counter: number, by: number): void {
-    this.counters[counter] = (this.counters[counter] as number) + by;
+    this.counters[counter] = this.counters[counter] + by;
   }
 }
 

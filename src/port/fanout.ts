@@ -23,6 +23,7 @@ const STORE_A = 0x02;
 const LDX_SCRATCH = 0x61;
 const ADD_X = 0x0c;
 const SUBTRACT = 0x14;
+const DIVIDE = 0x34;
 const MODULO = 0x94;
 const SHIFT_RIGHT = 0x74;
 const XOR_X = 0xac;
@@ -42,10 +43,10 @@ type Instruction = readonly [code: number, jumpTrue: number, jumpFalse: number, 
 
 /**
  * @param portBase first of the NF's own source ports
- * @param portCount how many; port p belongs to lane (p − portBase) mod lanes
+ * @param portsPerLane lane l owns the `portsPerLane` ports from portBase + l · portsPerLane
  * @returns struct sock_filter[]: 8 bytes an instruction, little endian
  */
-export function fanoutProgram(lanes: number, portBase: number, portCount: number): Uint8Array {
+export function fanoutProgram(lanes: number, portBase: number, portsPerLane: number): Uint8Array {
   const program: Instruction[] = [
     [LD_HALF_ABS, 0, 0, ETHERTYPE],
     [JUMP_EQUAL, 0, TO_LANE_0, 0x0800],
@@ -56,8 +57,8 @@ export function fanoutProgram(lanes: number, portBase: number, portCount: number
     [LDX_HEADER_LENGTH, 0, 0, 0],
     [LD_HALF_INDEXED, 0, 0, 2],
     [SUBTRACT, 0, 0, portBase],
-    [JUMP_GREATER_OR_EQUAL, 2, 0, portCount], // unsigned: a port below the base wraps and is not ours either
-    [MODULO, 0, 0, lanes],
+    [JUMP_GREATER_OR_EQUAL, 2, 0, portsPerLane * lanes], // unsigned: a port below the base wraps and is not ours either
+    [DIVIDE, 0, 0, portsPerLane],
     [RETURN_A, 0, 0, 0],
     [LD_HALF_INDEXED, 0, 0, 0],
     [STORE_A, 0, 0, 0],
