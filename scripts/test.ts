@@ -59,7 +59,9 @@ function lint(): boolean {
 function count(vitest: Vitest, counts: Counts): TestCase[] {
   const skipped: TestCase[] = [];
   counts.failed += vitest.state.getUnhandledErrors().length;
-  for (const module of vitest.state.getTestModules()) {
+  const modules = vitest.state.getTestModules();
+  if (modules.length === 0) counts.failed += 1; // a filter that matches no file: nothing was tested
+  for (const module of modules) {
     const tests = [...module.children.allTests()];
     for (const test of tests) {
       const outcome = outcomeOf(test);

@@ -34,24 +34,14 @@ import {
 import { parseReply } from '../memcached/reply.ts';
 import { parseRequest } from '../memcached/request.ts';
 import { CLASS_READ, CLASS_WRITE } from '../memcached/verbs.ts';
-import {
-  DROP,
-  FLAG_CHECKSUM_VERIFIED,
-  FLAG_PARTIAL_CHECKSUM,
-  FLAG_SUPERFRAME,
-  FLAG_TRUNCATED,
-  FLAG_VLAN,
-  type Port,
-  ROW_FLAGS,
-  ROW_LENGTH,
-  ROW_OFFSET,
-} from '../port/port.ts';
+import { DROP, FLAG_VLAN, type Port, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET } from '../port/port.ts';
 import { steerHash } from '../steer/hash.ts';
 import { lookup, nodeAddress, nodeNeighbour, nodePort } from '../steer/lookup.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as udp from '../wire/udp.ts';
 import { ANSWER_BYTES_MAX, turnIntoErrorAnswer } from './answer.ts';
+import { faultOfDatagram, faultOfFrame, faultOfHeader, maySend } from './checks.ts';
 import { COUNT, NODE_COUNT, NODE_COUNTER_COUNT, REFUSED_FIRST } from './counters.ts';
 import { handleArp, handleIcmp } from './host.ts';
 import { LaneMemory } from './memory.ts';
@@ -157,46 +147,28 @@ export class NatPath {
     const destination = ipv4.destination(view, ipOffset);
     const toVip = destination === this.#vip && port === this.clientPort;
     if (!toVip && !(destination === this.#ownAddress && port === this.serverPort)) return this.#drop(COUNT.foreign);
-    const fault = this.#faultOfPacket(port, batch, row, ipOffset, available);
+    const fault = faultOfFrame(batch[row + ROW_FLAGS]) || faultOfHeader(view, ipOffset, available);
     if (fault !== 0) return this.#drop(fault);
+    if (ethernet.isFrom(view, offset, port.macHigh, port.macLow)) return this.#drop(COUNT.drop_own_source);
+    if (!this.#isSender(offset, ipv4.source(view, ipOffset))) return this.#drop(COUNT.drop_bad_source);
     const protocol = ipv4.protocol(view, ipOffset);
     if (protocol === ipv4.PROTOCOL_UDP) return this.#udp(batch, row, ipOffset, toVip);
     if (protocol === ipv4.PROTOCOL_ICMP) return handleIcmp(this.memory, port, batch, row, ipOffset);
     return this.#drop(COUNT.drop_protocol);
   }
 
-  /** What is wrong with a packet for us: the counter of its drop, or 0 (the position of `requests`, never a fault). */
-  #faultOfPacket(port: Port, batch: Int32Array, row: number, ipOffset: number, available: number): number {
-    const { view } = this.memory;
-    const flags = batch[row + ROW_FLAGS];
-    if (ethernet.isFrom(view, batch[row + ROW_OFFSET], port.macHigh, port.macLow)) return COUNT.drop_own_source;
-    if ((flags & FLAG_SUPERFRAME) !== 0) return COUNT.drop_superframe;
-    if ((flags & FLAG_TRUNCATED) !== 0) return COUNT.drop_truncated;
-    if (ipv4.validate(view, ipOffset, available) !== 0) return COUNT.drop_ip_header;
-    if (!ipv4.verifyChecksum(view, ipOffset)) return COUNT.drop_ip_checksum;
-    if (!this.#isSource(ipv4.source(view, ipOffset))) return COUNT.drop_bad_source;
-    if (ethernet.isGroupSource(view, batch[row + ROW_OFFSET])) return COUNT.drop_bad_source;
-    if (ipv4.isFragment(view, ipOffset)) return COUNT.drop_ip_fragment;
-    return ipv4.ttl(view, ipOffset) <= 1 ? COUNT.drop_ttl_expired : 0;
-  }
-
-  /** Whether an address may send: not ours, not 0/8, not 127/8, not multicast or above (RFC 1122 3.2.1.3). */
-  #isSource(address: number): boolean {
-    const first = address >>> 24;
-    return address !== this.#vip && address !== this.#ownAddress && first !== 0 && first !== 127 && first < 224;
+  /** Whether a frame's source addresses may be somebody else's: no group, no address that is ours. */
+  #isSender(offset: number, address: number): boolean {
+    if (address === this.#vip || address === this.#ownAddress) return false;
+    return maySend(address) && !ethernet.isGroupSource(this.memory.view, offset);
   }
 
   #udp(batch: Int32Array, row: number, ipOffset: number, toVip: boolean): number {
     const { view } = this.memory;
     const udpOffset = ipOffset + ipv4.headerBytes(view, ipOffset);
-    const available = ipOffset + ipv4.totalLength(view, ipOffset) - udpOffset;
-    if (udp.validate(view, udpOffset, available) !== 0) return this.#drop(COUNT.drop_udp_length);
-    const udpBytes = udp.length(view, udpOffset);
-    const vouched = (batch[row + ROW_FLAGS] & (FLAG_PARTIAL_CHECKSUM | FLAG_CHECKSUM_VERIFIED)) !== 0;
-    if (!vouched && !udp.verifyChecksum(view, ipOffset, udpOffset, udpBytes))
-      return this.#drop(COUNT.drop_udp_checksum);
-    if (udpBytes < udp.HEADER_BYTES + FRAME_HEADER_BYTES) return this.#drop(COUNT.drop_frame_header);
-    const end = udpOffset + udpBytes;
+    const fault = faultOfDatagram(view, ipOffset, udpOffset, batch[row + ROW_FLAGS]);
+    if (fault !== 0) return this.#drop(fault);
+    const end = udpOffset + udp.length(view, udpOffset);
     if (!toVip) return this.#reply(batch, row, ipOffset, udpOffset, end);
     if (udp.destinationPort(view, udpOffset) === this.#vipPort) {
       return this.#request(batch, row, ipOffset, udpOffset, end);

@@ -22,6 +22,7 @@ import {
   REFUSED_TRAILING,
   REQUEST_OK,
 } from '../../src/memcached/request.ts';
+import { requireMemcached } from '../support/requirements.ts';
 import { type Answer, LiveMemcached, memcachedVersion, SHORT_PATIENCE_MS } from './live-memcached.ts';
 import { bytesOf, parseAmidst, textOf } from './placed-message.ts';
 import { BAD, type BadRow, GOOD } from './rows.ts';
@@ -44,11 +45,7 @@ function isError(reply: string): boolean {
   return out[OUT_STATUS] === INVALID_ARGUMENTS || out[OUT_STATUS] === UNKNOWN_COMMAND;
 }
 
-if (version === undefined) {
-  test.skip('memcached is not installed (apt-get install memcached): nothing was compared with the real one', () => {});
-}
-
-describe.skipIf(version === undefined)(`memcached ${version}`, () => {
+describe.skipIf(requireMemcached())(`memcached ${version}`, () => {
   let server: LiveMemcached;
   beforeAll(async () => {
     server = await LiveMemcached.start();

@@ -1,0 +1,316 @@
+/**
+ * Real lanes without a kernel: loopback ports on both sides, a clock that the test turns, counters that can be asked.
+ *
+ *     const bed = new LaneBed();
+ *     bed.hear('client', request('get k\r\n'))     // { sent: [{ side: 'server', frame }], counted: { requests: 1, reads: 1 } }
+ *
+ * Every frame that leaves is judged by the strict decoder and the slow checksum before the test sees it.
+ */
+import { COUNT, LANE_COUNTERS, REFUSED_FIRST } from '../../src/dataplane/counters.ts';
+import { BATCH_BYTES, BATCH_ROWS, Lane } from '../../src/dataplane/lane.ts';
+import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
+import { Neighbours, type NeighbourTimes, neighboursByteLength } from '../../src/dataplane/neighbours.ts';
+import { Parking } from '../../src/dataplane/parking.ts';
+import type { PathSetup } from '../../src/dataplane/setup.ts';
+import { slotTableByteLength } from '../../src/dataplane/slot-table.ts';
+import { Arena } from '../../src/mem/arena.ts';
+import { type LoopbackPort, loopbackByteLength, openLoopback } from '../../src/port/loopback.ts';
+import {
+  CHECKSUM_START_SHIFT,
+  FLAG_PARTIAL_CHECKSUM,
+  PORT_COUNTERS,
+  type Port,
+  ROW_FLAGS,
+  ROW_LENGTH,
+  ROW_OFFSET,
+  ROW_WORDS,
+} from '../../src/port/port.ts';
+import type { SteerNode, SteerOptions } from '../../src/steer/nodes.ts';
+import { SteerTable } from '../../src/steer/table.ts';
+import { assertFrameChecksums, slowUdpChecksum } from '../wire/slow-checksum.ts';
+import { ipv4Bytes, macBytes } from './frames.ts';
+import {
+  FIRST_PORT,
+  type Host,
+  MC1,
+  MEMCACHED_PORT,
+  NF_CLIENT_MAC,
+  NF_SERVER_MAC,
+  OWN,
+  VIP,
+} from './lane-bed-frames.ts';
+import { type Decoded, decodeReplyDatagram, decodeRequestDatagram, decodeStrict } from './strict-decoder.ts';
+
+export * from './lane-bed-frames.ts';
+
+/** The side a frame comes from or leaves by. In one-arm everything passes by `client`. */
+export type Side = 'client' | 'server';
+
+export interface Sent {
+  readonly side: Side;
+  readonly frame: Uint8Array;
+  /** FLAG_* as the other end of the wire sees them. */
+  readonly flags: number;
+}
+
+export interface Outcome {
+  readonly sent: readonly Sent[];
+  /** Counters that moved, and by how much. */
+  readonly counted: Readonly<Record<string, number>>;
+}
+
+export interface BedNode extends Host {
+  readonly weight?: number;
+  readonly enabled?: boolean;
+  /** Next hop, its own address by default. */
+  readonly via?: string;
+}
+
+export interface BedOptions {
+  arms?: 1 | 2;
+  lanes?: number;
+  nodes?: readonly BedNode[];
+  /** Whether the nodes' Ethernet addresses are known from the start; default true. */
+  resolved?: boolean;
+  /** Per lane; default 1024. */
+  slots?: number;
+  /** The slot that a lane's first request takes; default 0. */
+  firstSlot?: number;
+  replyLifetimeMs?: number;
+  neighbourTimes?: NeighbourTimes;
+  parkingFrames?: number;
+  /** Source address towards the nodes; the VIP in the one-arm set-up that shares it. */
+  ownAddress?: string;
+  clientMtu?: number;
+  serverMtu?: number;
+  startMs?: number;
+}
+
+const RING_FRAMES = 128;
+const NODES_MAX = 16;
+const STEERING: SteerOptions = { algorithm: 'ketama', hash: 'murmur3' };
+export const BED_TIMES: NeighbourTimes = { retryMs: 200, retries: 3, lifetimeMs: 60_000 };
+/** Counters that count something else than what became of a frame. */
+const NOT_OF_FRAMES = new Set<string>(['cycles', 'idle_waits', 'idle_us']);
+
+interface Wire {
+  readonly side: Side;
+  /** The lane's end and the world's end. */
+  readonly near: LoopbackPort;
+  readonly far: LoopbackPort;
+  readonly farArena: Arena;
+}
+
+interface BedLane {
+  readonly lane: Lane;
+  readonly wires: readonly Wire[];
+}
+
+export class LaneBed {
+  readonly shared: Arena;
+  readonly steer: SteerTable;
+  readonly neighbours: Neighbours;
+  nowMs: number;
+  readonly #options: BedOptions;
+  readonly #lanes: BedLane[] = [];
+  readonly #neighboursOffset: number;
+
+  constructor(options: BedOptions = {}) {
+    this.#options = options;
+    const { lanes = 1, nodes = [MC1], resolved = true, startMs = 1000 } = options;
+    const capacity = { nodesMax: NODES_MAX, lanesMax: lanes };
+    const steerBytes = SteerTable.byteLength(capacity);
+    this.nowMs = startMs;
+    this.shared = Arena.create(steerBytes + neighboursByteLength(NODES_MAX) + 4096);
+    this.steer = new SteerTable(this.shared.buffer, this.shared.allocate(steerBytes), capacity);
+    this.#neighboursOffset = this.shared.allocate(neighboursByteLength(NODES_MAX));
+    const times = options.neighbourTimes ?? BED_TIMES;
+    this.neighbours = new Neighbours(this.shared.words, this.#neighboursOffset >> 2, times);
+    this.publish(nodes);
+    if (resolved) for (const node of nodes) this.resolve(node);
+    for (let lane = 0; lane < lanes; lane++) this.#lanes.push(this.#build(lane));
+  }
+
+  /** Control: these nodes from now on. False while a lane still uses the table before. */
+  publish(nodes: readonly BedNode[]): boolean {
+    const rows: SteerNode[] = nodes.map(({ ip, port, weight = 1, enabled = true, via = ip }) => {
+      return { address: address(ip), port, weight, enabled, neighbour: this.neighbours.add(address(via)) };
+    });
+    return this.steer.publish(rows, STEERING);
+  }
+
+  /** As if its ARP reply had come. */
+  resolve({ mac, ip, via = ip }: BedNode): void {
+    const { high, low } = macWords(mac);
+    this.neighbours.learn(address(via), high, low, this.nowMs | 0);
+  }
+
+  lane(lane = 0): Lane {
+    return this.#lanes[lane]!.lane;
+  }
+
+  /** A fresh thread for a lane that died: same memory, same ports. */
+  restart(lane = 0): void {
+    const { wires } = this.#lanes[lane]!;
+    const setup = this.#setups[lane]!;
+    this.#lanes[lane] = { wires, lane: this.#lane(setup.path, setup.arena, wires) };
+  }
+
+  /** Frames arrive at one side of a lane; it turns one cycle. */
+  hear(side: Side, frames: Uint8Array | readonly Uint8Array[], { flags = 0, lane = 0 } = {}): Outcome {
+    const wire = this.#lanes[lane]!.wires.find(candidate => candidate.side === side)!;
+    for (const frame of frames instanceof Uint8Array ? [frames] : frames) {
+      if (!wire.near.inject(frame, flags)) throw new Error('the bed was given more frames than its rings hold');
+    }
+    return this.turn(lane);
+  }
+
+  /** One cycle of a lane. */
+  turn(lane = 0): Outcome {
+    const { counters } = this.lane(lane).path.memory;
+    const before = counters.slice();
+    this.lane(lane).cycle(this.nowMs);
+    const moved = LANE_COUNTERS.map((name, i) => [name, counters[i]! - before[i]!] as const);
+    const counted = Object.fromEntries(moved.filter(([name, by]) => by !== 0 && !NOT_OF_FRAMES.has(name)));
+    return { sent: this.#lanes[lane]!.wires.flatMap(takeAll), counted };
+  }
+
+  /** Time passes; then a lane turns one cycle. */
+  wait(ms: number, lane = 0): Outcome {
+    this.nowMs += ms;
+    return this.turn(lane);
+  }
+
+  /** One counter of a lane. */
+  count(name: string, lane = 0): number {
+    return this.lane(lane).path.memory.counters[LANE_COUNTERS.indexOf(name)]!;
+  }
+
+  /** Frames received, less those that ended in a counter or wait in the parking: 0 when each was counted once. */
+  unaccounted(lane = 0): number {
+    const received = this.#lanes[lane]!.wires.reduce((sum, { near }) => sum + portCounter(near, 'received_frames'), 0);
+    return received - endedFrames(this.lane(lane).path.memory.counters) - this.lane(lane).path.parking.count;
+  }
+
+  readonly #setups: { path: PathSetup; arena: Arena }[] = [];
+
+  #build(lane: number): BedLane {
+    const { arms = 2, clientMtu = 1500, serverMtu = 1500, slots = 1024, parkingFrames = 16 } = this.#options;
+    const parkingBytes = Parking.byteLength(parkingFrames, Math.max(clientMtu, serverMtu) + 14);
+    const ports = 2 * (loopbackByteLength(RING_FRAMES, clientMtu) + loopbackByteLength(RING_FRAMES, serverMtu));
+    const arena = Arena.create(slotTableByteLength(slots) + parkingBytes + ports + 65_536);
+    const wires = [openWire('client', 0, arena, NF_CLIENT_MAC, clientMtu)];
+    if (arms === 2) wires.push(openWire('server', 1, arena, NF_SERVER_MAC, serverMtu));
+    const path = this.#setup(lane, arena, parkingBytes);
+    arena.words[path.slotsOffset >> 2] = this.#options.firstSlot ?? 0;
+    this.#setups[lane] = { path, arena };
+    return { wires, lane: this.#lane(path, arena, wires) };
+  }
+
+  #lane(path: PathSetup, arena: Arena, wires: readonly Wire[]): Lane {
+    const ports: Port[] = wires.map(({ near }) => near);
+    return new Lane(path, arena, this.shared, ports, new Int32Array(BATCH_BYTES / 4));
+  }
+
+  #setup(lane: number, arena: Arena, parkingBytes: number): PathSetup {
+    const { arms = 2, slots = 1024, ownAddress = OWN, replyLifetimeMs = 1000, parkingFrames = 16 } = this.#options;
+    return {
+      lane,
+      clientPort: 0,
+      serverPort: arms - 1,
+      vip: address(VIP),
+      vipPort: MEMCACHED_PORT,
+      ownAddress: address(ownAddress),
+      firstSourcePort: FIRST_PORT + lane * Math.ceil(slots / 65_536),
+      slots,
+      replyLifetimeMs,
+      neighbourTimes: this.#options.neighbourTimes ?? BED_TIMES,
+      slotsOffset: arena.allocate(slotTableByteLength(slots)),
+      parkingOffset: arena.allocate(parkingBytes),
+      parkingFrames,
+      countersOffset: arena.allocate(laneCountersByteLength()),
+      nodeCountersOffset: arena.allocate(nodeCountersByteLength(NODES_MAX)),
+      nodesMax: NODES_MAX,
+      steerOffset: this.steer.base << 2,
+      neighboursOffset: this.#neighboursOffset,
+    };
+  }
+}
+
+/** Frames that came to an end of some kind, by the groups of counters.ts. */
+export function endedFrames(counters: Float64Array): number {
+  const ends = ['requests', 'replies', 'arp_answers', 'arp_learned', 'echo_answers', 'foreign'] as const;
+  const forwarded = ends.reduce((sum, name) => sum + counters[COUNT[name]]!, 0);
+  const dropped = LANE_COUNTERS.reduce((sum, name, i) => (name.startsWith('drop_') ? sum + counters[i]! : sum), 0);
+  return forwarded + dropped + counters.slice(REFUSED_FIRST).reduce((sum, refused) => sum + refused, 0);
+}
+
+/** Flags of a frame whose UDP checksum is partial. */
+export function partialFlags(udpAt = 34): number {
+  return FLAG_PARTIAL_CHECKSUM | (udpAt << CHECKSUM_START_SHIFT);
+}
+
+/**
+ * Judges a frame that left, and hands back what was in it.
+ * @param side undefined in one-arm, where the port does not tell requests from replies
+ * @throws Error that says what is wrong with it
+ */
+export function judge(frame: Uint8Array, flags: number, side?: Side): Decoded {
+  const partial = (flags & FLAG_PARTIAL_CHECKSUM) !== 0;
+  const partialFrom = partial ? (flags >>> CHECKSUM_START_SHIFT) & 0xff : undefined;
+  const decoded = decodeStrict(frame, partialFrom);
+  assertFrameChecksums(partial ? completed(frame, partialFrom!) : frame);
+  if (decoded.kind !== 'udp') return decoded;
+  if (side === 'client') decodeReplyDatagram(decoded.payload);
+  if (side === 'server') decodeRequestDatagram(decoded.payload);
+  return decoded;
+}
+
+/** The frame with its partial UDP checksum made whole, as a kernel or a network card does it. */
+export function completed(frame: Uint8Array, udpAt: number): Uint8Array {
+  const whole = frame.slice();
+  new DataView(whole.buffer).setUint16(udpAt + 6, slowUdpChecksum(whole, 14));
+  return whole;
+}
+
+export function address(text: string): number {
+  const [a, b, c, d] = ipv4Bytes(text);
+  return (a! << 24) | (b! << 16) | (c! << 8) | d!;
+}
+
+export function macWords(text: string): { high: number; low: number } {
+  const [a, b, c, d, e, f] = macBytes(text);
+  return { high: (a! << 8) | b!, low: (c! << 24) | (d! << 16) | (e! << 8) | f! };
+}
+
+function portCounter(port: Port, name: (typeof PORT_COUNTERS)[number]): number {
+  return port.counters[PORT_COUNTERS.indexOf(name)]!;
+}
+
+function openWire(side: Side, id: number, arena: Arena, mac: string, mtu: number): Wire {
+  const farArena = Arena.create(loopbackByteLength(RING_FRAMES, mtu));
+  const { high: macHigh, low: macLow } = macWords(mac);
+  const { near, far } = openLoopback({
+    near: { arena, id, macHigh, macLow, name: side },
+    far: { arena: farArena },
+    ringFrames: RING_FRAMES,
+    mtu,
+  });
+  return { side, near, far, farArena };
+}
+
+/** What lies at the world's end of a wire, judged. */
+function takeAll({ side, far, farArena }: Wire, _: number, wires: readonly Wire[]): Sent[] {
+  const batch = new Int32Array(BATCH_ROWS * ROW_WORDS);
+  const sent: Sent[] = [];
+  for (let rows = far.receive(batch, BATCH_ROWS); rows > 0; rows = far.receive(batch, BATCH_ROWS)) {
+    for (let row = 0; row < rows * ROW_WORDS; row += ROW_WORDS) {
+      const offset = batch[row + ROW_OFFSET]!;
+      const frame = farArena.bytes.slice(offset, offset + batch[row + ROW_LENGTH]!);
+      judge(frame, batch[row + ROW_FLAGS]!, wires.length > 1 ? side : undefined);
+      sent.push({ side, frame, flags: batch[row + ROW_FLAGS]! });
+    }
+    far.release(batch, rows);
+  }
+  return sent;
+}
