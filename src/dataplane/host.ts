@@ -40,24 +40,27 @@ export function handleArp(
     memory.count(COUNT.drop_runt);
     return DROP;
   }
-  const learnt = learns ? learnSender(view, packet, neighbours, nowMs) : 0;
+  const macHigh = arp.senderMacHigh(view, packet);
+  const macLow = arp.senderMacLow(view, packet);
+  // A group is nobody's address, whoever says so (RFC 1812 3.3.2).
+  const isForged = (macHigh & GROUP_BIT) !== 0;
+  const learnt = learns && !isForged ? neighbours.learn(arp.senderAddress(view, packet), macHigh, macLow, nowMs) : 0;
   const target = arp.targetAddress(view, packet);
   const ours = target === ownAddress || target === otherOwnAddress;
   if (!ours || target === 0 || arp.operation(view, packet) !== arp.OPERATION_REQUEST) {
     memory.count(learnt === 1 ? COUNT.arp_learned : COUNT.foreign);
     return DROP;
   }
+  if (isForged) {
+    memory.count(COUNT.drop_bad_source);
+    return DROP;
+  }
   arp.turnIntoReply(view, packet, port.macHigh, port.macLow);
-  ethernet.turnToSender(view, offset, port.macHigh, port.macLow);
+  // RFC 826: to the hardware address in the packet, whatever that of the frame.
+  ethernet.setDestination(view, offset, macHigh, macLow);
+  ethernet.setSource(view, offset, port.macHigh, port.macLow);
   memory.count(COUNT.arp_answers);
   return port.id;
-}
-
-/** A group is nobody's address, whoever says so (RFC 1812 3.3.2). */
-function learnSender(view: DataView, packet: number, neighbours: Neighbours, nowMs: number): number {
-  const macHigh = arp.senderMacHigh(view, packet);
-  if ((macHigh & GROUP_BIT) !== 0) return 0;
-  return neighbours.learn(arp.senderAddress(view, packet), macHigh, arp.senderMacLow(view, packet), nowMs);
 }
 
 /** An ICMP message to one of our addresses, in a checked IPv4 packet. Only echo requests are answered. */

@@ -10,15 +10,18 @@
 import type { Arena } from '../mem/arena.ts';
 import { enterTable, leaveTable } from '../mem/generation.ts';
 import { hashKey } from '../mem/murmur3.ts';
+import { decodeBase64Key } from '../memcached/base64-key.ts';
 import { FRAME_HEADER_BYTES, isSingleDatagram, requestId, sequence, total } from '../memcached/frame-header.ts';
 import {
   clearLocated,
+  KEY_BYTES_MAX,
   OUT_CLASS,
   OUT_FLAGS,
   OUT_KEY_LENGTH,
   OUT_KEY_OFFSET,
   OUT_VERB,
   OUT_WORDS,
+  REQUEST_KEY_BASE64,
   REQUEST_MULTI_KEY,
   REQUEST_NOREPLY,
   REQUEST_QUIET,
@@ -81,6 +84,9 @@ export class NatPath {
   readonly #vip: number;
   readonly #vipPort: number;
   readonly #ownAddress: number;
+  readonly #decoded = new Uint8Array(KEY_BYTES_MAX);
+  readonly #decodedView = new DataView(this.#decoded.buffer);
+  #keyHash = 0;
   #table = 0;
   #nowUs = 0;
   #nowMs = 0;
@@ -179,23 +185,19 @@ export class NatPath {
   }
 
   #request(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number): number {
-    const { bytes, view } = this.memory;
+    const { bytes } = this.memory;
     const located = this.#located;
     const header = udpOffset + udp.HEADER_BYTES;
     clearLocated(located);
     if (!isSingleDatagram(bytes, header)) return this.#refuse(batch, row, ipOffset, udpOffset, REFUSED_TOTAL);
     const reason = this.#reasonToRefuse(header + FRAME_HEADER_BYTES, end);
     if (reason !== 0) return this.#refuse(batch, row, ipOffset, udpOffset, reason);
-    const key = located[OUT_KEY_OFFSET];
-    const keyBytes = located[OUT_KEY_LENGTH];
-    const keyHash = hashKey(bytes, view, key, keyBytes);
-    const ringHash = steerHash(this.#steerWords, this.#table, keyHash, bytes, view, key, keyBytes);
-    const node = lookup(this.#steerWords, this.#table, ringHash);
+    const node = this.#home();
     if (node < 0) return this.#refuse(batch, row, ipOffset, udpOffset, REFUSED_NO_NODE);
     if (batch[row + ROW_LENGTH] > this.serverPort.frameBytesMax) return this.#drop(COUNT.drop_too_big);
     const slot = this.#takeSlot();
     if (slot < 0) return this.#refuse(batch, row, ipOffset, udpOffset, REFUSED_BUSY);
-    this.#fillSlot(slot, batch[row + ROW_OFFSET], ipOffset, udpOffset, node, keyHash);
+    this.#fillSlot(slot, batch[row + ROW_OFFSET], ipOffset, udpOffset, node);
     this.#countSteered(node, end - header);
     return this.#toNode(batch, row, ipOffset, udpOffset, slot, node);
   }
@@ -211,6 +213,30 @@ export class NatPath {
     return verbClass === CLASS_READ || verbClass === CLASS_WRITE ? 0 : REFUSED_DENIED;
   }
 
+  /** Node of the located key, or −1; leaves the key's hash in `#keyHash`. */
+  #home(): number {
+    const { bytes, view } = this.memory;
+    const located = this.#located;
+    if ((located[OUT_FLAGS] & REQUEST_KEY_BASE64) !== 0) {
+      return this.#homeOf(this.#decoded, this.#decodedView, 0, this.#decodeKey());
+    }
+    return this.#homeOf(bytes, view, located[OUT_KEY_OFFSET], located[OUT_KEY_LENGTH]);
+  }
+
+  #homeOf(bytes: Uint8Array, view: DataView, key: number, keyBytes: number): number {
+    const keyHash = hashKey(bytes, view, key, keyBytes);
+    this.#keyHash = keyHash;
+    const ringHash = steerHash(this.#steerWords, this.#table, keyHash, bytes, view, key, keyBytes);
+    return lookup(this.#steerWords, this.#table, ringHash);
+  }
+
+  /** memcached stores a base64 key under the bytes it stands for, so those are what counts. Returns their number. */
+  #decodeKey(): number {
+    const located = this.#located;
+    const { bytes } = this.memory;
+    return decodeBase64Key(bytes, located[OUT_KEY_OFFSET], located[OUT_KEY_LENGTH], this.#decoded, 0);
+  }
+
   #takeSlot(): number {
     const slot = this.slots.take(this.#nowUs);
     const { counters } = this.memory;
@@ -219,7 +245,7 @@ export class NatPath {
     return slot;
   }
 
-  #fillSlot(slot: number, offset: number, ipOffset: number, udpOffset: number, node: number, keyHash: number): void {
+  #fillSlot(slot: number, offset: number, ipOffset: number, udpOffset: number, node: number): void {
     const { bytes, view, words } = this.memory;
     const located = this.#located;
     const id = requestId(bytes, udpOffset + udp.HEADER_BYTES);
@@ -232,7 +258,7 @@ export class NatPath {
     words[slot + SLOT_CLIENT_MAC] = ethernet.sourceLow(view, offset);
     words[slot + SLOT_NODE] = nodeAddress(this.#steerWords, this.#table, node);
     words[slot + SLOT_NODE_PORT] = nodePort(this.#steerWords, this.#table, node) | (node << 16);
-    words[slot + SLOT_KEY_HASH] = keyHash;
+    words[slot + SLOT_KEY_HASH] = this.#keyHash;
     words[slot + SLOT_SENT] = this.#nowUs;
   }
 
@@ -308,7 +334,10 @@ export class NatPath {
     const located = this.#located;
     parseReply(bytes, header + FRAME_HEADER_BYTES, end, located);
     if (located[OUT_KEY_LENGTH] === 0) return 0;
-    const keyHash = hashKey(bytes, view, located[OUT_KEY_OFFSET], located[OUT_KEY_LENGTH]);
+    const keyHash =
+      (located[OUT_FLAGS] & REQUEST_KEY_BASE64) !== 0
+        ? hashKey(this.#decoded, this.#decodedView, 0, this.#decodeKey())
+        : hashKey(bytes, view, located[OUT_KEY_OFFSET], located[OUT_KEY_LENGTH]);
     return keyHash === words[slot + SLOT_KEY_HASH] ? 0 : COUNT.drop_reply_wrong_key;
   }
 

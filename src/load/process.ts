@@ -10,12 +10,14 @@
  *     {"type":"error","name":…,"message":…}  instead of a result; exit code 1
  */
 import { text } from 'node:stream/consumers';
+import { widenInlining } from '../mem/inlining.ts';
 import { loadShim } from '../port/shim.ts';
 import { parseLoadOptions } from './options.ts';
 import { runLoad } from './run.ts';
 import { sharpenTimers } from './transport.ts';
 
 async function main(): Promise<void> {
+  widenInlining();
   const options = parseLoadOptions(JSON.parse(process.argv[2] ?? (await text(process.stdin))));
   if (options.cpu !== undefined) loadShim().pinThread(options.cpu);
   sharpenTimers();

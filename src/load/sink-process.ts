@@ -8,6 +8,7 @@
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import { z } from 'zod';
+import { widenInlining } from '../mem/inlining.ts';
 import { PORT_COUNTERS } from '../port/port.ts';
 import { loadShim } from '../port/shim.ts';
 import { KeyNames } from './keys.ts';
@@ -33,6 +34,7 @@ const sinkOptions = z.strictObject({
 });
 
 async function main(): Promise<void> {
+  widenInlining();
   const options = sinkOptions.parse(JSON.parse(process.argv[2] ?? '{}'));
   if (options.cpu !== undefined) loadShim().pinThread(options.cpu);
   const transport = openTransport(options.interface, options.ringFrames, SINK_BYTES);

@@ -33,13 +33,22 @@ export function finish(sum: number): number {
  * to less than 2^31, so an int32 loses no carry.
  */
 export function sum16(view: DataView, offset: number, length: number, initial = 0): number {
-  const end = offset + length;
+  const blocksEnd = offset + (length & -32);
   let at = offset;
   let sum = 0;
-  for (; at + 32 <= end; at += 32) sum = (sum + sum32Bytes(view, at)) | 0;
-  for (; at + 4 <= end; at += 4) {
-    const word = view.getInt32(at);
-    sum = (sum + (word >>> 16) + (word & 0xffff)) | 0;
+  for (; at < blocksEnd; at += 32) sum = (sum + sum16Bytes(view, at) + sum16Bytes(view, at + 16)) | 0;
+  // What is left by the bits of its length: no loop whose end the branch predictor has to guess.
+  if (length & 16) {
+    sum = (sum + sum16Bytes(view, at)) | 0;
+    at += 16;
+  }
+  if (length & 8) {
+    sum = (sum + halves(view.getInt32(at)) + halves(view.getInt32(at + 4))) | 0;
+    at += 8;
+  }
+  if (length & 4) {
+    sum = (sum + halves(view.getInt32(at))) | 0;
+    at += 4;
   }
   if (length & 2) {
     sum = (sum + view.getUint16(at)) | 0;
@@ -50,21 +59,20 @@ export function sum16(view: DataView, offset: number, length: number, initial = 
 }
 
 /**
- * Sixteen words at once: 1.4 times as fast as one by one. The upper halves are summed alone; the lower halves are what
- * remains of the wrapped sum of all when those are taken away (exact: it is below 2^20).
+ * Eight words at once. The upper halves are summed alone; the lower halves are what remains of the wrapped sum of all
+ * when those are taken away (exact: it is below 2^18).
  */
-function sum32Bytes(view: DataView, at: number): number {
+function sum16Bytes(view: DataView, at: number): number {
   const a = view.getInt32(at);
   const b = view.getInt32(at + 4);
   const c = view.getInt32(at + 8);
   const d = view.getInt32(at + 12);
-  const e = view.getInt32(at + 16);
-  const f = view.getInt32(at + 20);
-  const g = view.getInt32(at + 24);
-  const h = view.getInt32(at + 28);
-  const both = (a + b + c + d + e + f + g + h) | 0;
-  const upper = (a >>> 16) + (b >>> 16) + (c >>> 16) + (d >>> 16) + (e >>> 16) + (f >>> 16) + (g >>> 16) + (h >>> 16);
-  return upper + ((both - (upper << 16)) | 0);
+  const upper = (a >>> 16) + (b >>> 16) + (c >>> 16) + (d >>> 16);
+  return upper + ((((a + b + c + d) | 0) - (upper << 16)) | 0);
+}
+
+function halves(word: number): number {
+  return (word >>> 16) + (word & 0xffff);
 }
 
 /** RFC 1624 equation 3, HC' = ~(~HC + ~m + m'): the checksum after one 16-bit word changed. */

@@ -1,7 +1,7 @@
 /** What the NF says as the owner of its addresses: ARP replies and echo replies, exact to the byte. */
 import { describe } from 'vitest';
 import { arpReply, arpRequest, icmpEcho } from '../support/frames.ts';
-import { ALICE, MC1, MC2, NF_CLIENT_MAC, NF_SERVER_MAC, OWN, VIP } from '../support/lane-bed.ts';
+import { ALICE, BOB, MC1, MC2, NF_CLIENT_MAC, NF_SERVER_MAC, OWN, VIP } from '../support/lane-bed.ts';
 import { checkRows } from './rows.ts';
 
 const fromAlice = { srcMac: ALICE.mac, senderIp: ALICE.ip };
@@ -54,6 +54,17 @@ describe('ARP', () => {
       name: 'who has our own address, on the client side: not ours to say',
       frame: arpRequest({ ...fromAlice, targetIp: OWN }),
       counted: 'foreign',
+    },
+    {
+      name: 'in the name of another station: the answer goes to the station in the packet (RFC 826)',
+      frame: arpRequest({ ...fromAlice, senderMac: BOB.mac, targetIp: VIP }),
+      counted: 'arp_answers',
+      out: ['client', arpReply({ srcMac: NF_CLIENT_MAC, dstMac: BOB.mac, senderIp: VIP, targetIp: ALICE.ip })],
+    },
+    {
+      name: 'in the name of a group',
+      frame: arpRequest({ ...fromAlice, senderMac: 'ff:ff:ff:ff:ff:ff', targetIp: VIP }),
+      counted: 'drop_bad_source',
     },
     {
       name: 'who has another address',

@@ -102,6 +102,8 @@ interface Wire {
 }
 
 interface BedLane {
+  readonly setup: PathSetup;
+  readonly arena: Arena;
   readonly lane: Lane;
   readonly wires: readonly Wire[];
 }
@@ -151,9 +153,13 @@ export class LaneBed {
 
   /** A fresh thread for a lane that died: same memory, same ports. */
   restart(lane = 0): void {
-    const { wires } = this.#lanes[lane]!;
-    const setup = this.#setups[lane]!;
-    this.#lanes[lane] = { wires, lane: this.#lane(setup.path, setup.arena, wires) };
+    const { setup, arena, wires } = this.#lanes[lane]!;
+    this.#lanes[lane] = { setup, arena, wires, lane: this.#lane(setup, arena, wires) };
+  }
+
+  /** What a lane was told when it started. */
+  setup(lane = 0): PathSetup {
+    return this.#lanes[lane]!.setup;
   }
 
   /** Frames arrive at one side of a lane; it turns one cycle. */
@@ -192,8 +198,6 @@ export class LaneBed {
     return received - endedFrames(this.lane(lane).path.memory.counters) - this.lane(lane).path.parking.count;
   }
 
-  readonly #setups: { path: PathSetup; arena: Arena }[] = [];
-
   #build(lane: number): BedLane {
     const { arms = 2, clientMtu = 1500, serverMtu = 1500, slots = 1024, parkingFrames = 16 } = this.#options;
     const parkingBytes = Parking.byteLength(parkingFrames, Math.max(clientMtu, serverMtu) + 14);
@@ -201,15 +205,14 @@ export class LaneBed {
     const arena = Arena.create(slotTableByteLength(slots) + parkingBytes + ports + 65_536);
     const wires = [openWire('client', 0, arena, NF_CLIENT_MAC, clientMtu)];
     if (arms === 2) wires.push(openWire('server', 1, arena, NF_SERVER_MAC, serverMtu));
-    const path = this.#setup(lane, arena, parkingBytes);
-    arena.words[path.slotsOffset >> 2] = this.#options.firstSlot ?? 0;
-    this.#setups[lane] = { path, arena };
-    return { wires, lane: this.#lane(path, arena, wires) };
+    const setup = this.#setup(lane, arena, parkingBytes);
+    arena.words[setup.slotsOffset >> 2] = this.#options.firstSlot ?? 0;
+    return { setup, arena, wires, lane: this.#lane(setup, arena, wires) };
   }
 
-  #lane(path: PathSetup, arena: Arena, wires: readonly Wire[]): Lane {
+  #lane(setup: PathSetup, arena: Arena, wires: readonly Wire[]): Lane {
     const ports: Port[] = wires.map(({ near }) => near);
-    return new Lane(path, arena, this.shared, ports, new Int32Array(BATCH_BYTES / 4));
+    return new Lane(setup, arena, this.shared, ports, new Int32Array(BATCH_BYTES / 4));
   }
 
   #setup(lane: number, arena: Arena, parkingBytes: number): PathSetup {
