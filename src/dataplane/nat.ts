@@ -29,7 +29,6 @@ import {
 import {
   REFUSED_BUSY,
   REFUSED_DENIED,
-  REFUSED_EMPTY,
   REFUSED_MULTI_KEY,
   REFUSED_NO_NODE,
   REFUSED_TOTAL,
@@ -188,8 +187,10 @@ export class NatPath {
     const { bytes } = this.memory;
     const located = this.#located;
     const header = udpOffset + udp.HEADER_BYTES;
-    clearLocated(located);
-    if (!isSingleDatagram(bytes, header)) return this.#refuse(batch, row, ipOffset, udpOffset, REFUSED_TOTAL);
+    if (!isSingleDatagram(bytes, header)) {
+      clearLocated(located);
+      return this.#refuse(batch, row, ipOffset, udpOffset, REFUSED_TOTAL);
+    }
     const reason = this.#reasonToRefuse(header + FRAME_HEADER_BYTES, end);
     if (reason !== 0) return this.#refuse(batch, row, ipOffset, udpOffset, reason);
     const node = this.#home();
@@ -205,7 +206,6 @@ export class NatPath {
   /** Parses the request into `#located`; 0 when it may be forwarded. */
   #reasonToRefuse(start: number, end: number): number {
     const located = this.#located;
-    if (start === end) return REFUSED_EMPTY;
     const reason = parseRequest(this.memory.bytes, start, end, located);
     if (reason !== 0) return reason;
     if ((located[OUT_FLAGS] & REQUEST_MULTI_KEY) !== 0) return REFUSED_MULTI_KEY;

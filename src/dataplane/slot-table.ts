@@ -27,7 +27,8 @@
  *     passed over (slots_skipped), and after PROBES_MAX of them the request is refused.
  */
 
-export const SLOT_WORDS = 8;
+const SLOT_SHIFT = 3;
+export const SLOT_WORDS = 1 << SLOT_SHIFT;
 export const SLOT_STATE = 0;
 export const SLOT_CLIENT = 1;
 export const SLOT_CLIENT_PORT = 2;
@@ -125,6 +126,6 @@ export class SlotTable {
   }
 
   #slot(word: number): number {
-    return (word - this.#base) / SLOT_WORDS;
+    return (word - this.#base) >> SLOT_SHIFT;
   }
 }

@@ -18,13 +18,19 @@ const BLOCK_ADDEND = 0xe6546b64 | 0;
 export function hashKey(bytes: Uint8Array, view: DataView, offset: number, length: number): number {
   const tail = offset + (length & ~3);
   let h = Math.imul(SEED_FACTOR, length);
-  for (let at = offset; at < tail; at += 4) {
-    h ^= scramble(view.getInt32(at, true));
-    h = (h << 13) | (h >>> 19);
-    h = (Math.imul(h, 5) + BLOCK_ADDEND) | 0;
+  let at = offset;
+  for (; at + 8 <= tail; at += 8) {
+    h = mixBlock(h, view.getInt32(at, true));
+    h = mixBlock(h, view.getInt32(at + 4, true));
   }
+  if (at < tail) h = mixBlock(h, view.getInt32(at, true));
   if ((length & 3) !== 0) h ^= scramble(tailWord(bytes, tail, length & 3));
   return mixFinally(h ^ length);
+}
+
+function mixBlock(hash: number, word: number): number {
+  const h = hash ^ scramble(word);
+  return (Math.imul((h << 13) | (h >>> 19), 5) + BLOCK_ADDEND) | 0;
 }
 
 function scramble(word: number): number {

@@ -11,9 +11,12 @@
 
 import { hashText, type KeyHash } from './hash.ts';
 import {
+  INDEX_ASK_POINTS,
   INDEX_BITS_MAX,
   INDEX_BITS_MIN,
+  INDEX_NODE_SHIFT,
   INDEX_SHIFT,
+  INDEX_SLOT_SHIFT,
   NODES_LIMIT,
   POINT_HASH,
   POINT_NODE,
@@ -81,7 +84,7 @@ export function writeKetama(words: Int32Array, table: number, ringAt: number, po
     writePoint(words, table + pointsAt, slot, pointHash(packed), pointNode(packed));
   }
   writePoint(words, table + pointsAt, points.length, 0xffffffff | 0, pointNode(points[0]!));
-  writeIndex(words, table, ringAt, pointsAt, bits, points);
+  writeIndex(words, table, ringAt, bits, points);
 }
 
 /** libmemcached computes in C `float`, step by step; so do we, as a rounding decides over four points. */
@@ -111,18 +114,14 @@ function writePoint(words: Int32Array, pointsWord: number, slot: number, hash: n
   words[at + POINT_NODE] = node;
 }
 
-function writeIndex(
-  words: Int32Array,
-  table: number,
-  ringAt: number,
-  pointsAt: number,
-  bits: number,
-  points: PackedPoints,
-): void {
+function writeIndex(words: Int32Array, table: number, ringAt: number, bits: number, points: PackedPoints): void {
   const stretch = 2 ** (32 - bits) * NODES_LIMIT;
   let slot = 0;
   for (let entry = 0; entry < 1 << bits; entry++) {
     while (slot < points.length && points[slot]! < entry * stretch) slot++;
-    words[table + ringAt + entry] = pointsAt + slot * POINT_WORDS;
+    const within = slot < points.length && points[slot]! < (entry + 1) * stretch;
+    const node = pointNode(points[slot % points.length]!);
+    const ask = within ? INDEX_ASK_POINTS : 0;
+    words[table + ringAt + entry] = (slot << INDEX_SLOT_SHIFT) | (node << INDEX_NODE_SHIFT) | ask;
   }
 }

@@ -24,10 +24,13 @@
  *        6–15   reserved for health and load
  *
  *     ring area, ketama                                     ring area, maglev
- *        index    2^bits words: where the first point        entries   two to a word, the even slot in the
- *                 lies whose hash is at or above                       lower 16 bits: the node
- *                 `entry << INDEX_SHIFT` (word, from the
- *                 start of the table)
+ *        index    2^bits words, each for one stretch of        entries   two to a word, the even slot in the
+ *                 the hashes:                                            lower 16 bits: the node
+ *                   bit  0      1: a point lies within, so
+ *                               the points must be asked
+ *                   bits 1–10   node of the first point
+ *                               at or above the stretch
+ *                   bits 11–28  that point's slot
  *        points   2 words each, by ascending hash:
  *                 hash ^ 0x80000000 (so that a signed
  *                 comparison orders it), node
@@ -66,6 +69,9 @@ export const POINT_WORDS = 2;
 export const POINT_HASH = 0;
 export const POINT_NODE = 1;
 
+export const INDEX_ASK_POINTS = 1;
+export const INDEX_NODE_SHIFT = 1;
+export const INDEX_SLOT_SHIFT = 11;
 /** The index of a ketama ring never has more entries than this. */
 export const INDEX_BITS_MAX = 16;
 export const INDEX_BITS_MIN = 8;

@@ -1,16 +1,19 @@
 /**
  * Hash → ring slot → node, on the words of layout.ts. Runs once per frame: no division, no search.
  *
- * ketama: the top bits of the hash pick an index entry, which names the first point of their stretch of the ring. The
- * index has several entries per point, so nearly always that point is the answer and the scan ends at its first
- * comparison. The closing point ends every scan.
+ * ketama: the top bits of the hash pick an index entry, which stands for one stretch of the ring. The index has several
+ * entries per point, so in nearly every stretch no point lies, and the entry itself names the node. Otherwise the points
+ * are asked, from the first one in the stretch; the closing point ends every scan.
  *
  * maglev: slot = floor(hash · size / 2^32), the multiply-shift reduction in place of `hash mod size`. It uses the upper
  * bits where the modulo uses the lower; both spread a good hash evenly. The product stays below 2^53 and is exact.
  */
 
 import {
+  INDEX_ASK_POINTS,
+  INDEX_NODE_SHIFT,
   INDEX_SHIFT,
+  INDEX_SLOT_SHIFT,
   NODE_ADDRESS,
   NODE_COUNT,
   NODE_ENABLED,
@@ -21,6 +24,7 @@ import {
   NODE_ROWS,
   NODE_SLOTS,
   NODE_WEIGHT,
+  NODES_LIMIT,
   POINT_HASH,
   POINT_NODE,
   POINT_WORDS,
@@ -38,7 +42,7 @@ const SIGN_BIT = 0x80000000 | 0;
 /** Home node of a key with this hash (int32, any value), or −1 when no node takes keys. */
 export function lookup(words: Int32Array, table: number, hash: number): number {
   const kind = words[table + RING_KIND]!;
-  if (kind === RING_KETAMA) return words[pointFor(words, table, hash) + POINT_NODE]!;
+  if (kind === RING_KETAMA) return ketamaNode(words, table, hash);
   if (kind === RING_MAGLEV) return entryAt(words, table, entryFor(words, table, hash));
   return -1;
 }
@@ -119,11 +123,22 @@ function nodeRow(table: number, node: number): number {
   return table + NODE_ROWS + (node << NODE_ROW_SHIFT);
 }
 
+/** Entry of the index for the stretch in which `hash` lies. */
+function indexEntry(words: Int32Array, table: number, hash: number): number {
+  return words[table + words[table + RING] + (hash >>> words[table + INDEX_SHIFT])];
+}
+
+function ketamaNode(words: Int32Array, table: number, hash: number): number {
+  const entry = indexEntry(words, table, hash);
+  if ((entry & INDEX_ASK_POINTS) === 0) return (entry >> INDEX_NODE_SHIFT) & (NODES_LIMIT - 1);
+  return words[pointFor(words, table, hash) + POINT_NODE];
+}
+
 /** Word of the first point at or above `hash`; the closing point when the ring wraps. */
 function pointFor(words: Int32Array, table: number, hash: number): number {
   const biased = hash ^ SIGN_BIT;
-  let at = table + words[table + words[table + RING]! + (hash >>> words[table + INDEX_SHIFT]!)]!;
-  while (words[at]! < biased) at += POINT_WORDS;
+  let at = pointWord(words, table, indexEntry(words, table, hash) >> INDEX_SLOT_SHIFT);
+  while (words[at] < biased) at += POINT_WORDS;
   return at;
 }
 

@@ -10,10 +10,16 @@
  * interfaces'.
  */
 import { writeFileSync } from 'node:fs';
-import { ipBatch, NamespaceSet, runIn } from '../../src/experiment/namespaces.ts';
 import { BATCH_BYTES } from '../../src/dataplane/lane.ts';
+import { ipBatch, NamespaceSet, removeLeftovers } from '../../src/experiment/namespaces.ts';
 import { Arena } from '../../src/mem/arena.ts';
-import { type AfPacketOptions, type AfPacketPort, afPacketByteLength, openAfPacket } from '../../src/port/af-packet.ts';
+import {
+  type AfPacketDescription,
+  type AfPacketOptions,
+  AfPacketPort,
+  afPacketByteLength,
+  describeAfPacket,
+} from '../../src/port/af-packet.ts';
 import { DROP, PORT_COUNTERS, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT, ROW_WORDS } from '../../src/port/port.ts';
 
 /** Neither interface's own: what is sent here is looked at by raw sockets only. */
@@ -27,14 +33,16 @@ export class VethBed {
   readonly #interfaces: Record<string, string> = {};
   readonly #ports: AfPacketPort[] = [];
 
-  /** @param ends names of the cables, one letter each */
-  constructor(ends: readonly string[]) {
+  /** @param switches the cables plugged into each bridge, one letter a cable: `new VethBed('ab', 'cd')` */
+  constructor(...switches: readonly string[]) {
+    const ends = [...switches.join('')];
+    removeLeftovers();
     bedsMade += 1;
     [this.namespace] = this.set.create(['cables']) as [string];
     for (const end of ends) this.#interfaces[end] = `ks${process.pid}${bedsMade}${end}`;
     ipBatch(ends.flatMap(end => this.#plugIn(end)));
-    const bridge = ['link add br0 type bridge mcast_snooping 0 forward_delay 0', 'link set br0 up'];
-    ipBatch([...bridge, ...ends.flatMap(end => [`link set ${end} master br0`, `link set ${end} up`])], this.namespace);
+    for (const end of ends) quietIpv6(this.interfaceOf(end));
+    ipBatch(switches.flatMap(bridgeCommands), this.namespace);
     for (const end of ends) this.up(end);
   }
 
@@ -47,9 +55,10 @@ export class VethBed {
   open(end: string, options: Partial<AfPacketOptions> = {}): TestPort {
     const ringFrames = options.ringFrames ?? 64;
     const arena = Arena.create(afPacketByteLength(ringFrames, options.mtuMax) + BATCH_BYTES * 4 + 65_536);
-    const port = openAfPacket({ id: 0, interfaceName: this.interfaceOf(end), arena, ringFrames, ...options });
-    this.#ports.push(port);
-    return new TestPort(port, arena);
+    const defaults = { id: 0, interfaceName: this.interfaceOf(end), arena, ringFrames };
+    const port = new TestPort(describeAfPacket({ ...defaults, ...options }), arena);
+    this.#ports.push(port.port);
+    return port;
   }
 
   /** Closes a port before its time. */
@@ -59,21 +68,25 @@ export class VethBed {
   }
 
   up(end: string): void {
-    ipBatch([`link set ${this.interfaceOf(end)} up`]);
+    ipBatch([`link set dev ${this.interfaceOf(end)} up`]);
   }
 
   down(end: string): void {
-    ipBatch([`link set ${this.interfaceOf(end)} down`]);
+    ipBatch([`link set dev ${this.interfaceOf(end)} down`]);
   }
 
   /** Takes an end out of the bridge and gives it an address, so that sockets in the namespace speak through it. */
   giveAddress(end: string, cidr: string): void {
-    ipBatch([`link set ${end} nomaster`, `address add ${cidr} dev ${end}`], this.namespace);
+    ipBatch([`link set dev ${end} nomaster`, `address add ${cidr} dev ${end}`], this.namespace);
   }
 
-  /** Ethernet address of the far end. */
-  macOf(end: string): string {
-    return runIn(this.namespace, ['cat', `/sys/class/net/${end}/address`]).trim();
+  /** Ethernet address of the interface at this end of a cable, and of the one in the namespace. */
+  nearMac(end: string): string {
+    return macOf(0, end);
+  }
+
+  farMac(end: string): string {
+    return macOf(1, end);
   }
 
   async remove(): Promise<void> {
@@ -83,8 +96,23 @@ export class VethBed {
 
   #plugIn(end: string): string[] {
     const name = this.interfaceOf(end);
-    return [`link add ${name} type veth peer name ${end} netns ${this.namespace}`, `link set ${name} addrgenmode none`];
+    return [
+      `link add ${name} address ${macOf(0, end)} type veth peer name ${end} address ${macOf(1, end)} netns ${this.namespace}`,
+      `link set dev ${name} addrgenmode none`,
+    ];
   }
+}
+
+function bridgeCommands(ends: string, i: number): string[] {
+  return [
+    `link add br${i} type bridge mcast_snooping 0 forward_delay 0`,
+    `link set dev br${i} up`,
+    ...[...ends].flatMap(end => [`link set dev ${end} master br${i}`, `link set dev ${end} up`]),
+  ];
+}
+
+function macOf(side: number, end: string): string {
+  return `02:4b:53:00:0${side}:${end.charCodeAt(0).toString(16)}`;
 }
 
 export interface Heard {
@@ -94,12 +122,14 @@ export interface Heard {
 
 /** A port with a batch, and the few things tests do with one. */
 export class TestPort {
+  readonly description: AfPacketDescription;
   readonly port: AfPacketPort;
   readonly arena: Arena;
   readonly batch: Int32Array;
 
-  constructor(port: AfPacketPort, arena: Arena) {
-    this.port = port;
+  constructor(description: AfPacketDescription, arena: Arena) {
+    this.description = description;
+    this.port = new AfPacketPort(description, arena);
     this.arena = arena;
     this.batch = new Int32Array(arena.buffer, arena.allocate(BATCH_BYTES * 4), BATCH_BYTES);
   }
@@ -122,7 +152,9 @@ export class TestPort {
   take(rowsMax = 64): Heard[] {
     const rows = this.port.receive(this.batch, rowsMax);
     const heard = Array.from({ length: rows }, (_, i) => {
-      const [offset, length, flags] = [ROW_OFFSET, ROW_LENGTH, ROW_FLAGS].map(word => this.batch[i * ROW_WORDS + word]!);
+      const [offset, length, flags] = [ROW_OFFSET, ROW_LENGTH, ROW_FLAGS].map(
+        word => this.batch[i * ROW_WORDS + word]!,
+      );
       return { frame: this.arena.bytes.slice(offset!, offset! + length!), flags: flags! };
     });
     this.port.release(this.batch, rows);
@@ -151,7 +183,7 @@ export class TestPort {
 }
 
 /** IPv6's greetings would be noise in a capture; a kernel without IPv6 has none to turn off. */
-export function quietIpv6(interfaceName: string): void {
+function quietIpv6(interfaceName: string): void {
   try {
     writeFileSync(`/proc/sys/net/ipv6/conf/${interfaceName}/disable_ipv6`, '1');
   } catch {}
