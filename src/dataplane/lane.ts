@@ -64,14 +64,23 @@ export class Lane {
     const rows = port.receive(batch, BATCH_ROWS);
     if (rows === 0) return 0;
     const end = rows * ROW_WORDS;
-    for (let row = 0; row < end; row += ROW_WORDS) batch[row + ROW_VERDICT] = this.path.handle(port, batch, row);
-    this.#transmit(rows);
+    let senders = 0;
+    for (let row = 0; row < end; row += ROW_WORDS) {
+      const verdict = this.path.handle(port, batch, row);
+      batch[row + ROW_VERDICT] = verdict;
+      senders |= 1 << verdict;
+    }
+    this.#transmit(rows, senders);
     port.release(batch, rows);
     return rows;
   }
 
-  #transmit(rows: number): void {
-    for (let i = 0; i < this.#ports.length; i++) this.#ports[i].transmit(this.#batch, rows);
+  /** @param senders bit i: some row's verdict is the port with id i (DROP, −1, sets a bit that is no port's) */
+  #transmit(rows: number, senders: number): void {
+    for (let i = 0; i < this.#ports.length; i++) {
+      const port = this.#ports[i];
+      if ((senders & (1 << port.id)) !== 0) port.transmit(this.#batch, rows);
+    }
   }
 
   /** Sends on the parked frames whose next hop is known now, drops those whose next hop does not answer. */
@@ -96,7 +105,7 @@ export class Lane {
         i++;
       }
     }
-    if (rows !== 0) this.#transmit(rows);
+    if (rows !== 0) this.#transmit(rows, 1 << this.path.serverPort.id);
     return rows;
   }
 

@@ -65,7 +65,7 @@ export const PORT_COUNTERS = [
 ] as const;
 
 export interface Port {
-  /** What `VERDICT` says to send here; unique within the lane, ≥ 0. */
+  /** What `VERDICT` says to send here; unique within the lane, 0 to 30. */
   readonly id: number;
   readonly name: string;
   /** Our own Ethernet address: upper 16 and lower 32 bits. */

@@ -44,7 +44,7 @@ describe.skipIf(requireBed())('every verb', () => {
     ['meta', META_ROWS],
     ['binary', BINARY_ROWS],
   ] as const)('%s', (_protocol, rows) => {
-    test.each(rows)('$verb', async row => {
+    test.each(rows.map(row => [row.verb, row] as const))('%s', async (_verb, row) => {
       const through = await follow(client, THE_VIP, row);
       expect(through.said).toEqual(row.steps.map(([, answer]) => answer));
       const direct = await follow(client, reference, row);
