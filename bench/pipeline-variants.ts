@@ -18,11 +18,15 @@ export interface VariantResult {
   readonly bytesAllocatedPerFrame: number;
 }
 
-/** Default configuration; the transport vouches for nothing, so both checksums are verified as well as updated. */
-export const DEFAULT: Variant = { name: 'default', algorithm: 'ketama', hash: 'murmur3', flags: 0 };
+/**
+ * The default configuration on a port that vouches for the UDP checksum, as a NIC with receive offload does; the IPv4
+ * header is verified, and both checksums are brought along, in software. `udpVerified`: a port that vouches for nothing.
+ */
+const DEFAULT: Variant = { name: 'default', algorithm: 'ketama', hash: 'murmur3', flags: FLAG_CHECKSUM_VERIFIED };
+
 export const VARIANTS: readonly Variant[] = [
   DEFAULT,
-  { ...DEFAULT, name: 'checksumVerifiedByPort', flags: FLAG_CHECKSUM_VERIFIED },
+  { ...DEFAULT, name: 'udpVerified', flags: 0 },
   { ...DEFAULT, name: 'maglev', algorithm: 'maglev' },
   { ...DEFAULT, name: 'ketamaMd5', hash: 'md5' },
   { ...DEFAULT, name: 'ketamaOneAtATime', hash: 'one_at_a_time' },

@@ -1,7 +1,7 @@
 /**
  * The whole data path in memory, one core: receive a batch, parse, classify, hash, ring, slot, rewrite in place with both
- * checksums verified and updated, hand to the transmitting port. No kernel. The headline is requests (client → node) at
- * the default configuration; replies are reported beside it, and so is every steering hash.
+ * checksums updated, hand to the transmitting port. No kernel. The headline is requests (client → node) at the default
+ * configuration; replies are reported beside it, and so are UDP checksums verified in software and every steering hash.
  *
  * Each variant runs in a process of its own, as a lane does, in turns: V8 compiles for what it has seen.
  */
