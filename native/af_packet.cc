@@ -3,9 +3,11 @@
 #include <arpa/inet.h>
 #include <cerrno>
 #include <cstring>
+#include <linux/ethtool.h>
 #include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -73,6 +75,13 @@ Failure MapRing(int fd, const AfPacketRequest& request) {
   return mapped == MAP_FAILED ? Fail("mmap") : Failure{};
 }
 
+void ReadDriver(int fd, ifreq device, char* driver, size_t bytes) {
+  ethtool_drvinfo information = {};
+  information.cmd = ETHTOOL_GDRVINFO;
+  device.ifr_data = reinterpret_cast<char*>(&information);
+  if (ioctl(fd, SIOCETHTOOL, &device) == 0) memcpy(driver, information.driver, bytes - 1);
+}
+
 Failure Bind(int fd, const AfPacketRequest& request, AfPacketSocket* out) {
   ifreq device = {};
   strncpy(device.ifr_name, request.interface, IFNAMSIZ - 1);
@@ -80,6 +89,7 @@ Failure Bind(int fd, const AfPacketRequest& request, AfPacketSocket* out) {
   memcpy(out->mac, device.ifr_hwaddr.sa_data, sizeof out->mac);
   if (ioctl(fd, SIOCGIFMTU, &device) < 0) return Fail("ioctl(SIOCGIFMTU)");
   out->mtu = device.ifr_mtu;
+  ReadDriver(fd, device, out->driver, sizeof out->driver);
   if (ioctl(fd, SIOCGIFINDEX, &device) < 0) return Fail("ioctl(SIOCGIFINDEX)");
   sockaddr_ll address = {};
   address.sll_family = AF_PACKET;
@@ -128,6 +138,18 @@ Failure OpenAfPacket(const AfPacketRequest& request, AfPacketSocket* out) {
   }
   out->fd = fd;
   return {};
+}
+
+Failure SetPromiscuous(int fd) {
+  sockaddr_ll address = {};
+  socklen_t length = sizeof address;
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) < 0) return Fail("getsockname");
+  packet_mreq membership = {};
+  membership.mr_ifindex = address.sll_ifindex;
+  membership.mr_type = PACKET_MR_PROMISC;
+  return setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &membership, sizeof membership) < 0
+             ? Fail("setsockopt(PACKET_ADD_MEMBERSHIP)")
+             : Failure{};
 }
 
 void CloseAfPacket(int fd, uint8_t* ring, uint64_t ringBytes) {

@@ -29,6 +29,7 @@ struct AfPacketSocket {
   int fd = -1;
   int mtu = 0;
   uint8_t mac[6] = {};
+  char driver[32] = {};     // as ethtool names it; empty where the device has none to tell
 };
 
 struct RingStatistics {
@@ -48,6 +49,8 @@ constexpr int32_t kFlagPartialChecksum = 1;
 constexpr uint32_t kTransmitRowsMax = 256;
 
 Failure OpenAfPacket(const AfPacketRequest& request, AfPacketSocket* out);
+// Receives frames to any Ethernet address, not only the interface's own.
+Failure SetPromiscuous(int fd);
 // Unmaps the ring, leaving zeroed private memory in its place, and closes the socket.
 void CloseAfPacket(int fd, uint8_t* ring, uint64_t ringBytes);
 // Sends the rows whose verdict is `id`; returns how many the kernel took.

@@ -59,7 +59,7 @@ int FreeHandle() {
 }
 
 // openAfPacket({interface, arena, ringOffset, slotBytes, slots, blockBytes, reserveBytes, fanoutGroup, fanoutType,
-// fanoutProgram}) → {handle, mtu, mac: [6 numbers]}
+// fanoutProgram}) → {handle, mtu, mac: [6 numbers], driver}
 Napi::Value OpenAfPacket(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   Napi::Object options = info[0].ToObject();
@@ -96,6 +96,7 @@ Napi::Value OpenAfPacket(const Napi::CallbackInfo& info) {
   result.Set("handle", Napi::Number::New(env, handle));
   result.Set("mtu", Napi::Number::New(env, socket.mtu));
   result.Set("mac", mac);
+  result.Set("driver", Napi::String::New(env, socket.driver));
   return result;
 }
 
@@ -113,6 +114,14 @@ void Close(const Napi::CallbackInfo& info) {
   if (!port) return;
   keysteer::CloseAfPacket(port->fd, port->ring, port->ringBytes);
   *port = OpenPort();
+}
+
+// setPromiscuous(handle): until the handle is closed
+Napi::Value SetPromiscuous(const Napi::CallbackInfo& info) {
+  OpenPort* port = PortOf(info);
+  if (!port) return info.Env().Undefined();
+  Failure failure = keysteer::SetPromiscuous(port->fd);
+  return failure.call ? Throw(info.Env(), failure) : info.Env().Undefined();
 }
 
 // transmit(handle, batchByteOffset, rows, verdict) → frames taken
@@ -166,6 +175,7 @@ Napi::Value PinThread(const Napi::CallbackInfo& info) {
 
 Napi::Object Initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("openAfPacket", Napi::Function::New(env, OpenAfPacket));
+  exports.Set("setPromiscuous", Napi::Function::New(env, SetPromiscuous));
   exports.Set("close", Napi::Function::New(env, Close));
   exports.Set("transmit", Napi::Function::New(env, Transmit));
   exports.Set("wait", Napi::Function::New(env, Wait));

@@ -7,7 +7,7 @@
 import { networkInterfaces } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
-import { LANE_COUNTERS, type NODE_COUNT, NODE_COUNTER_COUNT, NODE_COUNTERS } from '../dataplane/counters.ts';
+import { COUNT, LANE_COUNTERS, type NODE_COUNT, NODE_COUNTER_COUNT, NODE_COUNTERS } from '../dataplane/counters.ts';
 import { NEIGHBOUR_STATE_NAMES, Neighbours } from '../dataplane/neighbours.ts';
 import {
   CONTROL_BEAT,
@@ -61,6 +61,9 @@ export interface LaneFigures {
   readonly state: string;
   readonly restarts: number;
   readonly lastError?: string;
+  /** Forwarded by this lane: how well the traffic spreads. */
+  readonly requests: number;
+  readonly replies: number;
 }
 
 /** Everything that is counted, summed over lanes; cumulative since the start. */
@@ -136,9 +139,7 @@ export class Conductor {
   }
 
   figures(): Figures {
-    const blocks = this.#lanes.map(({ memory }) =>
-      countersAt(memory.arena.buffer, memory.countersOffset, LANE_COUNTERS),
-    );
+    const blocks = this.#lanes.map(({ memory }) => countersOf(memory));
     return {
       seconds: (performance.now() - this.#startedMs) / 1000,
       counters: sumCounters(LANE_COUNTERS, blocks),
@@ -214,6 +215,7 @@ export class Conductor {
       interfaceName: port.interface,
       arena: memory.arena,
       ringFrames: port.ringFrames,
+      mac: port.mac,
       ...(lanes > 1 ? { fanout } : {}),
     });
   }
@@ -278,10 +280,13 @@ export class Conductor {
       lane.beatMs = now;
     }
     const state = LANE_STATE_NAMES[Atomics.load(lane.control, CONTROL_STATE)];
+    const counters = countersOf(lane.memory);
     return {
       state: state === 'running' && now - lane.beatMs > STALL_MS ? 'stalled' : state,
       restarts: lane.restarts,
       ...(lane.lastError === undefined ? {} : { lastError: lane.lastError }),
+      requests: counters[COUNT.requests],
+      replies: counters[COUNT.replies],
     };
   }
 
@@ -309,6 +314,10 @@ export class Conductor {
   #closePorts(): void {
     for (const { setup } of this.#lanes) for (const { handle } of setup.ports) loadShim().close(handle);
   }
+}
+
+function countersOf({ arena, countersOffset }: LaneArena): Float64Array {
+  return countersAt(arena.buffer, countersOffset, LANE_COUNTERS);
 }
 
 function neighbourTimes({ neighbours }: Config) {

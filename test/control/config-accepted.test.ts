@@ -20,8 +20,8 @@ describe('good configurations', () => {
       vip: { address: 0x0a4d0064, text: '10.77.0.100', port: 11211 },
       mode: 'nat',
       ports: {
-        client: { interface: 'cl0', transport: 'af_packet', ringFrames: 2048 },
-        server: { interface: 'sv0', transport: 'af_packet', ringFrames: 2048 },
+        client: { interface: 'cl0', transport: 'af_packet', ringFrames: 2048, mac: 'auto' },
+        server: { interface: 'sv0', transport: 'af_packet', ringFrames: 2048, mac: 'auto' },
       },
       source: { address: 0x0a4d0101, text: '10.77.1.1', prefixLength: 24 },
       nodes: [
@@ -74,7 +74,12 @@ neighbours: { retry_ms: 10, retries: 1, lifetime_s: 86400, queue_frames: 1 }
       'f.yaml',
     );
     expect(config.vip.port).toBe(11211);
-    expect(config.ports.server).toEqual({ interface: 'eth1.77', transport: 'af_packet', ringFrames: 65536 });
+    expect(config.ports.server).toEqual({
+      interface: 'eth1.77',
+      transport: 'af_packet',
+      ringFrames: 65536,
+      mac: 'auto',
+    });
     expect(config.source).toEqual({ address: 0xc8000001 | 0, text: '200.0.0.1', prefixLength: 8 });
     expect(config.nodes.map(({ name, nextHop, hashName, port }) => [name, nextHop, hashName, port])).toEqual([
       ['near', parseIpv4('200.0.0.2'), '200.0.0.2', 11211],

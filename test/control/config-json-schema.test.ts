@@ -111,8 +111,10 @@ describe('JSON Schema', () => {
     const defaults = everySchema(SCHEMA).filter(([, schema]) => schema.default !== undefined && !schema.properties);
     expect(Object.fromEntries(defaults.map(([at, schema]) => [at, schema.default]))).toEqual({
       '.mode': 'nat',
+      '.ports.client.mac': 'auto',
       '.ports.client.transport': 'af_packet',
       '.ports.client.ring.frames': 2048,
+      '.ports.server.mac': 'auto',
       '.ports.server.transport': 'af_packet',
       '.ports.server.ring.frames': 2048,
       '.nodes[].weight': 1,

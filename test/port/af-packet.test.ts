@@ -77,6 +77,18 @@ describe.skipIf(missing)('an AF_PACKET port', () => {
     expect(heard).toEqual(range(1000));
   });
 
+  it('describes a batch across the end of the ring at once', async () => {
+    const fresh = bed.open('b', { id: 1 });
+    a.say(range(60).map(i => numbered(i)));
+    expect(await fresh.listen(60)).toHaveLength(60);
+    await b.listen(60);
+    a.say(range(10).map(i => numbered(i)));
+    await until(() => fresh.port.receive(fresh.batch, 64) === 10);
+    expect(fresh.take().map(numberOf)).toEqual(range(10));
+    bed.close(fresh);
+    await b.listen(10);
+  });
+
   it('describes no more rows than asked for; the rest comes with the next receive', async () => {
     a.say(range(10).map(i => numbered(i)));
     const heard = [...(await b.listen(1))];

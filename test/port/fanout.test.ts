@@ -91,7 +91,7 @@ const THREE: Group = { lanes: 3, portBase: 20_000, portsPerLane: 2 };
 const ask = {
   src: '10.77.0.1',
   dst: '10.77.0.100',
-  sport: 4000,
+  sport: 4001,
   dport: 11_211,
   dstMac: NOBODY_MAC,
   payload: 'x'.repeat(40),
@@ -99,7 +99,8 @@ const ask = {
 const [firstFragment, secondFragment] = udpFragments(ask, 24) as [Uint8Array, Uint8Array];
 
 const rows: readonly (readonly [name: string, frame: Uint8Array, lane: number])[] = [
-  ['the port below ours', udpFrame({ ...ask, src: '0.0.0.0', sport: 0, dport: 19_999 }), 0],
+  ['the port below ours', udpFrame({ ...ask, src: '0.0.0.0', sport: 1, dport: 19_999 }), 1],
+  ['the port above ours', udpFrame({ ...ask, src: '0.0.0.0', sport: 1, dport: 20_006 }), 1],
   ['the first lane’s first port', udpFrame({ ...ask, dport: 20_000 }), 0],
   ['the first lane’s last port', udpFrame({ ...ask, dport: 20_001 }), 0],
   ['the second lane’s first port', udpFrame({ ...ask, dport: 20_002 }), 1],
@@ -128,6 +129,7 @@ describe('the fanout program says which lane', () => {
   });
 
   it('the first fragment goes where the whole would go', () => {
+    expect(run(THREE, udpFrame(ask))).not.toBe(0);
     expect(run(THREE, firstFragment)).toBe(run(THREE, udpFrame(ask)));
   });
 

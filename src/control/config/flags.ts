@@ -13,9 +13,11 @@ export interface ConfigFlags {
   readonly mode?: string;
   readonly client?: string;
   readonly clientAddress?: string;
+  readonly clientMac?: string;
   readonly clientGateway?: string;
   readonly server?: string;
   readonly serverAddress?: string;
+  readonly serverMac?: string;
   readonly serverGateway?: string;
   /** NAME=ADDRESS[:PORT][*WEIGHT] each. */
   readonly node?: readonly string[];
@@ -53,9 +55,11 @@ export const CONFIG_FLAGS: readonly ConfigFlag[] = [
   flag('mode', 'MODE', ['mode']),
   flag('client', 'INTERFACE', ['ports', 'client', 'interface']),
   flag('clientAddress', 'CIDR', ['ports', 'client', 'address']),
+  flag('clientMac', 'MAC', ['ports', 'client', 'mac']),
   flag('clientGateway', 'ADDRESS', ['ports', 'client', 'gateway']),
   flag('server', 'INTERFACE', ['ports', 'server', 'interface']),
   flag('serverAddress', 'CIDR', ['ports', 'server', 'address']),
+  flag('serverMac', 'MAC', ['ports', 'server', 'mac']),
   flag('serverGateway', 'ADDRESS', ['ports', 'server', 'gateway']),
   flag('node', NODE_ARGUMENT, ['nodes'], readNodes),
   flag('algorithm', 'NAME', ['steering', 'algorithm']),

@@ -1,6 +1,7 @@
 /** The configuration as the rest of the control side uses it: numbers instead of texts, nothing left to default. */
 
 import { parseIpv4 } from '../../wire/ipv4-text.ts';
+import { type Mac, parseMac } from '../../wire/mac-text.ts';
 import { type Endpoint, type InterfaceAddress, isHostOf, parseCidr, parseEndpoint } from './addresses.ts';
 import { sourcePortsFor } from './rules.ts';
 import type { ConfigFile, NodeFields } from './schema.ts';
@@ -42,6 +43,7 @@ export interface PortConfig {
   readonly interface: string;
   readonly transport: 'af_packet';
   readonly ringFrames: number;
+  readonly mac: 'auto' | 'interface' | Mac;
 }
 
 export interface NodeConfig extends Endpoint {
@@ -88,8 +90,13 @@ function normaliseTimings({ slots, idle, neighbours }: ConfigFile): Pick<Config,
   };
 }
 
-function normalisePort({ interface: name, transport, ring }: ConfigFile['ports']['client']): PortConfig {
-  return { interface: name, transport, ringFrames: ring.frames };
+function normalisePort({ interface: name, transport, ring, mac }: ConfigFile['ports']['client']): PortConfig {
+  return { interface: name, transport, ringFrames: ring.frames, mac: readMac(mac) };
+}
+
+/** @param text matches the schema */
+function readMac(text: string): PortConfig['mac'] {
+  return text === 'auto' || text === 'interface' ? text : parseMac(text);
 }
 
 function normaliseNode(node: NodeFields, source: InterfaceAddress, gateway: string | undefined): NodeConfig {

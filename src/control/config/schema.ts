@@ -56,7 +56,15 @@ const interfaceTowards = (whom: string) =>
       `Network interface towards ${whom}. It should carry no kernel address: Keysteer answers ARP and ICMP echo itself.`,
     );
 
+/** Bit 0 of the first octet would make it a group's. */
+const MAC_PATTERN = /^(auto|interface|[0-9a-fA-F][02468aceACE](:[0-9a-fA-F]{2}){5})$/;
+
 const portFields = {
+  mac: textLike(MAC_PATTERN, 'must be auto, interface, or an Ethernet address of one host like 02:00:00:00:00:01')
+    .default('auto')
+    .describe(
+      'Ethernet address that Keysteer answers by on this port. interface: the interface’s own. auto: one of its own on veth and TAP, so that the kernel’s stack passes over its frames, elsewhere the interface’s. An address: that one, with the interface made promiscuous.',
+    ),
   transport: oneOf(['af_packet'])
     .default('af_packet')
     .describe('How frames come in and go out. af_packet: mapped AF_PACKET rings; works on every Linux interface.'),
