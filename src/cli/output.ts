@@ -8,6 +8,7 @@ const FOR_USERS = new Set([
   'ConfigError',
   'PortError',
   'AddressInUseError',
+  'LaneError',
   'SteerConfigError',
   'AddressError',
   'UserError',

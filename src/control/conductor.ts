@@ -36,6 +36,9 @@ const RESTART_MS_MIN = 10;
 const RESTART_MS_MAX = 5000;
 /** A lane that ran this long starts the series of pauses afresh. */
 const STEADY_MS = 10_000;
+const PAUSE_STEP_MS = 20;
+/** How long lanes have to end by themselves. */
+const STOP_MS_MAX = 700;
 /** A lane whose BEAT stands still this long is shown as stalled. */
 const STALL_MS = 1000;
 
@@ -78,6 +81,11 @@ export interface Figures {
 /** The kernel would answer for an address that is ours: say so before traffic vanishes. */
 export class AddressInUseError extends Error {
   override readonly name = 'AddressInUseError';
+}
+
+/** A lane that failed before it forwarded anything. */
+export class LaneError extends Error {
+  override readonly name = 'LaneError';
 }
 
 export class Conductor {
@@ -124,9 +132,16 @@ export class Conductor {
     for (const lane of this.#lanes) lane.ended = this.#run(lane);
   }
 
-  /** Resolves once every lane turns. */
+  /**
+   * Resolves once every lane turns.
+   * @throws LaneError when one does not even start; everything is stopped then
+   */
   async ready(): Promise<void> {
     while (this.#lanes.some(lane => Atomics.load(lane.control, CONTROL_STATE) === LANE_STARTING)) await sleep(2);
+    const failed = this.#lanes.find(lane => lane.restarts > 0);
+    if (failed === undefined) return;
+    await this.stop();
+    throw new LaneError(`lane ${failed.setup.lane} does not start: ${failed.lastError}`);
   }
 
   get config(): Config {
@@ -153,7 +168,8 @@ export class Conductor {
   async stop(): Promise<Figures> {
     this.#stopping = true;
     for (const { control } of this.#lanes) Atomics.store(control, CONTROL_STOP, 1);
-    await Promise.all(this.#lanes.map(lane => lane.ended));
+    // A lane that hangs is ended with its thread; it must not hold up the others' end.
+    await Promise.race([Promise.all(this.#lanes.map(lane => lane.ended)), sleep(STOP_MS_MAX)]);
     const figures = this.figures();
     await this.#pool.destroy();
     this.#closePorts();
@@ -259,8 +275,14 @@ export class Conductor {
       } catch (error) {
         this.#crashed(lane, error);
       }
-      await sleep(lane.pauseMs);
+      await this.#pause(lane.pauseMs);
     }
+  }
+
+  /** A pause that a stop cuts short. */
+  async #pause(ms: number): Promise<void> {
+    const end = performance.now() + ms;
+    while (!this.#stopping && performance.now() < end) await sleep(Math.min(ms, PAUSE_STEP_MS));
   }
 
   #crashed(lane: LaneRecord, error: unknown): void {

@@ -44,6 +44,10 @@ function questionsWithin(bed: LaneBed, ms: number): number[] {
 describe('a lane resolves its next hops itself', () => {
   it('asks for each before the first request comes, exact to the byte', () => {
     const bed = new LaneBed({ ...UNKNOWN, nodes: [MC1, MC2] });
+    const { serverPort, memory } = bed.lane().path;
+    const lent = serverPort.claim();
+    memory.bytes.fill(0xee, lent, lent + 60); // what was said from there before
+    serverPort.transmit(new Int32Array(4), 0);
     const { sent, counted } = bed.turn();
     expect(counted).toEqual({ arp_requests: 2 });
     expect(sent.map(({ side }) => side)).toEqual(['server', 'server']);

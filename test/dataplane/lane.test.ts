@@ -4,6 +4,7 @@ import { arpReply, arpRequest, hex, icmpEcho } from '../support/frames.ts';
 import {
   ALICE,
   BOB,
+  binaryRequest,
   FIRST_PORT,
   LaneBed,
   MC1,
@@ -112,6 +113,30 @@ describe('two lanes over one table', () => {
     });
     expect(here).toEqual(there);
     expect(new Set(here)).toEqual(new Set([MC1.ip, MC2.ip]));
+  });
+});
+
+describe('one key has one home', () => {
+  it('in whatever protocol it is asked for, base64 too', () => {
+    const bed = new LaneBed({ nodes: [MC1, MC2] });
+    const homes = Array.from({ length: 20 }, (_, i) => {
+      const key = `key:${i}`;
+      const base64 = Buffer.from(key).toString('base64');
+      const asks = [
+        `get ${key}\r\n`,
+        `set ${key} 0 0 1\r\nx\r\n`,
+        `mg ${key} v\r\n`,
+        `md ${base64} b\r\n`,
+        binaryRequest({ opcode: 0x0c, key }),
+      ];
+      const { sent } = bed.hear(
+        'client',
+        asks.map(ask => request(ask)),
+      );
+      return new Set(sent.map(({ frame }) => frame.slice(30, 34).join('.')));
+    });
+    expect(homes.map(({ size }) => size)).toEqual(Array(20).fill(1));
+    expect(new Set(homes.flatMap(home => [...home])).size).toBe(2);
   });
 });
 

@@ -55,6 +55,12 @@ describe('a reply to an outstanding request reaches its client', () => {
       out: ['client', toClient('EN\r\n')],
     },
     {
+      name: 'a meta value that names its key in base64, asked for so',
+      asked: 'mg a2V5 b k v\r\n',
+      frame: reply('VA 1 ka2V5 b\r\nx\r\n'),
+      out: ['client', toClient('VA 1 ka2V5 b\r\nx\r\n')],
+    },
+    {
       name: 'a binary value that names its key',
       asked: BINARY_GETK,
       frame: reply(binaryResponse({ opcode: 0x0c, extras: '\0\0\0\0', key: 'k', value: 'abc' })),
@@ -138,6 +144,24 @@ describe('a reply that is not what was asked for goes nowhere', () => {
       name: 'a meta value under another key',
       asked: META_GET,
       frame: reply('VA 1 kj O9\r\nx\r\n'),
+      counted: 'drop_reply_wrong_key',
+    },
+    {
+      name: 'a meta value under another key in base64',
+      asked: 'mg a2V5 b k v\r\n',
+      frame: reply('VA 1 kb3RoZXI= b\r\nx\r\n'),
+      counted: 'drop_reply_wrong_key',
+    },
+    {
+      name: 'a meta value under the letters of the base64 key, as if they were the key',
+      asked: 'mg a2V5 b k v\r\n',
+      frame: reply('VA 1 ka2V5\r\nx\r\n'),
+      counted: 'drop_reply_wrong_key',
+    },
+    {
+      name: 'a meta value under a base64 key that is none',
+      asked: 'mg a2V5 b k v\r\n',
+      frame: reply('VA 1 ka2V5= b\r\nx\r\n'),
       counted: 'drop_reply_wrong_key',
     },
     {

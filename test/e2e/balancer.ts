@@ -47,7 +47,9 @@ export class Balancer {
       let latest: Figures | undefined;
       const timer = setTimeout(() => {
         this.#waiting.delete(look);
-        reject(new Error(`not seen in the figures: ${what}\n${JSON.stringify(latest)}\n${this.group.output.slice(-500)}`));
+        reject(
+          new Error(`not seen in the figures: ${what}\n${JSON.stringify(latest)}\n${this.group.output.slice(-500)}`),
+        );
       }, FIGURES_MS_MAX);
       const look = (figures: Figures) => {
         latest = figures;
@@ -82,10 +84,15 @@ export class Balancer {
   }
 }
 
+export interface ListedNode {
+  readonly name: string;
+  readonly address: string;
+  readonly port: number;
+  readonly weight?: number;
+}
+
 /** Node flags of `run`, `explain` and `plain-proxy`. */
-export function nodeFlags(
-  nodes: readonly { name: string; address: string; port: number; weight?: number }[],
-): string[] {
+export function nodeFlags(nodes: readonly ListedNode[]): string[] {
   return nodes.flatMap(({ name, address, port, weight }) => [
     '--node',
     `${name}=${address}:${port}${weight === undefined ? '' : `*${weight}`}`,

@@ -1,13 +1,19 @@
 /** A test bed with memcached on its nodes, and whatever a test starts in it; `close` ends all of it. */
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { MemcachedNode, startMemcachedNodes } from '../../src/experiment/memcached-node.ts';
+import type { NamespaceSet } from '../../src/experiment/namespaces.ts';
 import type { TestBed, TestBedOptions } from '../../src/experiment/topology.ts';
 import { BALANCER_SERVER_ADDRESS, buildTestBed, VIP } from '../../src/experiment/topology.ts';
-import { MemcachedNode, startMemcachedNodes } from '../../src/experiment/memcached-node.ts';
-import { Balancer, nodeFlags } from './balancer.ts';
+import { Balancer, type ListedNode, nodeFlags } from './balancer.ts';
 import { UdpClient } from './udp-client.ts';
 
 export class Bed {
   readonly network: TestBed;
   readonly nodes: MemcachedNode[];
+  readonly #scratch = mkdtempSync(join(tmpdir(), 'keysteer-e2e-'));
 
   private constructor(network: TestBed, nodes: MemcachedNode[]) {
     this.network = network;
@@ -25,30 +31,42 @@ export class Bed {
     }
   }
 
+  get namespaces(): NamespaceSet {
+    return this.network.namespaces;
+  }
+
   /** Two-armed, all nodes of the bed unless told otherwise. */
-  startBalancer(extra: readonly string[] = [], nodes = this.network.nodes): Promise<Balancer> {
+  startBalancer(extra: readonly string[] = [], nodes: readonly ListedNode[] = this.network.nodes): Promise<Balancer> {
     const { client, server } = this.network.balancer;
     const ports = ['--client', client.name, '--server', server.name, '--server-address', BALANCER_SERVER_ADDRESS];
     return this.startBalancerWith(['--vip', VIP, ...ports, ...nodeFlags(nodes), ...extra]);
   }
 
   startBalancerWith(flags: readonly string[]): Promise<Balancer> {
-    return Balancer.start(this.network.namespaces, this.network.balancer.host, flags);
+    return Balancer.start(this.namespaces, this.network.balancer.host, flags);
+  }
+
+  /** A configuration file that is gone with the bed; returns its path. */
+  writeConfig(name: string, text: string): string {
+    const path = join(this.#scratch, name);
+    writeFileSync(path, text);
+    return path;
   }
 
   /** @param client 0 … */
   startClient(client = 0, sourcePort = 0): Promise<UdpClient> {
-    return UdpClient.start(this.network.namespaces, this.network.clients[client]!.host, sourcePort);
+    return UdpClient.start(this.namespaces, this.network.clients[client]!.host, sourcePort);
   }
 
   /** Node n (0 …), after an end, with an empty memory. */
   async restartNode(n: number): Promise<void> {
     await this.nodes[n]!.stop();
-    this.nodes[n] = await MemcachedNode.start(this.network.namespaces, this.nodes[n]!.options);
+    this.nodes[n] = await MemcachedNode.start(this.namespaces, this.nodes[n]!.options);
   }
 
-  close(): Promise<void> {
-    return this.network.close();
+  async close(): Promise<void> {
+    rmSync(this.#scratch, { recursive: true });
+    await this.network.close();
   }
 }
 

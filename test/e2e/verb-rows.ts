@@ -194,14 +194,14 @@ export const META_ROWS: readonly Row[] = [
       ['mg m-get\r\n', 'HD\r\n'],
       ['mg m-get v f k s t Oop4que\r\n', 'VA 3 f9 km-get s3 t-1 Oop4que\r\nabc\r\n'],
       ['mg m-get c v q\r\n', 'VA 3 c<cas>\r\nabc\r\n'],
-      ['mg bS1nZXQ= v k b\r\n', 'EN\r\n'], // 'm-get' is not the key 'KMget' in base64: the node decodes it
+      ['mg bS1nZXQ= v k b\r\n', 'VA 3 km-get\r\nabc\r\n'], // the same key in base64
     ],
   },
   {
     verb: 'mg, key in base64',
     steps: [
-      ['ms bS1iNjQ= 1 b\r\nx\r\n', 'HD\r\n'], // m-b64
-      ['mg m-b64 v\r\n', 'VA 1\r\nx\r\n'],
+      ['ms bS1iNjQ= 1 b\r\nx\r\n', 'HD\r\n'],
+      ['mg m-b64 v\r\n', 'VA 1\r\nx\r\n'], // the same key as it is
       ['mg bS1iNjQ= v k b\r\n', 'VA 1 kbS1iNjQ= b\r\nx\r\n'],
     ],
   },
@@ -231,7 +231,9 @@ export const META_ROWS: readonly Row[] = [
     verb: 'md',
     steps: [
       ['md m-delete\r\n', 'NF\r\n'],
+      ['ms m-delete 1\r\na\r\n', 'HD\r\n'],
       ['md m-delete q\r\n', SILENCE],
+      ['md m-delete q\r\n', 'NF\r\n'],
       ['ms m-delete 1\r\na\r\n', 'HD\r\n'],
       ['mg m-delete c\r\n', 'HD c<cas>\r\n'],
       ['md m-delete C1\r\n', 'EX\r\n'],

@@ -1,4 +1,5 @@
 /** The AF_PACKET port over real interfaces: what one sends, another hears through the kernel. */
+import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { rewriteDatagram } from '../../src/dataplane/rewrite.ts';
@@ -9,6 +10,8 @@ import {
   CHECKSUM_START_SHIFT,
   DROP,
   FLAG_PARTIAL_CHECKSUM,
+  FLAG_SUPERFRAME,
+  FLAG_TRUNCATED,
   FLAG_VLAN,
   ROW_OFFSET,
   ROW_WORDS,
@@ -17,7 +20,7 @@ import { loadShim, PortError } from '../../src/port/shim.ts';
 import { ethernetFrame, hex, macBytes, udpFrame } from '../support/frames.ts';
 import { address, macWords } from '../support/lane-bed.ts';
 import { NOBODY_MAC, type TestPort, VethBed } from '../support/lane-bed-veth.ts';
-import { requireBuild, requireNamespaces, requireShim } from '../support/requirements.ts';
+import { requireBuild, requireNamespaces, requireShim, skip } from '../support/requirements.ts';
 import { slowPartialChecksum } from '../wire/slow-checksum.ts';
 
 const missing = requireNamespaces() ?? requireShim();
@@ -148,6 +151,17 @@ describe.skipIf(missing)('an AF_PACKET port', () => {
     expect((await b.listen(2)).map(numberOf)).toEqual([1, 3]);
   });
 
+  it('says when a frame is longer than its slot, and never has more room than the slot', async () => {
+    const small = bed.open('b', { id: 1, mtuMax: 500 });
+    a.say([numbered(1, 1514), numbered(2)]);
+    const [long, short] = await small.listen(2);
+    expect([long!.flags, short!.flags]).toEqual([FLAG_TRUNCATED, 0]);
+    expect(long!.frame).toEqual(numbered(1, 1514).slice(0, long!.frame.length));
+    expect(long!.frame.length).toBeGreaterThanOrEqual(small.port.roomBytes);
+    bed.close(small);
+    await b.listen(2);
+  });
+
   it('says what tag the kernel took off', async () => {
     a.say([
       ethernetFrame({
@@ -260,6 +274,22 @@ describe.skipIf(missing)('a UDP checksum that the sending kernel left partial', 
     expect(listener.output).not.toContain('1111');
   });
 
+  /** Node has no setsockopt; an older kernel cuts the datagrams apart itself. */
+  const noPython = missing ?? requirePython();
+
+  it.skipIf(noPython)('three datagrams behind one header are flagged as a super-frame', async () => {
+    const a = bed.open('a', { mtuMax: 9000 });
+    const SOL_UDP = 17;
+    const UDP_SEGMENT = 103;
+    const speak = `import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(${SOL_UDP}, ${UDP_SEGMENT}, 1000)
+s.sendto(b'x' * 3000, ('10.9.0.100', 5000))`;
+    runIn(bed.namespace, ['python3', '-c', speak]);
+    const [first] = await a.listen(1);
+    const isWhole = first!.frame.length === 42 + 3000;
+    expect(first!.flags & (FLAG_SUPERFRAME | FLAG_TRUNCATED)).toBe(isWhole ? FLAG_SUPERFRAME : 0);
+  });
+
   it('a frame of our own with a whole checksum is heard as it is', async () => {
     const [b] = [bed.open('b', { id: 1 })];
     const listener = bed.set.spawn(bed.namespace, [
@@ -354,6 +384,10 @@ describe.skipIf(missing)('opening and closing', () => {
     await bed.remove();
   });
 });
+
+function requirePython(): string | undefined {
+  return spawnSync('python3', ['-c', '']).status === 0 ? undefined : skip('python3 is not installed');
+}
 
 function openFiles(): number {
   return readdirSync('/proc/self/fd').length;

@@ -6,14 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Arena } from '../../../src/mem/arena.ts';
 import { afPacketByteLength, openAfPacket } from '../../../src/port/af-packet.ts';
-import {
-  BATCH_ROWS_MAX,
-  ROW_FLAGS,
-  ROW_LENGTH,
-  ROW_OFFSET,
-  ROW_VERDICT,
-  ROW_WORDS,
-} from '../../../src/port/port.ts';
+import { BATCH_ROWS_MAX, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT, ROW_WORDS } from '../../../src/port/port.ts';
 import { answerLines } from './answer-lines.ts';
 
 const RING_FRAMES = 1024;
@@ -23,14 +16,14 @@ const BATCH_BYTES = BATCH_ROWS_MAX * ROW_WORDS * 4;
 export interface Telling {
   /** Frames to send, base64, in this order. */
   readonly send: readonly string[];
-  /** The last frame to wait for: the first one that begins with these bytes (base64) … */
+  /** The frame to wait for: the first that has these bytes (base64) there … */
   readonly until: { readonly offset: number; readonly bytes: string };
   /** … or until this time is over, ms. */
   readonly timeoutMs: number;
 }
 
 export interface Heard {
-  /** Frames that arrived, base64, in order; the awaited one is the last. */
+  /** Frames that arrived since the last telling, base64, in order. */
   readonly frames: readonly string[];
   /** Whether the awaited frame came. */
   readonly complete: boolean;
@@ -61,15 +54,14 @@ function receive(): Buffer[] {
 }
 
 async function tell({ send: outgoing, until, timeoutMs }: Telling): Promise<Heard> {
-  while (receive().length > 0);
   const mark = Buffer.from(until.bytes, 'base64');
   const frames: string[] = [];
   for (const frame of outgoing) send(Buffer.from(frame, 'base64'));
   for (const deadline = performance.now() + timeoutMs; performance.now() < deadline; await sleep(1)) {
-    for (const frame of receive()) {
-      frames.push(frame.toString('base64'));
-      if (frame.subarray(until.offset, until.offset + mark.length).equals(mark)) return { frames, complete: true };
-    }
+    const arrived = receive();
+    frames.push(...arrived.map(frame => frame.toString('base64')));
+    const isAwaited = (frame: Buffer) => frame.subarray(until.offset, until.offset + mark.length).equals(mark);
+    if (arrived.some(isAwaited)) return { frames, complete: true };
   }
   return { frames, complete: false };
 }

@@ -59,8 +59,9 @@ async function open(count: number): Promise<void> {
       lookup: (address, _options, callback) => callback(null, address, 4),
     });
     socket.on('message', (message, from) => hear(index, message, from));
+    const listening = once(socket, 'listening');
     socket.bind(firstPort === 0 ? 0 : firstPort + index);
-    await once(socket, 'listening');
+    await listening;
     sockets.push(socket);
   }
 }
