@@ -157,14 +157,16 @@ void CloseAfPacket(int fd, uint8_t* ring, uint64_t ringBytes) {
   close(fd);
 }
 
-uint32_t Transmit(int fd, uint8_t* base, const Row* rows, uint32_t count, int32_t id) {
+uint32_t Transmit(int fd, uint8_t* base, Row* rows, uint32_t count, int32_t id) {
   mmsghdr messages[kTransmitRowsMax];
   iovec vectors[kTransmitRowsMax];
+  Row* sources[kTransmitRowsMax];
   uint32_t queued = 0;
   for (uint32_t i = 0; i < count && queued < kTransmitRowsMax; i++) {
     if (rows[i].verdict != id) continue;
     vectors[queued].iov_base = PutHeader(base + rows[i].offset, rows[i].flags);
     vectors[queued].iov_len = static_cast<size_t>(rows[i].length) + sizeof(VirtioNetHeader);
+    sources[queued] = &rows[i];
     messages[queued] = {};
     messages[queued].msg_hdr.msg_iov = &vectors[queued];
     messages[queued].msg_hdr.msg_iovlen = 1;
@@ -177,7 +179,7 @@ uint32_t Transmit(int fd, uint8_t* base, const Row* rows, uint32_t count, int32_
       taken += static_cast<uint32_t>(sent);
       next += static_cast<uint32_t>(sent);
     } else if (errno != EINTR) {
-      next++;  // refused: this frame is freed by its receiver, the rest still get their chance
+      sources[next++]->verdict = kRefused;  // freed by its receiver; the rest still get their chance
     }
   }
   return taken;

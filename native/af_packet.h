@@ -46,6 +46,7 @@ struct Row {
 };
 
 constexpr int32_t kFlagPartialChecksum = 1;
+constexpr int32_t kRefused = -2;
 constexpr uint32_t kTransmitRowsMax = 256;
 
 Failure OpenAfPacket(const AfPacketRequest& request, AfPacketSocket* out);
@@ -53,8 +54,8 @@ Failure OpenAfPacket(const AfPacketRequest& request, AfPacketSocket* out);
 Failure SetPromiscuous(int fd);
 // Unmaps the ring, leaving zeroed private memory in its place, and closes the socket.
 void CloseAfPacket(int fd, uint8_t* ring, uint64_t ringBytes);
-// Sends the rows whose verdict is `id`; returns how many the kernel took.
-uint32_t Transmit(int fd, uint8_t* base, const Row* rows, uint32_t count, int32_t id);
+// Sends the rows whose verdict is `id`; returns how many the kernel took. The verdict of the others becomes kRefused.
+uint32_t Transmit(int fd, uint8_t* base, Row* rows, uint32_t count, int32_t id);
 // PACKET_STATISTICS; the kernel resets them on each read.
 Failure ReadStatistics(int fd, RingStatistics* out);
 

@@ -128,10 +128,17 @@ Napi::Value SetPromiscuous(const Napi::CallbackInfo& info) {
 Napi::Value Transmit(const Napi::CallbackInfo& info) {
   OpenPort* port = PortOf(info);
   if (!port) return info.Env().Undefined();
-  const auto* rows = reinterpret_cast<const keysteer::Row*>(port->base + info[1].As<Napi::Number>().Uint32Value());
+  auto* rows = reinterpret_cast<keysteer::Row*>(port->base + info[1].As<Napi::Number>().Uint32Value());
   const uint32_t count = info[2].As<Napi::Number>().Uint32Value();
   const int32_t id = info[3].As<Napi::Number>().Int32Value();
   return Napi::Number::New(info.Env(), keysteer::Transmit(port->fd, port->base, rows, count, id));
+}
+
+// A pending error (the interface went down) would end every wait at once, for ever.
+void TakeError(int fd) {
+  int error = 0;
+  socklen_t length = sizeof error;
+  getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
 }
 
 // wait(handles: Int32Array, count, timeoutMicroseconds) → bit i set: handles[i] is readable
@@ -145,7 +152,10 @@ Napi::Value Wait(const Napi::CallbackInfo& info) {
   timespec timeout = {microseconds / 1000000, (microseconds % 1000000) * 1000};
   ppoll(descriptors, count, &timeout, nullptr);
   uint32_t ready = 0;
-  for (uint32_t i = 0; i < count && i < 32; i++) ready |= descriptors[i].revents ? 1u << i : 0;
+  for (uint32_t i = 0; i < count && i < 32; i++) {
+    ready |= descriptors[i].revents & POLLIN ? 1u << i : 0;
+    if (descriptors[i].revents & POLLERR) TakeError(descriptors[i].fd);
+  }
   return Napi::Number::New(info.Env(), ready);
 }
 

@@ -13,7 +13,6 @@ import { hashKey } from '../mem/murmur3.ts';
 import { decodeBase64Key } from '../memcached/base64-key.ts';
 import { FRAME_HEADER_BYTES, isSingleDatagram, requestId, sequence, total } from '../memcached/frame-header.ts';
 import {
-  clearLocated,
   KEY_BYTES_MAX,
   OUT_CLASS,
   OUT_FLAGS,
@@ -65,7 +64,6 @@ import {
   SLOT_VERB_SHIFT,
   SlotTable,
   STATE_ANSWERED,
-  STATE_MASK,
   STATE_OUTSTANDING,
 } from './slot-table.ts';
 
@@ -185,13 +183,10 @@ export class NatPath {
 
   #request(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number): number {
     const { bytes } = this.memory;
-    const located = this.#located;
     const header = udpOffset + udp.HEADER_BYTES;
-    if (!isSingleDatagram(bytes, header)) {
-      clearLocated(located);
-      return this.#refuse(batch, row, ipOffset, udpOffset, REFUSED_TOTAL);
-    }
-    const reason = this.#reasonToRefuse(header + FRAME_HEADER_BYTES, end);
+    // Parsed in any case: an error line is written in the protocol of the request.
+    const parsed = this.#reasonToRefuse(header + FRAME_HEADER_BYTES, end);
+    const reason = isSingleDatagram(bytes, header) ? parsed : REFUSED_TOTAL;
     if (reason !== 0) return this.#refuse(batch, row, ipOffset, udpOffset, reason);
     const node = this.#home();
     if (node < 0) return this.#refuse(batch, row, ipOffset, udpOffset, REFUSED_NO_NODE);
@@ -312,8 +307,7 @@ export class NatPath {
     if (fault !== 0) return this.#drop(fault);
     if (batch[row + ROW_LENGTH] > this.clientPort.frameBytesMax) return this.#drop(COUNT.drop_too_big);
     const node = words[slot + SLOT_NODE_PORT] >>> 16;
-    if (total(bytes, header) === 1)
-      words[slot + SLOT_STATE] = (words[slot + SLOT_STATE] & ~STATE_MASK) | STATE_ANSWERED;
+    this.slots.noteReply(slot, total(bytes, header));
     const figures = node * NODE_COUNTER_COUNT;
     this.memory.nodeCounters[figures + NODE_COUNT.replies] += 1;
     this.memory.nodeCounters[figures + NODE_COUNT.reply_bytes] += end - header;
@@ -367,6 +361,8 @@ export class NatPath {
     const port = this.clientPort;
     const offset = batch[row + ROW_OFFSET];
     memory.count(REFUSED_FIRST + reason);
+    // From a server's own port an error may be the answer to an error: two servers must not talk for ever.
+    if (udp.sourcePort(memory.view, udpOffset) === this.#vipPort) return DROP;
     if (udpOffset + ANSWER_BYTES_MAX - offset > port.roomBytes) return DROP;
     if (!turnIntoErrorAnswer(memory, batch, row, ipOffset, udpOffset, reason, this.#located)) return DROP;
     ethernet.turnToSender(memory.view, offset, port.macHigh, port.macLow);

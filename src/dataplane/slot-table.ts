@@ -21,9 +21,9 @@
  *
  *     FREE ─take→ OUTSTANDING ─single reply→ ANSWERED ─take→ OUTSTANDING
  *     FREE ─take for noreply→ ANSWERED
- *                 OUTSTANDING ─datagram of several→ OUTSTANDING (others follow; ends by its age)
- *                 OUTSTANDING, age > lifetime ─take→ OUTSTANDING (slots_expired)
- *     forbidden: OUTSTANDING, age ≤ lifetime ─take→ …: an honest reply would go to the wrong client; such slots are
+ *                 OUTSTANDING ─datagram of several→ PARTLY ─others follow→ PARTLY (ends by its age)
+ *                 OUTSTANDING or PARTLY, age > lifetime ─take→ OUTSTANDING (OUTSTANDING: slots_expired)
+ *     forbidden: OUTSTANDING or PARTLY, age ≤ lifetime ─take→ …: an honest reply would go to the wrong client; such slots are
  *     passed over (slots_skipped), and after PROBES_MAX of them the request is refused.
  */
 
@@ -42,6 +42,7 @@ export const STATE_MASK = 3;
 export const STATE_FREE = 0;
 export const STATE_OUTSTANDING = 1;
 export const STATE_ANSWERED = 2;
+export const STATE_PARTLY = 3;
 /** The client wants no reply, or not always one. */
 export const SLOT_QUIET = 4;
 export const SLOT_VERB_SHIFT = 8;
@@ -92,9 +93,9 @@ export class SlotTable {
       const next = this.#words[this.#header];
       const word = this.#base + next * SLOT_WORDS;
       this.#words[this.#header] = (next + 1) & this.#mask;
-      if ((this.#words[word] & STATE_MASK) !== STATE_OUTSTANDING) return word;
+      if (!this.isOutstanding(word)) return word;
       if (this.isLate(word, nowUs)) {
-        this.expired = (this.#words[word] & SLOT_QUIET) === 0 ? 1 : 0;
+        this.expired = (this.#words[word] & (STATE_MASK | SLOT_QUIET)) === STATE_OUTSTANDING ? 1 : 0;
         return word;
       }
       this.skipped++;
@@ -108,11 +109,18 @@ export class SlotTable {
     return slot >= 0 && slot <= this.#mask ? this.#base + slot * SLOT_WORDS : -1;
   }
 
+  /** Whether datagrams are expected for it: OUTSTANDING or PARTLY, the odd states. */
   isOutstanding(word: number): boolean {
-    return (this.#words[word] & STATE_MASK) === STATE_OUTSTANDING;
+    return (this.#words[word] & 1) !== 0;
   }
 
   /** The age is known modulo 2^32 µs (71.6 minutes), so it is taken as unsigned: a slot forgotten for an hour is late. */
+  /** Notes a datagram of a reply of `total`. */
+  noteReply(word: number, total: number): void {
+    const state = total === 1 ? STATE_ANSWERED : STATE_PARTLY;
+    this.#words[word] = (this.#words[word] & ~STATE_MASK) | state;
+  }
+
   isLate(word: number, nowUs: number): boolean {
     return (nowUs - this.#words[word + SLOT_SENT]) >>> 0 > this.#lifetimeUs;
   }

@@ -131,10 +131,13 @@ export function afPacketByteLength(ringFrames: number, mtuMax = DEFAULT_MTU): nu
 
 /**
  * Opens and binds the socket and maps its ring into the arena.
- * @throws PortError naming the interface, the call, errno and advice
+ * @throws PortError naming the interface, the call, errno and advice; RangeError for a bad number of frames
  */
 export function describeAfPacket(options: AfPacketOptions): AfPacketDescription {
   const { arena, interfaceName, ringFrames, fanout } = options;
+  if (ringFrames < SLOTS_PER_BLOCK || (ringFrames & (ringFrames - 1)) !== 0) {
+    throw new RangeError(`ringFrames is ${ringFrames}; it must be a power of two, at least ${SLOTS_PER_BLOCK}`);
+  }
   const slotBytes = slotBytesFor(options.mtuMax ?? DEFAULT_MTU);
   const ringOffset = arena.allocate(ringFrames * slotBytes, PAGE_BYTES);
   // The kernel's pages replace ours up to the end of the ring's last page; nothing else may lie there.
@@ -275,18 +278,12 @@ export class AfPacketPort implements Port {
 
   transmit(batch: Int32Array, rows: number): number {
     const id = this.id;
-    let wanted = 0;
-    let bytes = 0;
-    for (let i = 0, row = 0; i < rows; i++, row += ROW_WORDS) {
-      if (batch[row + ROW_VERDICT] !== id) continue;
-      wanted++;
-      bytes += batch[row + ROW_LENGTH];
-    }
+    const wanted = countRows(batch, rows, id);
     this.#claimed = 0;
     if (wanted === 0) return 0;
     const taken = this.#shim.transmit(this.handle, batch.byteOffset, Math.min(rows, BATCH_ROWS_MAX), id);
     this.#count(TRANSMITTED_FRAMES, taken);
-    this.#count(TRANSMITTED_BYTES, bytes);
+    this.#count(TRANSMITTED_BYTES, sumLengths(batch, rows, id));
     this.#count(TRANSMIT_REFUSED, wanted - taken);
     this.#count(TRANSMIT_CALLS, 1);
     return taken;
@@ -349,6 +346,20 @@ export class AfPacketPort implements Port {
   #count(counter: number, by: number): void {
     this.counters[counter] = this.counters[counter] + by;
   }
+}
+
+function countRows(batch: Int32Array, rows: number, id: number): number {
+  let count = 0;
+  for (let i = 0, row = ROW_VERDICT; i < rows; i++, row += ROW_WORDS) if (batch[row] === id) count++;
+  return count;
+}
+
+function sumLengths(batch: Int32Array, rows: number, id: number): number {
+  let bytes = 0;
+  for (let i = 0, row = 0; i < rows; i++, row += ROW_WORDS) {
+    if (batch[row + ROW_VERDICT] === id) bytes += batch[row + ROW_LENGTH];
+  }
+  return bytes;
 }
 
 /** Opens a port for the calling thread alone: load generator, tools, tests. */

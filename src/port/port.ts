@@ -48,6 +48,8 @@ export const BATCH_ROWS_MAX = 256;
 
 /** Verdict of a row that nobody transmits. */
 export const DROP = -1;
+/** Verdict after a transmit that did not take the row. */
+export const REFUSED = -2;
 
 /** Counters every port keeps in shared memory, one writer each (the lane's thread). */
 export const PORT_COUNTERS = [
@@ -61,7 +63,6 @@ export const PORT_COUNTERS = [
   'ring_dropped',
   'receive_batches',
   'transmit_calls',
-  'waits',
 ] as const;
 
 export interface Port {
@@ -85,7 +86,7 @@ export interface Port {
 
   /**
    * Sends the first `rows` rows' frames whose VERDICT is this port's id, in row order, with one kernel call where the
-   * transport allows it. A frame the transport refuses is counted in `transmit_refused`. Returns the number taken.
+   * transport allows it. A frame the transport refuses is counted in `transmit_refused` and its VERDICT becomes REFUSED. Returns the number taken.
    */
   transmit(batch: Int32Array, rows: number): number;
 

@@ -80,7 +80,7 @@ describe.skipIf(requireBed())('demo', () => {
     'SIGINT in its middle ends it at once, and it is gone all the same',
     async () => {
       const before = interfaces();
-      const demo = start('--seconds', '30');
+      const demo = start('--seconds', '1');
       const processes = await untilMeasuring(demo);
       const startedMs = performance.now();
       demo.signal('SIGINT');
