@@ -169,7 +169,7 @@ export class Conductor {
     this.#stopping = true;
     for (const { control } of this.#lanes) Atomics.store(control, CONTROL_STOP, 1);
     // A lane that hangs is ended with its thread; it must not hold up the others' end.
-    await Promise.race([Promise.all(this.#lanes.map(lane => lane.ended)), sleep(STOP_MS_MAX)]);
+    await within(STOP_MS_MAX, Promise.all(this.#lanes.map(lane => lane.ended)));
     const figures = this.figures();
     await this.#pool.destroy();
     this.#closePorts();
@@ -355,6 +355,16 @@ function refuseKernelAddresses({ vip, source }: Config): void {
       );
     }
   }
+}
+
+/** Waits for `promise`, `ms` at most; leaves no timer behind that would keep the process alive. */
+async function within(ms: number, promise: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise(resolve => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([promise, timeout]);
+  clearTimeout(timer);
 }
 
 function sleep(ms: number): Promise<void> {

@@ -72,6 +72,19 @@ describe.skipIf(requireBed())('failures', () => {
     });
   });
 
+  test('an interface that goes down and comes up again: what is asked meanwhile is lost, and nothing after', async () => {
+    const balancer = await bed.startBalancer();
+    await setAll();
+    const { host, server } = bed.network.balancer;
+    ipBatch([`link set ${server.name} down`], host);
+    expect(await getAll()).toEqual(KEYS.map(() => undefined));
+    ipBatch([`link set ${server.name} up`], host);
+    expect(await getAll()).toEqual(KEYS.map(found));
+    const { figures } = await balancer.stop();
+    expect(figures.ports[1]!.counters.transmit_refused).toBe(KEYS.length);
+    expect(faults(figures)).toEqual({});
+  });
+
   describe('a node that no ARP request finds', () => {
     const GHOST = { name: 'ghost', address: '10.77.1.77', port: MEMCACHED_PORT };
     let balancer: Balancer;

@@ -20,7 +20,14 @@ const MISS = 'END\r\n';
 
 const hexes = (frames: readonly Uint8Array[]) => frames.map(hex);
 
-describe.skipIf(requireBed())('Keysteer and its neighbours', () => {
+/** Ethernet addresses of Keysteer: as configured, and whether that is the one of its interface. */
+const MACS = [
+  ['interface', 'interface', true],
+  ['auto', 'auto', false],
+  ['given', '02:4b:53:0a:0b:0c', false],
+] as const;
+
+describe.skipIf(requireBed()).each(MACS)('Keysteer and its neighbours, MAC: %s', (_name, mac, isInterfaces) => {
   let bed: Bed;
   let balancer: Balancer;
   let client: UdpClient;
@@ -31,36 +38,50 @@ describe.skipIf(requireBed())('Keysteer and its neighbours', () => {
   beforeAll(async () => {
     bed = await Bed.start({ layout: 'direct-veth' });
     const { clients, nodes } = bed.network;
-    const { host, client: clientSide, server: serverSide } = bed.network.balancer;
+    const { host, client: clientSide } = bed.network.balancer;
     ipBatch([`addr add ${KERNEL}/24 dev ${clientSide.name}`], host);
-    balancer = await bed.startBalancer();
+    balancer = await bed.startBalancer(['--client-mac', mac, '--server-mac', mac]);
     client = await bed.startClient();
+    for (let n = 0; n < 20; n++) expect(await client.ask(`get key-${n}\r\n`)).toBe(MISS);
     near = await RawStation.start(bed.namespaces, {
       host: clients[0]!.host,
       interface: 'eth0',
       mac: clients[0]!.paths.balancer.mac,
       ip: '10.77.0.60',
-      peer: { mac: clientSide.mac, ip: VIP },
+      peer: { mac: macOf(VIP, clients[0]!.host), ip: VIP },
     });
     far = await RawStation.start(bed.namespaces, {
       host: nodes[0]!.host,
       interface: 'eth0',
       mac: nodes[0]!.macs.balancer,
       ip: '10.77.1.60',
-      peer: { mac: serverSide.mac, ip: OWN },
+      peer: { mac: macOf(OWN, nodes[0]!.host), ip: OWN },
     });
   });
   afterAll(() => bed?.close());
 
+  /** By what a kernel has learnt. */
+  function macOf(ip: string, host: string): string {
+    return /lladdr (\S+)/.exec(runIn(host, ['ip', 'neigh', 'show', ip, 'dev', 'eth0']))![1]!;
+  }
+
   const ask = ({ options: { mac, ip } }: RawStation, targetIp: string) =>
     arpRequest({ srcMac: mac, senderIp: ip, targetIp });
-  /** That `targetIp` is at the peer's MAC address. */
-  const answer = ({ options: { mac, ip, peer } }: RawStation, targetIp: string) =>
-    arpReply({ srcMac: peer.mac, dstMac: mac, senderIp: targetIp, targetIp: ip });
+  const answer = ({ options: { mac, ip, peer } }: RawStation, senderIp: string, srcMac = peer.mac) =>
+    arpReply({ srcMac, dstMac: mac, senderIp, targetIp: ip });
   const echo = ({ options: { mac, ip, peer } }: RawStation, dst: string, fields: object = {}) =>
     icmpEcho({ srcMac: mac, dstMac: peer.mac, src: ip, dst, identifier: 7, sequence: 1, ...fields });
   const echoed = ({ options: { mac, ip, peer } }: RawStation, src: string, fields: object = {}) =>
     icmpEcho({ type: 'reply', srcMac: peer.mac, dstMac: mac, src, dst: ip, identifier: 7, sequence: 1, ...fields });
+
+  test('is at its own Ethernet address, or at its interface’s, as configured', () => {
+    const { client: clientSide, server: serverSide } = bed.network.balancer;
+    const [nearMac, farMac] = [near.options.peer.mac, far.options.peer.mac];
+    expect([nearMac === clientSide.mac, farMac === serverSide.mac]).toEqual([isInterfaces, isInterfaces]);
+    if (mac.includes(':')) expect([nearMac, farMac]).toEqual([mac, mac]);
+    // Locally administered, and of one station (IEEE 802, 8.2).
+    expect(Number.parseInt(nearMac.slice(0, 2), 16) & 3).toBe(2);
+  });
 
   describe('answers', () => {
     test('ARP for the VIP towards the clients, and for nobody else there', async () => {
@@ -96,6 +117,7 @@ describe.skipIf(requireBed())('Keysteer and its neighbours', () => {
       expect(
         await near.say([
           echo(near, NOBODY),
+          echo(near, NOBODY, { dstMac: bed.network.balancer.client.mac }),
           udpFrame({ ...link, src: ip, dst: NOBODY, ...request }),
           udpFrame({ ...link, src: ip, dst: VIP, ...request, vlan: 5 }),
           ipv4Frame({ ...link, src: ip, dst: VIP, protocol: 132, payload: 'sctp' }),
@@ -106,9 +128,10 @@ describe.skipIf(requireBed())('Keysteer and its neighbours', () => {
     });
 
     test("the kernel's own address: its ARP, its echo, its TCP", async () => {
+      const kernelMac = bed.network.balancer.client.mac;
       const heard = hexes(await near.say([ask(near, KERNEL)]));
-      expect(heard).toEqual([hex(answer(near, KERNEL))]);
-      const [reply, ...more] = await near.say([echo(near, KERNEL)]);
+      expect(heard).toEqual([hex(answer(near, KERNEL, kernelMac))]);
+      const [reply, ...more] = await near.say([echo(near, KERNEL, { dstMac: kernelMac })]);
       expect(more).toEqual([]);
       // From the identifier on: the kernel has an IPv4 identification of its own.
       expect(hex(reply!.slice(38))).toBe(hex(echoed(near, KERNEL).slice(38)));
@@ -124,7 +147,7 @@ describe.skipIf(requireBed())('Keysteer and its neighbours', () => {
     const { mac, ip, peer } = near.options;
     const link = { srcMac: mac, dstMac: peer.mac, src: ip, dst: VIP, sport: 4000, dport: 11211 };
     const first = await near.say([udpFrame({ ...link, payload: datagram(1, 'get key\r\n') })]);
-    await balancer.figuresWhen('its answer', ({ counters }) => counters.replies === 21);
+    await balancer.figuresWhen('its answer', ({ counters }) => counters.replies === 41);
     const second = await near.say([udpFrame({ ...link, payload: datagram(2, 'no such verb\r\n') })]);
     const said = [...first, ...second].map(frame => Buffer.from(frame.slice(50)).toString('latin1'));
     expect(said).toEqual([MISS, 'ERROR\r\n']);
@@ -133,8 +156,8 @@ describe.skipIf(requireBed())('Keysteer and its neighbours', () => {
   test('every frame is accounted for', async () => {
     const { figures } = await balancer.stop();
     expect(figures.counters).toMatchObject({
-      requests: 21,
-      replies: 21,
+      requests: 41,
+      replies: 41,
       error_answers: 1,
       drop_icmp: 1,
       drop_protocol: 1,

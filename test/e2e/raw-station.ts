@@ -16,7 +16,7 @@ export interface StationOptions {
   readonly mac: string;
   /** Not one that the kernel owns: it would answer too. */
   readonly ip: string;
-  /** Who is asked: answers are those frames that this address sends to ours. */
+  /** Who is spoken to. */
   readonly peer: { readonly mac: string; readonly ip: string };
 }
 
@@ -34,8 +34,9 @@ export class RawStation {
   }
 
   /**
-   * Says `frames` and then an echo request; returns what the peer has sent us since the last time, without its reply to
-   * that. The peer takes frames in order, so what has not come by then never will: no test has to wait for silence.
+   * Says `frames` and then an echo request to the peer; returns what has come to our IP address since the last time,
+   * without the reply to that. The peer takes frames in order, so what has not come from it by then never will: no test
+   * has to wait for silence.
    */
   async say(frames: readonly Uint8Array[]): Promise<Uint8Array[]> {
     const { mac, ip, peer } = this.options;
@@ -49,7 +50,7 @@ export class RawStation {
     });
     if (!heard.complete) throw new Error(`${peer.ip} did not answer an echo request within ${TIMEOUT_MS} ms`);
     const all = heard.frames.map(frame => Uint8Array.from(Buffer.from(frame, 'base64')));
-    return all.filter(frame => macAt(frame, 6) === peer.mac && addressee(frame) === ip && !isFence(frame));
+    return all.filter(frame => addressee(frame) === ip && !isFence(frame));
   }
 }
 
@@ -61,8 +62,4 @@ function addressee(frame: Uint8Array): string {
 
 function isFence(frame: Uint8Array): boolean {
   return frame[IDENTIFIER_AT] === FENCE_IDENTIFIER >> 8 && frame[IDENTIFIER_AT + 1] === (FENCE_IDENTIFIER & 255);
-}
-
-function macAt(frame: Uint8Array, at: number): string {
-  return Array.from(frame.slice(at, at + 6), byte => byte.toString(16).padStart(2, '0')).join(':');
 }
