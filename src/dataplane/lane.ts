@@ -7,6 +7,7 @@
 import type { Arena } from '../mem/arena.ts';
 import { type Port, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT, ROW_WORDS } from '../port/port.ts';
 import { COUNT } from './counters.ts';
+import { Grouping } from './grouping.ts';
 import { writeArpRequest } from './host.ts';
 import { NatPath } from './nat.ts';
 import type { PathSetup } from './setup.ts';
@@ -17,12 +18,16 @@ const ARP_TICK_MS = 10;
 const REFRESH_MS = 1000;
 
 /** Bytes of a lane's batch. */
-export const BATCH_BYTES = BATCH_ROWS * ROW_WORDS * 4;
+const BATCH_WORDS = BATCH_ROWS * ROW_WORDS;
+/** Bytes that a lane needs for its batches: as received, and as grouped for transmit. */
+export const BATCH_BYTES = 2 * BATCH_WORDS * 4;
 
 export class Lane {
   readonly path: NatPath;
   readonly #ports: readonly Port[];
   readonly #batch: Int32Array;
+  readonly #grouped: Int32Array;
+  readonly #grouping: Grouping;
   readonly #isFirst: boolean;
   readonly #ownAddress: number;
   #arpDueMs = 0;
@@ -37,7 +42,9 @@ export class Lane {
     };
     this.path = new NatPath(setup, arena, shared, portById(setup.clientPort), portById(setup.serverPort));
     this.#ports = ports;
-    this.#batch = batch;
+    this.#batch = batch.subarray(0, BATCH_WORDS);
+    this.#grouped = batch.subarray(BATCH_WORDS, 2 * BATCH_WORDS);
+    this.#grouping = new Grouping(BATCH_ROWS, setup.nodesMax);
     this.#isFirst = setup.lane === 0;
     this.#ownAddress = setup.ownAddress;
   }
@@ -63,23 +70,31 @@ export class Lane {
     const batch = this.#batch;
     const rows = port.receive(batch, BATCH_ROWS);
     if (rows === 0) return 0;
-    const end = rows * ROW_WORDS;
+    const { path } = this;
+    const { nodes } = this.#grouping;
     let senders = 0;
-    for (let row = 0; row < end; row += ROW_WORDS) {
-      const verdict = this.path.handle(port, batch, row);
+    for (let i = 0; i < rows; i++) {
+      const row = i * ROW_WORDS;
+      const verdict = path.handle(port, batch, row);
       batch[row + ROW_VERDICT] = verdict;
+      nodes[i] = path.node;
       senders |= 1 << verdict;
     }
-    this.#transmit(rows, senders);
+    if (port === path.clientPort) {
+      this.#grouping.arrange(batch, this.#grouped, rows);
+      this.#transmit(this.#grouped, rows, senders);
+    } else {
+      this.#transmit(batch, rows, senders);
+    }
     port.release(batch, rows);
     return rows;
   }
 
   /** @param senders bit i: some row's verdict is the port with id i (DROP, −1, sets a bit that is no port's) */
-  #transmit(rows: number, senders: number): void {
+  #transmit(batch: Int32Array, rows: number, senders: number): void {
     for (let i = 0; i < this.#ports.length; i++) {
       const port = this.#ports[i];
-      if ((senders & (1 << port.id)) !== 0) port.transmit(this.#batch, rows);
+      if ((senders & (1 << port.id)) !== 0) port.transmit(batch, rows);
     }
   }
 
@@ -105,7 +120,7 @@ export class Lane {
         i++;
       }
     }
-    if (rows !== 0) this.#transmit(rows, 1 << this.path.serverPort.id);
+    if (rows !== 0) this.#transmit(batch, rows, 1 << this.path.serverPort.id);
     return rows;
   }
 

@@ -44,6 +44,7 @@ import * as udp from '../wire/udp.ts';
 import { ANSWER_BYTES_MAX, turnIntoErrorAnswer } from './answer.ts';
 import { faultOfDatagram, faultOfFrame, faultOfHeader, maySend } from './checks.ts';
 import { COUNT, NODE_COUNT, NODE_COUNTER_COUNT, REFUSED_FIRST } from './counters.ts';
+import { NO_NODE } from './grouping.ts';
 import { handleArp, handleIcmp } from './host.ts';
 import { LaneMemory } from './memory.ts';
 import { Neighbours } from './neighbours.ts';
@@ -74,6 +75,8 @@ export class NatPath {
   readonly slots: SlotTable;
   readonly clientPort: Port;
   readonly serverPort: Port;
+  /** Node that the last handled frame goes to, or NO_NODE. */
+  node: number = NO_NODE;
   readonly #setup: PathSetup;
   readonly #located = new Int32Array(OUT_WORDS);
   readonly #steerWords: Int32Array;
@@ -125,6 +128,7 @@ export class NatPath {
   handle(port: Port, batch: Int32Array, row: number): number {
     const { view } = this.memory;
     const offset = batch[row + ROW_OFFSET];
+    this.node = NO_NODE;
     if (batch[row + ROW_LENGTH] < ethernet.HEADER_BYTES) return this.#drop(COUNT.drop_runt);
     if ((batch[row + ROW_FLAGS] & FLAG_VLAN) !== 0) return this.#drop(COUNT.foreign);
     const type = ethernet.etherType(view, offset);
@@ -282,6 +286,7 @@ export class NatPath {
     );
     const neighbour = nodeNeighbour(this.#steerWords, this.#table, node);
     const offset = batch[row + ROW_OFFSET];
+    this.node = node;
     if (this.neighbours.isUsable(neighbour)) return this.sendTo(offset, neighbour);
     this.neighbours.want(neighbour);
     const aside = this.parking.park(offset, batch[row + ROW_LENGTH], flags, neighbour);

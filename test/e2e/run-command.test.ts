@@ -72,6 +72,19 @@ describe.skipIf(missing)('run', () => {
     });
   });
 
+  test('SIGINT under load ends it as fast', async () => {
+    const balancer = await bed.startBalancerWith(['--config', config]);
+    const requests = Array.from({ length: 6000 }, (_, n) => datagram(n, `get key-${n}\r\n`));
+    const underWay = client.exchange(requests, { window: 64, timeoutMs: 20 });
+    await balancer.figuresWhen('traffic', ({ counters }) => counters.replies! > 200);
+    const { code, ms, figures } = await balancer.stop();
+    expect(code).toBe(0);
+    expect(ms).toBeLessThan(1000);
+    expect(figures.counters.replies).toBeGreaterThan(200);
+    const { timedOut } = await underWay;
+    expect(timedOut.length).toBeGreaterThan(0); // otherwise it was not under load when it ended
+  });
+
   test('npx starts it from the checkout, and the config of the README works', async () => {
     const group = await start(['npx', '--no-install', 'keysteer', 'run', '--config', config]);
     await exchangeHundred();
@@ -127,6 +140,10 @@ describe.skipIf(missing)('run', () => {
       const said = await refusal(['run', '--config', config]);
       ipBatch(['addr del 10.77.1.1/24 dev sv0'], lb());
       expect(said).toContain('10.77.1.1 is an address of this kernel (sv0)');
+    });
+
+    test('a CPU that is not there', async () => {
+      expect(await refusal(['run', '--config', config, '--pin', '1023'])).toContain('lane 0 does not start');
     });
 
     test('to run without CAP_NET_RAW', async () => {

@@ -17,7 +17,7 @@ export interface ExchangeOptions {
   readonly to?: Address;
   /** Requests under way at the same time; default 1. */
   readonly window?: number;
-  /** Default 5000 ms: far more than any answer takes, also on a busy machine. */
+  /** Default 3000 ms: far more than any answer takes, also on a busy machine. */
   readonly timeoutMs?: number;
   readonly unawaited?: readonly number[];
   /** Source ports to spread over; default 1. */
@@ -45,7 +45,7 @@ export class UdpClient {
   }
 
   async exchange(requests: readonly Uint8Array[], options: ExchangeOptions = {}): Promise<Outcome> {
-    const { to = THE_VIP, window = 1, timeoutMs = 5000, unawaited = [], sockets = 1 } = options;
+    const { to = THE_VIP, window = 1, timeoutMs = 3000, unawaited = [], sockets = 1 } = options;
     const encoded = requests.map(request => Buffer.from(request).toString('base64'));
     const answer = await this.#program.ask({ to, requests: encoded, window, timeoutMs, unawaited, sockets });
     const replies = answer.replies.map(datagrams => datagrams.map(datagram => Buffer.from(datagram, 'base64')));
