@@ -25,7 +25,7 @@ import * as udp from '../src/wire/udp.ts';
 import { MemoryPort } from './memory-port.ts';
 import { VARIANTS, type Variant, type VariantResult } from './pipeline-variants.ts';
 
-/** As many as the default ring holds: like frames that the kernel has just written, they lie in the L2 cache. */
+/** Like frames that the kernel has just written, they lie in the L2 cache. */
 const FRAMES = 2048;
 const STRIDE_BYTES = 192;
 const HEADROOM_BYTES = 64;

@@ -174,6 +174,9 @@ Napi::Value Statistics(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// yieldThread(): lets others run on this CPU first
+void YieldThread(const Napi::CallbackInfo&) { sched_yield(); }
+
 // pinThread(cpu): the calling thread runs on that CPU only
 Napi::Value PinThread(const Napi::CallbackInfo& info) {
   cpu_set_t set;
@@ -190,6 +193,7 @@ Napi::Object Initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("transmit", Napi::Function::New(env, Transmit));
   exports.Set("wait", Napi::Function::New(env, Wait));
   exports.Set("statistics", Napi::Function::New(env, Statistics));
+  exports.Set("yieldThread", Napi::Function::New(env, YieldThread));
   exports.Set("pinThread", Napi::Function::New(env, PinThread));
   return exports;
 }

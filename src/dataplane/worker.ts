@@ -22,6 +22,7 @@ export default function runLane(setup: LaneSetup): void {
   const handles = Int32Array.from(ports, port => port.handle);
   const idle = new Idle(
     timeoutUs => shim.wait(handles, handles.length, timeoutUs),
+    () => shim.yieldThread(),
     setup.spinUs,
     setup.waitMs * US_PER_MS,
     lane.path.memory.counters,

@@ -30,6 +30,7 @@ export interface Shim {
   transmit(handle: number, batchByteOffset: number, rows: number, verdict: number): number;
   wait(handles: Int32Array, count: number, timeoutMicroseconds: number): number;
   statistics(handle: number, out: Int32Array): void;
+  yieldThread(): void;
   pinThread(cpu: number): void;
 }
 
