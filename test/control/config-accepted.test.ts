@@ -20,8 +20,8 @@ describe('good configurations', () => {
       vip: { address: 0x0a4d0064, text: '10.77.0.100', port: 11211 },
       mode: 'nat',
       ports: {
-        client: { interface: 'cl0', transport: 'af_packet', ringFrames: 512, mac: 'auto' },
-        server: { interface: 'sv0', transport: 'af_packet', ringFrames: 512, mac: 'auto' },
+        client: { interface: 'cl0', transport: 'af_packet', ringFrames: 1024, mac: 'auto' },
+        server: { interface: 'sv0', transport: 'af_packet', ringFrames: 1024, mac: 'auto' },
       },
       source: { address: 0x0a4d0101, text: '10.77.1.1', prefixLength: 24 },
       nodes: [
@@ -48,7 +48,7 @@ describe('good configurations', () => {
       lanes: 1,
       pin: undefined,
       slots: { count: 262144, sourcePortBase: 40000, sourcePortsPerLane: 4, replyLifetimeMs: 2000 },
-      idle: { spinUs: 50, waitMs: 10 },
+      idle: { spinUs: 10, waitMs: 10 },
       neighbours: { retryMs: 200, retries: 5, lifetimeS: 60, queueFrames: 64 },
     });
   });

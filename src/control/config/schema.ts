@@ -70,7 +70,7 @@ const portFields = {
     .describe('How frames come in and go out. af_packet: mapped AF_PACKET rings; works on every Linux interface.'),
   ring: mapping({
     frames: powerOfTwo(64, 65536)
-      .default(512)
+      .default(1024)
       .describe(
         'Frames that each lane’s receive ring holds: a power of two, 64 to 65536. A small ring stays in the CPU’s cache; a large one outlasts longer bursts (ring_dropped counts what came into a full one).',
       ),
@@ -146,7 +146,7 @@ const slots = mapping({
 
 const idle = mapping({
   spin_us: wholeNumber(0, 10000)
-    .default(50)
+    .default(10)
     .describe(
       'How long a lane polls without work, giving way to others on its CPU, before it blocks, microseconds. More: less latency, more CPU under light load.',
     ),
