@@ -114,13 +114,13 @@ export class SlotTable {
     return (this.#words[word] & 1) !== 0;
   }
 
-  /** The age is known modulo 2^32 µs (71.6 minutes), so it is taken as unsigned: a slot forgotten for an hour is late. */
   /** Notes a datagram of a reply of `total`. */
   noteReply(word: number, total: number): void {
     const state = total === 1 ? STATE_ANSWERED : STATE_PARTLY;
     this.#words[word] = (this.#words[word] & ~STATE_MASK) | state;
   }
 
+  /** The age is known modulo 2^32 µs (71.6 minutes), so it is taken as unsigned: a slot forgotten for an hour is late. */
   isLate(word: number, nowUs: number): boolean {
     return (nowUs - this.#words[word + SLOT_SENT]) >>> 0 > this.#lifetimeUs;
   }

@@ -44,8 +44,9 @@ function turn(lane: Lane, idle: Idle, control: Int32Array, timeOrigin: number): 
   while (Atomics.load(control, CONTROL_STOP) === 0) {
     const nowMs = performance.now() + clockOffset;
     control[CONTROL_BEAT] = (control[CONTROL_BEAT] + 1) | 0;
-    if (lane.cycle(nowMs) !== 0) {
-      idle.busy(nowMs);
+    const frames = lane.cycle(nowMs);
+    if (frames !== 0) {
+      idle.busy(nowMs, frames);
     } else if (idle.idle(nowMs)) {
       counters[COUNT.idle_us] += (performance.now() + clockOffset - nowMs) * US_PER_MS;
     }

@@ -48,7 +48,7 @@ describe('good configurations', () => {
       lanes: 1,
       pin: undefined,
       slots: { count: 262144, sourcePortBase: 40000, sourcePortsPerLane: 4, replyLifetimeMs: 2000 },
-      idle: { spinUs: 10, waitMs: 10 },
+      idle: { spinUs: 200, waitMs: 10 },
       neighbours: { retryMs: 200, retries: 5, lifetimeS: 60, queueFrames: 64 },
     });
   });

@@ -124,7 +124,7 @@ describe('JSON Schema', () => {
       '.slots.count': 262144,
       '.slots.source_port_base': 40000,
       '.slots.reply_lifetime_ms': 2000,
-      '.idle.spin_us': 10,
+      '.idle.spin_us': 200,
       '.idle.wait_ms': 10,
       '.neighbours.retry_ms': 200,
       '.neighbours.retries': 5,

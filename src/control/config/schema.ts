@@ -146,9 +146,9 @@ const slots = mapping({
 
 const idle = mapping({
   spin_us: wholeNumber(0, 10000)
-    .default(10)
+    .default(200)
     .describe(
-      'How long a lane polls without work, giving way to others on its CPU, before it blocks, microseconds. More: less latency, more CPU under light load.',
+      'How long a lane polls without work under light load, giving way to others on its CPU, before it blocks, microseconds. More: less latency, more CPU. Under load it blocks after 10.',
     ),
   wait_ms: wholeNumber(1, 100)
     .default(10)
