@@ -5,7 +5,8 @@
  *     blaster (CPU 0) ── forwarder (CPU 1) ── sink, which counts arrivals
  *
  * The sink's interface has its address changed once the next hop is resolved, so its kernel drops every frame at once
- * and the same for both. Both get the same sender, in turns.
+ * and the same for both. Both get the same sender, in turns. Where a forwarder lets through all that is offered, the
+ * sender was the limit: whoever wakes a sleeping forwarder pays for it, so a forwarder that polls is offered more.
  */
 import { fileURLToPath } from 'node:url';
 import { addVethPairs, ipBatch, NamespaceSet, runIn } from '../src/experiment/namespaces.ts';

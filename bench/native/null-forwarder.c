@@ -26,8 +26,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { SLOTS = 2048, SLOT_BYTES = 2048, BATCH = 64, VNET_BYTES = 10 };
-enum { BLOCK_BYTES = 1 << 16, BLOCKS = SLOTS * SLOT_BYTES / BLOCK_BYTES, RETIRE_MS = 1 };
+/* The ring has the layout of Keysteer's: as many slots, as far apart. */
+enum { SLOTS = 1024, SLOT_BYTES = 1728, BATCH = 64, VNET_BYTES = 10 };
+enum { BLOCK_BYTES = 64 * SLOT_BYTES, BLOCKS = SLOTS * SLOT_BYTES / BLOCK_BYTES, RETIRE_MS = 1 };
 
 struct side {
 	int fd;

@@ -105,6 +105,9 @@ function render({ results, skipped }: Comparison): string {
   });
   const head = ['', 'requests/s', 'p50 µs', 'p99 µs', 'lost', 'wrong', 'load per node, %', 'to plain proxy'];
   const notes = skipped.map(({ system, reason }) => `${LABELS[system]}: skipped, ${reason}`);
+  const nginx = results.find(({ system }) => system === 'nginx');
+  if (nginx)
+    notes.push(`nginx cannot see the key and balances by session: ${number(nginx.load.misses)} of its GETs missed.`);
   const where = `${cpus()[0]?.model.trim() ?? 'unknown CPU'} × ${cpus().length}, Linux ${release()}, Node ${process.version}; everything shares these cores`;
   return [
     table([head, ...rows]),
@@ -122,6 +125,8 @@ function asJson(comparison: Comparison): object {
     cpu: `${cpus()[0]?.model ?? 'unknown'} × ${cpus().length}`,
     kernel: release(),
     date: new Date().toISOString(),
-    ...comparison,
+    plan: comparison.plan,
+    skipped: comparison.skipped,
+    results: comparison.results.map(({ load: { histograms: _, ...load }, ...result }) => ({ ...result, load })),
   };
 }
