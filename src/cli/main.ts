@@ -22,6 +22,11 @@ for (const register of [registerRun, registerExplain, registerSchema, registerPl
 }
 for (const command of program.commands) command.exitOverride().helpOption('-h, --help', 'print this help');
 
+// Who reads our output may go away (`| head -1`); forwarding goes on.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
+
 try {
   await program.parseAsync();
 } catch (error) {

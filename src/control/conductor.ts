@@ -4,6 +4,7 @@
  * The sockets are opened here, before any lane: they belong to the process, so a lane that dies leaves its socket, its
  * ring and its number in the fanout group in place, and the one that is started for it goes on where it was.
  */
+import { randomInt } from 'node:crypto';
 import { networkInterfaces } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
@@ -96,6 +97,8 @@ export class Conductor {
   readonly #lanes: LaneRecord[] = [];
   readonly #pool: Piscina;
   readonly #startedMs = performance.now();
+  /** Two processes in one network namespace must not share a group; process ids repeat across containers. */
+  readonly #fanoutGroup = randomInt(0x8000) << 1;
   #stopping = false;
 
   /**
@@ -221,8 +224,7 @@ export class Conductor {
   #openPort(port: PortConfig, id: number, memory: LaneArena): AfPacketDescription {
     const { lanes, slots } = this.#config;
     const fanout = {
-      // Unique in the network namespace as far as processes go, and different for the two interfaces.
-      group: ((process.pid << 1) | id) & 0xffff,
+      group: this.#fanoutGroup | id,
       type: FANOUT_CBPF,
       program: fanoutProgram(lanes, slots.sourcePortBase, slots.sourcePortsPerLane),
     };

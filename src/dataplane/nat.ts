@@ -32,7 +32,7 @@ import {
   REFUSED_NO_NODE,
   REFUSED_TOTAL,
 } from '../memcached/refusals.ts';
-import { parseReply } from '../memcached/reply.ts';
+import { parseReply, REPLY_OTHER } from '../memcached/reply.ts';
 import { parseRequest } from '../memcached/request.ts';
 import { CLASS_READ, CLASS_WRITE } from '../memcached/verbs.ts';
 import { DROP, FLAG_VLAN, type Port, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET } from '../port/port.ts';
@@ -79,6 +79,7 @@ export class NatPath {
   node: number = NO_NODE;
   readonly #setup: PathSetup;
   readonly #located = new Int32Array(OUT_WORDS);
+  readonly #replied = new Int32Array(OUT_WORDS);
   readonly #steerWords: Int32Array;
   readonly #steerBase: number;
   readonly #vip: number;
@@ -328,7 +329,11 @@ export class NatPath {
     const nodePortOfSlot = words[slot + SLOT_NODE_PORT] & 0xffff;
     if (udp.sourcePort(view, udpOffset) !== nodePortOfSlot) return COUNT.drop_reply_wrong_node;
     if (this.slots.isLate(slot, this.#nowUs)) return COUNT.drop_reply_late;
-    if (sequence(bytes, header) >= total(bytes, header)) return COUNT.drop_reply_framing;
+    if (sequence(bytes, header) >= total(bytes, header)) {
+      // memcached's "0 of 0": it has nothing to say to a quiet request, and says so.
+      if (total(bytes, header) === 0 && (words[slot + SLOT_STATE] & SLOT_QUIET) !== 0) this.slots.noteReply(slot, 1);
+      return COUNT.drop_reply_framing;
+    }
     if (sequence(bytes, header) !== 0) return 0;
     const located = this.#located;
     parseReply(bytes, header + FRAME_HEADER_BYTES, end, located);
@@ -366,13 +371,20 @@ export class NatPath {
     const port = this.clientPort;
     const offset = batch[row + ROW_OFFSET];
     memory.count(REFUSED_FIRST + reason);
-    // From a server's own port an error may be the answer to an error: two servers must not talk for ever.
-    if (udp.sourcePort(memory.view, udpOffset) === this.#vipPort) return DROP;
+    // An error may be the answer to an error: two servers must not talk for ever.
+    if (udp.sourcePort(memory.view, udpOffset) === this.#vipPort || this.#isReply(udpOffset)) return DROP;
     if (udpOffset + ANSWER_BYTES_MAX - offset > port.roomBytes) return DROP;
     if (!turnIntoErrorAnswer(memory, batch, row, ipOffset, udpOffset, reason, this.#located)) return DROP;
     ethernet.turnToSender(memory.view, offset, port.macHigh, port.macLow);
     memory.count(COUNT.error_answers);
     return port.id;
+  }
+
+  /** Whether a refused "request" reads as what a memcached says. */
+  #isReply(udpOffset: number): boolean {
+    const { bytes, view } = this.memory;
+    const start = udpOffset + udp.HEADER_BYTES + FRAME_HEADER_BYTES;
+    return parseReply(bytes, start, udpOffset + udp.length(view, udpOffset), this.#replied) !== REPLY_OTHER;
   }
 
   #drop(counter: number): number {
