@@ -31,10 +31,17 @@ export const REFUSED_DENIED = 13;
 export const REFUSED_TOTAL = 14;
 export const REFUSED_NO_NODE = 15;
 export const REFUSED_BUSY = 16;
+/** More multi-key requests at once than there is room for. */
+export const REFUSED_MULTIGET_BUSY = 17;
+/** More keys than the configured limit. */
+export const REFUSED_MULTIGET_KEYS = 18;
+/** The values of a multi-key request do not fit the room there is to gather them. */
+export const REFUSED_MULTIGET_MEMORY = 19;
 
 /** Binary status codes that memcached and libmemcached know. */
 const INVALID_ARGUMENTS = 0x0004;
 const UNKNOWN_COMMAND = 0x0081;
+const OUT_OF_MEMORY = 0x0082;
 const NOT_SUPPORTED = 0x0083;
 const BUSY = 0x0085;
 const TEMPORARY_FAILURE = 0x0086;
@@ -60,6 +67,9 @@ const REFUSALS: readonly (readonly [name: string, line: string, status: number])
   ['total', 'SERVER_ERROR multi-packet request not supported', NOT_SUPPORTED],
   ['no_node', 'SERVER_ERROR no node available', TEMPORARY_FAILURE],
   ['busy', 'SERVER_ERROR too many outstanding requests', BUSY],
+  ['multiget_busy', 'SERVER_ERROR too many outstanding multi-key requests', BUSY],
+  ['multiget_keys', 'CLIENT_ERROR too many keys in one request', INVALID_ARGUMENTS],
+  ['multiget_memory', 'SERVER_ERROR out of memory writing get response', OUT_OF_MEMORY],
 ];
 
 export const REFUSAL_COUNT = REFUSALS.length;
