@@ -62,7 +62,7 @@ export class MemoryPort implements Port {
   transmit(batch: Int32Array, rows: number): number {
     let sent = 0;
     const end = rows * ROW_WORDS;
-    for (let row = ROW_VERDICT; row < end; row += ROW_WORDS) if (batch[row] === this.id) sent++;
+    for (let row = ROW_VERDICT; row < end; row += ROW_WORDS) if ((batch[row] & 0xff) === this.id) sent++;
     this.sent += sent;
     return sent;
   }
