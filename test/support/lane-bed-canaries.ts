@@ -21,6 +21,7 @@ import {
   ROW_OFFSET,
   ROW_VERDICT,
   ROW_WORDS,
+  VERDICT_PORT_BITS,
 } from '../../src/port/port.ts';
 import { endedFrames, type LaneBed, macWords, NF_CLIENT_MAC, NF_SERVER_MAC, type Sent, type Side } from './lane-bed.ts';
 
@@ -79,7 +80,7 @@ export class CanaryPort implements Port {
   transmit(batch: Int32Array, rows: number): number {
     const before = this.sent.length;
     for (let row = 0; row < rows * ROW_WORDS; row += ROW_WORDS) {
-      if (batch[row + ROW_VERDICT] !== this.id) continue;
+      if ((batch[row + ROW_VERDICT]! & VERDICT_PORT_BITS) !== this.id) continue;
       const offset = batch[row + ROW_OFFSET]!;
       const length = batch[row + ROW_LENGTH]!;
       if (length > CANARY_ROOM_BYTES) throw new Error(`${this.name}: a frame of ${length} bytes leaves`);
