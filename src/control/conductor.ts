@@ -28,7 +28,7 @@ import { loadShim } from '../port/shim.ts';
 import { NODES_LIMIT } from '../steer/layout.ts';
 import { SteerTable } from '../steer/table.ts';
 import type { Config, PortConfig } from './config/normalise.ts';
-import { type LaneArena, planLaneMemory, planSharedMemory, type SharedMemory } from './memory-plan.ts';
+import { type LaneArena, multigetSetup, planLaneMemory, planSharedMemory, type SharedMemory } from './memory-plan.ts';
 
 const CLIENT_PORT = 0;
 const SERVER_PORT = 1;
@@ -252,6 +252,7 @@ export class Conductor {
       firstSourcePort: slots.sourcePortBase + lane * slots.sourcePortsPerLane,
       slots: slots.count,
       replyLifetimeMs: slots.replyLifetimeMs,
+      multiget: multigetSetup(this.#config),
       neighbourTimes: neighbourTimes(this.#config),
       parkingFrames: neighbours.queueFrames,
       nodesMax: this.#shared.capacity.nodesMax,

@@ -1,5 +1,7 @@
 /** Which memory there is, and where in it everything lies: one arena for all lanes, and one for each. */
 
+import { gathersByteLength, type MultigetSetup } from '../dataplane/gather.ts';
+import { chunksFor } from '../dataplane/gather-store.ts';
 import { BATCH_BYTES } from '../dataplane/lane.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../dataplane/memory.ts';
 import { neighboursByteLength } from '../dataplane/neighbours.ts';
@@ -32,6 +34,7 @@ export interface LaneArena {
   readonly controlOffset: number;
   readonly batchOffset: number;
   readonly outboxOffset: number;
+  readonly gathersOffset: number;
 }
 
 export function planSharedMemory(config: Config, nodesMax: number): SharedMemory {
@@ -52,8 +55,9 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
   const parking = Parking.byteLength(config.neighbours.queueFrames, PARKED_FRAME_BYTES);
   const rings = ports.reduce((sum, frames) => sum + afPacketByteLength(frames), 0);
   const counters = laneCountersByteLength() + nodeCountersByteLength(nodesMax);
+  const gathers = gathersByteLength(multigetSetup(config));
   const arena = Arena.create(
-    slots + parking + rings + counters + BATCH_BYTES + 2 * OUTBOX_BYTES + CONTROL_BYTES + SLACK_BYTES,
+    slots + parking + gathers + rings + counters + BATCH_BYTES + 2 * OUTBOX_BYTES + CONTROL_BYTES + SLACK_BYTES,
   );
   return {
     arena,
@@ -64,5 +68,12 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
     controlOffset: arena.allocate(CONTROL_BYTES),
     batchOffset: arena.allocate(BATCH_BYTES),
     outboxOffset: arena.allocate(2 * OUTBOX_BYTES),
+    gathersOffset: arena.allocate(gathers),
   };
+}
+
+/** Multi-key requests, as a lane is told of them. */
+export function multigetSetup({ multiget }: Config): MultigetSetup {
+  const { gathers, keysMax, bufferBytes, timeoutMs } = multiget;
+  return { gathers, keysMax, chunks: chunksFor(bufferBytes), timeoutMs };
 }

@@ -2,12 +2,16 @@
  * What a lane counts. Every frame that reaches a lane ends in exactly one of these groups:
  *
  *     forwarded   requests, replies
+ *     gathered    multiget_answers
  *     answered    arp_answers, echo_answers
  *     learned     arp_learned
  *     foreign     not for our addresses: left to the kernel's own copy
  *     drop_*      ours, and not fit to travel on
  *     refused_*   a request turned away with a memcached error line (error_answers counts the line), or in silence when
  *                 the client asked for none
+ *
+ * A request for several keys (`multigets`) waits until it ends as `multiget_answers` or `refused_multiget_memory`. Its
+ * `multiget_keys` are requests that no client sent: each ends like one, without having reached the lane.
  *
  * A `parked` request waits until it ends as one of `requests` (`parked_sent` counts these) or as
  * `drop_neighbour_unreachable`. `reads` and `writes` are counted when a request is steered, before it may be dropped for
@@ -63,6 +67,22 @@ export const COUNT = {
   cycles: 38,
   idle_waits: 39,
   idle_us: 40,
+  /** Requests for several keys that were taken apart, and their keys: each is a request of its own to its node. */
+  multigets: 41,
+  multiget_keys: 42,
+  /** Merged replies, and the datagrams they went out in. */
+  multiget_answers: 43,
+  multiget_datagrams: 44,
+  /** Keys that became misses because their node did not answer in time, or answered what is no value. */
+  multiget_unanswered: 45,
+  multiget_node_errors: 46,
+  /** Keys that were not asked for, as the port had no frame left; they end as unanswered. */
+  multiget_unsent: 47,
+  /** Merged replies that the port did not take the rest of in time. */
+  multiget_abandoned: 48,
+  /** A part of a reply whose request is answered already; one that came twice, or does not fit the others. */
+  drop_multiget_late: 49,
+  drop_multiget_part: 50,
 } as const;
 
 /** Position of the first `refused_*` counter; reason r stands at this + r. */

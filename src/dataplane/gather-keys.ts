@@ -29,6 +29,8 @@ export class AskedKeys {
   /** Rows of keys 0 … count − 1. */
   readonly words: Int32Array;
   count = 0;
+  /** Offset of the last packet of a binary run. */
+  lastPacket = 0;
   readonly #path: Path;
   readonly #keysMax: number;
 
@@ -68,6 +70,7 @@ export class AskedKeys {
     const { bytes } = this.#path.memory;
     for (let at = start; at < end; at = packetEnd(bytes, at)) {
       const opcode = bytes[at + 1];
+      this.lastPacket = at;
       if (isNoop(opcode)) return 0;
       const reason = this.#add(at + BINARY_HEADER_BYTES, keyLength(bytes, at), opcode);
       if (reason !== 0) return reason;

@@ -32,6 +32,7 @@ import {
   SLOT_SENT,
   SLOT_STATE,
   SLOT_VERB_SHIFT,
+  STATE_ANSWERED,
   STATE_OUTSTANDING,
 } from './slot-table.ts';
 
@@ -74,6 +75,11 @@ export class Splitter {
     return this.#takeSlots() ? 0 : REFUSED_BUSY;
   }
 
+  /** Takes back what `prepare` did: the request is refused after all. */
+  cancel(): void {
+    this.#giveBackSlots(this.keys.count);
+  }
+
   /** Sends the requests prepared last: their replies belong to `gather`. */
   ask(gather: number): void {
     for (let key = 0; key < this.keys.count; key++) this.#ask(gather, key);
@@ -92,22 +98,31 @@ export class Splitter {
     return true;
   }
 
-  /** A slot that is taken and not filled stays what it was: the circle has moved on, that is all. */
+  /** All or none. Each is in use at once, or the circle could come round and hand it out again. */
   #takeSlots(): boolean {
     const { slots, memory, nowUs } = this.#path;
-    const { counters } = memory;
+    const { counters, words } = memory;
     for (let key = 0; key < this.keys.count; key++) {
       const slot = slots.take(nowUs);
       if (slots.skipped !== 0) counters[COUNT.slots_skipped] += slots.skipped;
       if (slots.expired !== 0) counters[COUNT.slots_expired] += 1;
-      if (slot < 0) return false;
+      if (slot < 0) return this.#giveBackSlots(key);
+      words[slot + SLOT_STATE] = STATE_OUTSTANDING;
+      words[slot + SLOT_SENT] = nowUs;
       this.keys.words[this.keys.row(key) + ASKED_SLOT] = slot;
     }
     return true;
   }
 
+  #giveBackSlots(count: number): false {
+    for (let key = 0; key < count; key++) {
+      this.#path.memory.words[this.keys.words[this.keys.row(key) + ASKED_SLOT] + SLOT_STATE] = STATE_ANSWERED;
+    }
+    return false;
+  }
+
   #ask(gather: number, key: number): void {
-    const { memory, neighbours, serverOut, slots, steerWords, table } = this.#path;
+    const { memory, neighbours, serverOut, steerWords, table } = this.#path;
     const row = this.keys.row(key);
     const slot = this.keys.words[row + ASKED_SLOT];
     const node = this.keys.words[row + ASKED_NODE];

@@ -127,7 +127,7 @@ export class ChunkStore {
     const link = this.#link(chunk);
     this.#head = this.#words[link + NEXT];
     this.free--;
-    const bytes = left < CHUNK_BYTES ? left : CHUNK_BYTES;
+    const bytes = Math.min(left, CHUNK_BYTES);
     this.#words[link + NEXT] = NO_CHUNK;
     this.#words[link + BYTES] = bytes;
     copyBytes(this.#view, from, this.offset(chunk), bytes);

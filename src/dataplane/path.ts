@@ -11,6 +11,7 @@ import { enterTable, leaveTable } from '../mem/generation.ts';
 import type { Port } from '../port/port.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import { COUNT } from './counters.ts';
+import { Gathers } from './gather.ts';
 import { LaneMemory } from './memory.ts';
 import { Neighbours } from './neighbours.ts';
 import { OUTBOX_BYTES, Outbox } from './outbox.ts';
@@ -46,6 +47,8 @@ export class Path {
   /** What the lane says itself. The same one in one-arm. */
   readonly clientOut: Outbox;
   readonly serverOut: Outbox;
+  /** Requests for several keys. */
+  readonly gathers: Gathers;
   readonly steerWords: Int32Array;
   /** First word of the steering table in use in this cycle. */
   table = 0;
@@ -78,6 +81,7 @@ export class Path {
         : new Outbox(serverPort, arena.buffer, setup.outboxOffset + OUTBOX_BYTES);
     this.steerWords = shared.words;
     this.#steerBase = setup.steerOffset >> 2;
+    this.gathers = new Gathers(this, setup.multiget, setup.gathersOffset);
   }
 
   /** Begins a cycle: takes up the steering table in use and the time, ms of the lane's clock. */

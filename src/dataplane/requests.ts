@@ -21,13 +21,7 @@ import {
   REQUEST_NOREPLY,
   REQUEST_QUIET,
 } from '../memcached/located.ts';
-import {
-  REFUSED_BUSY,
-  REFUSED_DENIED,
-  REFUSED_MULTI_KEY,
-  REFUSED_NO_NODE,
-  REFUSED_TOTAL,
-} from '../memcached/refusals.ts';
+import { REFUSED_BUSY, REFUSED_DENIED, REFUSED_NO_NODE, REFUSED_TOTAL } from '../memcached/refusals.ts';
 import { parseReply, REPLY_OTHER } from '../memcached/reply.ts';
 import { parseRequest } from '../memcached/request.ts';
 import { CLASS_READ, CLASS_WRITE } from '../memcached/verbs.ts';
@@ -95,6 +89,9 @@ export class RequestStage {
     const parsed = this.#reasonToRefuse(header + FRAME_HEADER_BYTES, end);
     const reason = isSingleDatagram(memory.bytes, header) ? parsed : REFUSED_TOTAL;
     if (reason !== 0) return this.#refuse(batch, row, ipOffset, udpOffset, reason);
+    if ((this.#located[OUT_FLAGS] & REQUEST_MULTI_KEY) !== 0) {
+      return this.#takeApart(batch, row, ipOffset, udpOffset, end);
+    }
     const node = this.#home();
     if (node < 0) return this.#refuse(batch, row, ipOffset, udpOffset, REFUSED_NO_NODE);
     if (batch[row + ROW_LENGTH] > serverPort.frameBytesMax) return this.#drop(COUNT.drop_too_big);
@@ -105,12 +102,18 @@ export class RequestStage {
     return this.#toNode(batch, row, ipOffset, udpOffset, slot, node);
   }
 
+  /** A request for several keys goes on as one for each. */
+  #takeApart(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number): number {
+    const { gathers } = this.#path;
+    const reason = gathers.ask(batch[row + ROW_OFFSET], ipOffset, udpOffset, end, this.#located);
+    return reason === 0 ? DROP : this.#refuse(batch, row, ipOffset, udpOffset, reason);
+  }
+
   /** Parses the request into `#located`; 0 when it may be forwarded. */
   #reasonToRefuse(start: number, end: number): number {
     const located = this.#located;
     const reason = parseRequest(this.#path.memory.bytes, start, end, located);
     if (reason !== 0) return reason;
-    if ((located[OUT_FLAGS] & REQUEST_MULTI_KEY) !== 0) return REFUSED_MULTI_KEY;
     const verbClass = located[OUT_CLASS];
     return verbClass === CLASS_READ || verbClass === CLASS_WRITE ? 0 : REFUSED_DENIED;
   }

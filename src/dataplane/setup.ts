@@ -1,5 +1,6 @@
 /** What a lane is told when it starts: plain data and shared buffers, so that it can be posted to a worker. */
 import type { AfPacketDescription } from '../port/af-packet.ts';
+import type { MultigetSetup } from './gather.ts';
 import type { NeighbourTimes } from './neighbours.ts';
 
 /** Addresses and modes of the data path; the same for every lane. */
@@ -17,6 +18,7 @@ export interface PathSetup {
   /** Per lane, a power of two. */
   slots: number;
   replyLifetimeMs: number;
+  multiget: MultigetSetup;
   neighbourTimes: NeighbourTimes;
   /** Byte offsets in the lane's own arena. */
   slotsOffset: number;
@@ -26,6 +28,7 @@ export interface PathSetup {
   nodeCountersOffset: number;
   /** Two of OUTBOX_BYTES. */
   outboxOffset: number;
+  gathersOffset: number;
   nodesMax: number;
   /** Byte offsets in the arena that all lanes share. */
   steerOffset: number;

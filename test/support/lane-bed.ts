@@ -7,11 +7,13 @@
  * Every frame that leaves is judged by the strict decoder and the slow checksum before the test sees it.
  */
 import { COUNT, LANE_COUNTERS, REFUSED_FIRST } from '../../src/dataplane/counters.ts';
+import { gathersByteLength, type MultigetSetup } from '../../src/dataplane/gather.ts';
 import { BATCH_BYTES, Lane } from '../../src/dataplane/lane.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
 import { Neighbours, type NeighbourTimes, neighboursByteLength } from '../../src/dataplane/neighbours.ts';
 import { OUTBOX_BYTES } from '../../src/dataplane/outbox.ts';
 import { Parking } from '../../src/dataplane/parking.ts';
+import type { Path } from '../../src/dataplane/path.ts';
 import { BATCH_ROWS } from '../../src/dataplane/path.ts';
 import type { PathSetup } from '../../src/dataplane/setup.ts';
 import { slotTableByteLength } from '../../src/dataplane/slot-table.ts';
@@ -83,6 +85,7 @@ export interface BedOptions {
   parkingFrames?: number;
   /** Source address towards the nodes; the VIP in the one-arm set-up that shares it. */
   ownAddress?: string;
+  multiget?: Partial<MultigetSetup>;
   clientMtu?: number;
   serverMtu?: number;
   startMs?: number;
@@ -91,6 +94,7 @@ export interface BedOptions {
 const RING_FRAMES = 128;
 const NODES_MAX = 16;
 const STEERING: SteerOptions = { algorithm: 'ketama', hash: 'murmur3' };
+const MULTIGET: MultigetSetup = { gathers: 8, keysMax: 100, chunks: 1024, timeoutMs: 200 };
 export const BED_TIMES: NeighbourTimes = { retryMs: 200, retries: 3, lifetimeMs: 60_000 };
 /** Counters that count something else than what became of a frame. */
 const NOT_OF_FRAMES = new Set<string>(['cycles', 'idle_waits', 'idle_us']);
@@ -194,17 +198,22 @@ export class LaneBed {
     return this.lane(lane).path.memory.counters[LANE_COUNTERS.indexOf(name)]!;
   }
 
-  /** Frames received, less those that ended in a counter or wait in the parking: 0 when each was counted once. */
+  /** Frames received, less those that ended in a counter or wait for something: 0 when each was counted once. */
   unaccounted(lane = 0): number {
     const received = this.#lanes[lane]!.wires.reduce((sum, { near }) => sum + portCounter(near, 'received_frames'), 0);
-    return received - endedFrames(this.lane(lane).path.memory.counters) - this.lane(lane).path.parking.count;
+    return received - endedFrames(this.lane(lane).path.memory.counters) - waitingFrames(this.lane(lane).path);
+  }
+
+  get #multiget(): MultigetSetup {
+    return { ...MULTIGET, ...this.#options.multiget };
   }
 
   #build(lane: number): BedLane {
     const { arms = 2, clientMtu = 1500, serverMtu = 1500, slots = 1024, parkingFrames = 16 } = this.#options;
     const parkingBytes = Parking.byteLength(parkingFrames, Math.max(clientMtu, serverMtu) + 14);
     const ports = 2 * (loopbackByteLength(RING_FRAMES, clientMtu) + loopbackByteLength(RING_FRAMES, serverMtu));
-    const arena = Arena.create(slotTableByteLength(slots) + parkingBytes + ports + 65_536);
+    const tables = slotTableByteLength(slots) + parkingBytes + gathersByteLength(this.#multiget);
+    const arena = Arena.create(tables + ports + 65_536);
     const wires = [openWire('client', 0, arena, NF_CLIENT_MAC, clientMtu)];
     if (arms === 2) wires.push(openWire('server', 1, arena, NF_SERVER_MAC, serverMtu));
     const setup = this.#setup(lane, arena, parkingBytes);
@@ -236,6 +245,8 @@ export class LaneBed {
       countersOffset: arena.allocate(laneCountersByteLength()),
       nodeCountersOffset: arena.allocate(nodeCountersByteLength(NODES_MAX)),
       outboxOffset: arena.allocate(2 * OUTBOX_BYTES),
+      gathersOffset: arena.allocate(gathersByteLength(this.#multiget)),
+      multiget: this.#multiget,
       nodesMax: NODES_MAX,
       steerOffset: this.steer.base << 2,
       neighboursOffset: this.#neighboursOffset,
@@ -243,12 +254,29 @@ export class LaneBed {
   }
 }
 
-/** Frames that came to an end of some kind, by the groups of counters.ts. */
+/**
+ * Frames that came to an end of some kind, by the groups of counters.ts, less the requests that Keysteer itself made of a
+ * multi-key one.
+ */
 export function endedFrames(counters: Float64Array): number {
-  const ends = ['requests', 'replies', 'arp_answers', 'arp_learned', 'echo_answers', 'foreign'] as const;
+  const ends = [
+    'requests',
+    'replies',
+    'multiget_answers',
+    'arp_answers',
+    'arp_learned',
+    'echo_answers',
+    'foreign',
+  ] as const;
   const forwarded = ends.reduce((sum, name) => sum + counters[COUNT[name]]!, 0);
   const dropped = LANE_COUNTERS.reduce((sum, name, i) => (name.startsWith('drop_') ? sum + counters[i]! : sum), 0);
-  return forwarded + dropped + counters.slice(REFUSED_FIRST).reduce((sum, refused) => sum + refused, 0);
+  const refused = counters.slice(REFUSED_FIRST).reduce((sum, count) => sum + count, 0);
+  return forwarded + dropped + refused - (counters[COUNT.multiget_keys]! - counters[COUNT.multiget_unsent]!);
+}
+
+/** Requests that wait for their next hop, or for the parts of their answer. */
+export function waitingFrames({ parking, gathers }: Path): number {
+  return parking.count + gathers.table.waiting.count;
 }
 
 /** Flags of a frame whose UDP checksum is partial. */

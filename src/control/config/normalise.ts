@@ -30,6 +30,13 @@ export interface Config {
     readonly sourcePortsPerLane: number;
     readonly replyLifetimeMs: number;
   };
+  readonly multiget: {
+    readonly keysMax: number;
+    /** Per lane, as the buffer. */
+    readonly gathers: number;
+    readonly bufferBytes: number;
+    readonly timeoutMs: number;
+  };
   readonly idle: { readonly spinUs: number; readonly waitMs: number };
   readonly neighbours: {
     readonly retryMs: number;
@@ -69,6 +76,7 @@ export function normalise(file: ConfigFile): Config {
     lanes: file.lanes,
     pin: file.pin,
     ...normaliseTimings(file),
+    multiget: normaliseMultiget(file),
   };
 }
 
@@ -87,6 +95,16 @@ function normaliseTimings({ slots, idle, neighbours }: ConfigFile): Pick<Config,
       lifetimeS: neighbours.lifetime_s,
       queueFrames: neighbours.queue_frames,
     },
+  };
+}
+
+function normaliseMultiget({ multiget, slots }: ConfigFile): Config['multiget'] {
+  return {
+    keysMax: multiget.keys_max,
+    gathers: multiget.gathers,
+    bufferBytes: multiget.buffer_bytes,
+    // A reply that comes later than its lifetime is nobody's.
+    timeoutMs: Math.min(multiget.timeout_ms, slots.reply_lifetime_ms),
   };
 }
 
