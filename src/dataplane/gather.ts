@@ -68,9 +68,11 @@ export interface MultigetSetup {
 const SCRATCH_BYTES = 512;
 /** One request may hold this part of all chunks, so that it does not take the room of all others. */
 const SHARE = 2;
-/** Datagrams of one reply that leave in one go, and of all that are being sent in one cycle. */
+/** Datagrams of one reply that leave in one go, and of all replies in one cycle. */
 const DATAGRAMS_AT_ONCE = 32;
 const DATAGRAMS_PER_CYCLE = 64;
+/** How long a reply may take to leave, once it has begun. */
+const DRAIN_MS_MAX = 1000;
 
 /** Bytes of the lane's arena. */
 export function gathersByteLength({ gathers, keysMax, chunks }: MultigetSetup): number {
@@ -86,6 +88,8 @@ export class Gathers {
   readonly #splitter: Splitter;
   readonly #collector: Collector;
   readonly #merger: Merger;
+  /** Datagrams that may still leave in this cycle. */
+  #left = DATAGRAMS_PER_CYCLE;
 
   /** @param offset of `gathersByteLength(setup)` bytes in the lane's arena: zeroed, or left by a lane before this one */
   constructor(path: Path, setup: MultigetSetup, offset: number) {
@@ -136,15 +140,17 @@ export class Gathers {
     return said !== PART_DROPPED;
   }
 
-  /** What time demands, once a cycle: deadlines, and replies that are on their way. Returns the work done. */
+  /** The end of every cycle: deadlines, and replies that are on their way. Returns the work done. */
   tend(): number {
     let work = 0;
-    const { waiting, draining } = this.table;
+    const { waiting } = this.table;
     while (waiting.first !== NO_GATHER && this.#isDue(waiting.first)) {
       this.#expire(waiting.first);
       work++;
     }
-    return draining.first === NO_GATHER ? work : work + this.#drain();
+    work += this.#drain();
+    this.#left = DATAGRAMS_PER_CYCLE;
+    return work;
   }
 
   /** Notes what the reply will need of the request; returns 0, or the reason to refuse it. */
@@ -238,26 +244,32 @@ export class Gathers {
     const { words } = this.#path.memory;
     this.table.waiting.remove(gather);
     this.#merger.begin(gather);
-    this.#merger.send(gather, DATAGRAMS_AT_ONCE);
+    this.#send(gather);
     if (this.#merger.isDone(gather)) return this.#free(gather);
     words[gather + GATHER_STATE] = GATHER_DRAINING;
-    words[gather + GATHER_DEADLINE] = (this.#path.nowMs + this.#timeoutMs) | 0;
+    words[gather + GATHER_DEADLINE] = (this.#path.nowMs + DRAIN_MS_MAX) | 0;
     this.table.draining.push(gather);
   }
 
-  /** Each reply in turn sends a few more datagrams. */
+  #send(gather: number): number {
+    const sent = this.#merger.send(gather, Math.min(this.#left, DATAGRAMS_AT_ONCE));
+    this.#left -= sent;
+    return sent;
+  }
+
+  /** Each reply in turn sends a few more datagrams; returns the number of all. */
   #drain(): number {
     const { draining } = this.table;
-    let left = DATAGRAMS_PER_CYCLE;
-    for (let turns = draining.count; turns > 0 && left > 0; turns--) {
+    let sent = 0;
+    for (let turns = draining.count; turns > 0 && this.#left > 0; turns--) {
       const gather = draining.first;
       draining.remove(gather);
-      left -= this.#merger.send(gather, Math.min(left, DATAGRAMS_AT_ONCE));
+      sent += this.#send(gather);
       if (this.#merger.isDone(gather)) this.#free(gather);
       else if (this.#isDue(gather)) this.#abandon(gather);
       else draining.push(gather);
     }
-    return DATAGRAMS_PER_CYCLE - left;
+    return sent;
   }
 
   /** The port has not taken the rest of it in all that time. */

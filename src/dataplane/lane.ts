@@ -54,7 +54,7 @@ export class Lane {
     this.path.enter(nowMs);
     let work = 0;
     for (let i = 0; i < this.#ports.length; i++) work += this.#servePort(this.#ports[i]);
-    if (this.path.gathers.table.active !== 0) work += this.#serveGathers();
+    work += this.#serveGathers();
     if (this.path.parking.count !== 0) work += this.#serveParked();
     if (this.#isFirst && nowMs >= this.#arpDueMs) this.#serveNeighbours(nowMs);
     if (nowMs >= this.#refreshDueMs) this.#refresh(nowMs);

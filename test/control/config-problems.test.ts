@@ -38,7 +38,7 @@ const RULES: Record<string, string> = {
     'it must be a host in the subnet of ports.server.address (10.77.1.1/24), or ports.server.gateway must be given',
   OUTSIDE_CLIENT:
     'it must be a host in the subnet of ports.client.address (10.77.0.1/24), or ports.client.gateway must be given',
-  TOP_FIELDS: 'the fields here are vip, mode, ports, nodes, steering, lanes, pin, slots, idle, neighbours',
+  TOP_FIELDS: 'the fields here are vip, mode, ports, nodes, steering, lanes, pin, slots, multiget, idle, neighbours',
 };
 
 function errorOf(text: string, flags: ConfigFlags = {}): ConfigError {
@@ -137,6 +137,10 @@ weight: 2         | hash_name: "a b"           | 8:56 | nodes[1].hash_name is "a
                   | slots: { count: 8388608 }  | 9:17 | slots.count is 8388608; it must be a power of two from 1024 to 4194304
                   | slots: { source_port_base: 80 }  | 9:28 | slots.source_port_base is 80; it must be a whole number from 1024 to 65535
                   | slots: { reply_lifetime_ms: 2s } | 9:29 | slots.reply_lifetime_ms is "2s"; it must be a whole number from 10 to 60000
+                  | multiget: { keys_max: 0 }        | 9:23 | multiget.keys_max is 0; it must be a whole number from 1 to 1024
+                  | multiget: { gathers: 5000 }      | 9:22 | multiget.gathers is 5000; it must be a whole number from 1 to 4096
+                  | multiget: { buffer_bytes: 1MB }  | 9:27 | multiget.buffer_bytes is "1MB"; it must be a whole number from 65536 to 268435456
+                  | multiget: { timeout_ms: 0 }      | 9:25 | multiget.timeout_ms is 0; it must be a whole number from 1 to 60000
                   | idle: { spin_us: -1 }            | 9:18 | idle.spin_us is -1; it must be a whole number from 0 to 10000
                   | idle: { wait_ms: 0 }             | 9:18 | idle.wait_ms is 0; it must be a whole number from 1 to 100
                   | neighbours: { retry_ms: 1 }      | 9:25 | neighbours.retry_ms is 1; it must be a whole number from 10 to 10000
