@@ -93,6 +93,11 @@ neighbours: { retry_ms: 10, retries: 1, lifetime_s: 86400, queue_frames: 1 }
     expect(config.neighbours).toEqual({ retryMs: 10, retries: 1, lifetimeS: 86400, queueFrames: 1 });
   });
 
+  it('nobody waits for parts longer than a reply lives', () => {
+    const config = loadConfig(`${FIRST_LIGHT}slots: { reply_lifetime_ms: 50 }`, 'keysteer.yaml');
+    expect(config.multiget.timeoutMs).toBe(50);
+  });
+
   it('one-arm: requests leave from the client port’s address', () => {
     const config = loadConfig(
       `
