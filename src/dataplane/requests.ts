@@ -21,6 +21,7 @@ import {
   REQUEST_NOREPLY,
   REQUEST_QUIET,
 } from '../memcached/located.ts';
+import { parsePlainGet } from '../memcached/plain-get.ts';
 import {
   REFUSED_BUSY,
   REFUSED_DENIED,
@@ -107,8 +108,10 @@ export class RequestStage {
 
   /** Parses the request into `#located`; 0 when it may be forwarded. */
   #reasonToRefuse(start: number, end: number): number {
+    const { bytes, view } = this.#path.memory;
     const located = this.#located;
-    const reason = parseRequest(this.#path.memory.bytes, start, end, located);
+    if (parsePlainGet(view, start, end, located)) return 0;
+    const reason = parseRequest(bytes, start, end, located);
     if (reason !== 0) return reason;
     if ((located[OUT_FLAGS] & REQUEST_MULTI_KEY) !== 0) return REFUSED_MULTI_KEY;
     const verbClass = located[OUT_CLASS];
