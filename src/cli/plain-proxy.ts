@@ -1,5 +1,5 @@
+import { isIPv4 } from 'node:net';
 import { type Command, Option } from 'commander';
-import { ENDPOINT_PATTERN, parseEndpoint } from '../control/config/addresses.ts';
 import { type PlainProxyNode, runPlainProxy } from '../experiment/baselines/plain-proxy.ts';
 import type { KeyHashName } from '../steer/hash.ts';
 import type { SteerAlgorithm } from '../steer/nodes.ts';
@@ -14,6 +14,8 @@ interface PlainProxyCliOptions {
   readonly json?: boolean;
 }
 
+const DEFAULT_PORT = 11211;
+const ENDPOINT = /^([0-9.]+)(?::([0-9]{1,5}))?$/;
 const NODE = /^([A-Za-z0-9_.-]+)=([^*]+)(?:\*([0-9]{1,2}|100))?$/;
 
 export function registerPlainProxy(program: Command): void {
@@ -52,14 +54,15 @@ async function run({ listen, node, algorithm, hash, json }: PlainProxyCliOptions
   process.stdout.write(`stopped\n${table(rows)}\n`);
 }
 
+/** Unlike Keysteer itself, sockets can listen on the loopback interface, and so can nodes. */
 function readEndpoint(flag: string, text: string): { address: string; port: number } {
-  if (!ENDPOINT_PATTERN.test(text)) {
+  const [, address = '', port = String(DEFAULT_PORT)] = ENDPOINT.exec(text) ?? [];
+  if (!isIPv4(address) || Number(port) < 1 || Number(port) > 65_535) {
     throw new UsageError(
       `${flag} is ${text}; it must be an IPv4 address, optionally with a port, as 10.77.0.101:11211`,
     );
   }
-  const { text: address, port } = parseEndpoint(text);
-  return { address, port };
+  return { address, port: Number(port) };
 }
 
 function readNodes(texts: readonly string[]): PlainProxyNode[] {
