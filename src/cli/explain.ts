@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { explainKey } from '../control/explain.ts';
 import { addConfigOptions, type ConfigOptions, readConfig } from './config-options.ts';
-import { printJson, table, UserError } from './output.ts';
+import { printJson, table, UsageError } from './output.ts';
 
 const KEY_BYTES_MAX = 250;
 
@@ -50,9 +50,9 @@ function quietDefaults(options: ConfigOptions): ConfigOptions {
 function checkKey(key: string): void {
   const bytes = Buffer.byteLength(key);
   if (bytes < 1 || bytes > KEY_BYTES_MAX) {
-    throw new UserError(`<key> is ${bytes} bytes long; a memcached key has 1 to ${KEY_BYTES_MAX}`);
+    throw new UsageError(`<key> is ${bytes} bytes long; a memcached key has 1 to ${KEY_BYTES_MAX}`);
   }
-  if (/[\u0000-\u0020\u007f]/.test(key)) {
-    throw new UserError(`<key> is ${JSON.stringify(key)}; a memcached key has no spaces and no control bytes`);
+  if (/[\0\r\n ]/.test(key)) {
+    throw new UsageError(`<key> is ${JSON.stringify(key)}; a memcached key has no space, CR, LF or NUL`);
   }
 }

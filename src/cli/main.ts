@@ -3,7 +3,7 @@
 import { Command, CommanderError } from 'commander';
 import { registerDemo } from './demo.ts';
 import { registerExplain } from './explain.ts';
-import { EXIT_FAILURE, EXIT_USAGE, messageOf } from './output.ts';
+import { EXIT_FAILURE, EXIT_USAGE, messageOf, UsageError } from './output.ts';
 import { registerPlainProxy } from './plain-proxy.ts';
 import { registerRun } from './run.ts';
 import { registerSchema } from './schema.ts';
@@ -34,6 +34,6 @@ try {
     process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
   } else {
     process.stderr.write(`keysteer: ${messageOf(error)}\n`);
-    process.exitCode = EXIT_FAILURE;
+    process.exitCode = error instanceof UsageError ? EXIT_USAGE : EXIT_FAILURE;
   }
 }

@@ -21,6 +21,7 @@ import {
   REQUEST_NOREPLY,
   REQUEST_QUIET,
 } from '../memcached/located.ts';
+import { parsePlainGet } from '../memcached/plain-get.ts';
 import { REFUSED_BUSY, REFUSED_DENIED, REFUSED_NO_NODE, REFUSED_TOTAL } from '../memcached/refusals.ts';
 import { parseReply, REPLY_OTHER } from '../memcached/reply.ts';
 import { parseRequest } from '../memcached/request.ts';
@@ -111,8 +112,10 @@ export class RequestStage {
 
   /** Parses the request into `#located`; 0 when it may be forwarded. */
   #reasonToRefuse(start: number, end: number): number {
+    const { bytes, view } = this.#path.memory;
     const located = this.#located;
-    const reason = parseRequest(this.#path.memory.bytes, start, end, located);
+    if (parsePlainGet(view, start, end, located)) return 0;
+    const reason = parseRequest(bytes, start, end, located);
     if (reason !== 0) return reason;
     const verbClass = located[OUT_CLASS];
     return verbClass === CLASS_READ || verbClass === CLASS_WRITE ? 0 : REFUSED_DENIED;

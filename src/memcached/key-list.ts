@@ -6,10 +6,9 @@
  *         ^      ^    ^                          ^            ^          ^
  */
 import * as binary from './binary.ts';
-import { skipSpaces, tokenEnd } from './line.ts';
+import { endsLine, skipSpaces, tokenEnd } from './line.ts';
 
 const { BINARY_HEADER_BYTES, MAGIC_REQUEST } = binary;
-const SPACE = 0x20;
 
 const OPCODE_GET = 0x00;
 const OPCODE_GETQ = 0x09;
@@ -21,7 +20,7 @@ const KEY_BYTES_MAX = 250;
 /** Offset of the next key at or behind `at`, or −1 when the line ends there. */
 export function nextKey(bytes: Uint8Array, at: number): number {
   const start = skipSpaces(bytes, at);
-  return bytes[start] > SPACE ? start : -1;
+  return endsLine(bytes, start) ? -1 : start;
 }
 
 /** Offset behind the key that begins at `start`. */

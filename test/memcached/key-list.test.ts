@@ -37,7 +37,7 @@ function keysOfLine(text: string): string[] {
 }
 
 const spaces = fc.nat(3).map(count => ' '.repeat(count + 1));
-const key = fc.string({ minLength: 1, maxLength: 250, unit: fc.constantFrom(...'abz09:{}\x80\xff/') });
+const key = fc.string({ minLength: 1, maxLength: 250, unit: fc.constantFrom(...'abz09:{}\x80\xff/\x01\x7f\t') });
 
 test('the keys of a line are those that a split at spaces finds', () => {
   fc.assert(
