@@ -264,6 +264,16 @@ describe('parts that come out of order, twice, or not at all', () => {
     expect(world.bed.unaccounted()).toBe(0);
   });
 
+  it('what follows the first datagram of an error is late', () => {
+    const world = bedWith({ b: 'B' });
+    const [a, b] = world.ask('get a b\r\n');
+    const [first, second] = world.answer(a!, `SERVER_ERROR ${'x'.repeat(1500)}\r\n`);
+    world.deliver([first!, second!, ...world.answer(b!)]);
+    expect(joined(world.heard, CLIENT_ID)).toBe('VALUE b 0 1\r\nB\r\nEND\r\n');
+    expect(world.bed.count('drop_multiget_late')).toBe(1);
+    expect(world.held).toEqual(IDLE);
+  });
+
   it('a value under another key, or from another node, does not count', () => {
     const world = bedWith({ a: 'A', b: 'B' });
     const [a, b] = world.ask('get a b\r\n');
@@ -345,6 +355,24 @@ describe('bounds', () => {
     world.deliver(world.answer(first[0]!));
     for (const asked of second) world.deliver(world.answer(asked));
     expect(joined(world.heard, 2)).toBe(answerText(world.items, 'get k l\r\n'));
+  });
+
+  it('what a broken value took of the room is given back', () => {
+    const world = bedWith({ k: 'x'.repeat(9000), l: 'y'.repeat(9000) }, { multiget: { chunks: 100 } });
+    const [k, l] = world.ask('get k l\r\n');
+    world.deliver(world.answer(k!, world.answerOf(k!.body).slice(0, -1000)));
+    world.deliver(world.answer(l!));
+    world.items.delete('k');
+    expect(joined(world.heard, CLIENT_ID)).toBe(answerText(world.items, 'get k l\r\n'));
+    expect(world.bed.count('multiget_node_errors')).toBe(1);
+  });
+
+  it('a slot is free again as soon as all datagrams of its reply have come', () => {
+    const world = bedWith({ k: 'x'.repeat(5000) }, { slots: 16 });
+    for (let id = 0; id < 40; id++) {
+      expect(joined(world.exchange('get k k nope\r\n', { id }), id)).toBe(answerText(world.items, 'get k k nope\r\n'));
+    }
+    expect(world.bed.count('slots_skipped')).toBe(0);
   });
 
   it('no node takes keys', () => {
