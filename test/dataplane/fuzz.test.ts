@@ -5,6 +5,7 @@
  * KEYSTEER_FUZZ_FRAMES sets the number of frames, KEYSTEER_FUZZ_SEED replays a run.
  */
 import { describe, expect, it } from 'vitest';
+import { COUNT } from '../../src/dataplane/counters.ts';
 import {
   CHECKSUM_START_SHIFT,
   FLAG_CHECKSUM_VERIFIED,
@@ -69,6 +70,10 @@ const fromClients: readonly Uint8Array[] = [
   request('get k\r\n', { checksum: 'zero', padding: 18 }),
   request('gets k\r\n', { ttl: 2 }),
   request('get a b c\r\n'),
+  request('gats 60 k k k\r\n', { client: BOB }),
+  request(`get${' k'.repeat(100)}\r\n`),
+  request(binaryRequest({ opcode: 0x0d, key: 'k' }) + binaryRequest({ opcode: 0x0a })),
+  request(binaryRequest({ opcode: 0x09, key: 'k' }) + binaryRequest({ opcode: 0x0c, key: 'k' })),
   request('set k 0 0 10\r\n0123456789\r\n'),
   request('set k 0 0 10 noreply\r\n0123456789\r\n'),
   request(`set k 0 0 1400\r\n${'v'.repeat(1400)}\r\n`),
@@ -187,7 +192,9 @@ function put(bytes: Uint8Array, at: number, word: number): 0 {
 
 describe(`property: whatever arrives (seed ${SEED})`, () => {
   const neighbourTimes = { retryMs: 20, retries: 3, lifetimeMs: 300 };
-  const bed = new CanaryBed(new LaneBed({ slots: SLOTS, replyLifetimeMs: 40, parkingFrames: 8, neighbourTimes }));
+  const multiget = { gathers: 4, chunks: 64, timeoutMs: 20 };
+  const times = { replyLifetimeMs: 40, neighbourTimes };
+  const bed = new CanaryBed(new LaneBed({ slots: SLOTS, parkingFrames: 8, multiget, ...times }));
   const random = new Random(SEED);
   let offered = 0;
   let left = 0;
@@ -227,5 +234,13 @@ describe(`property: whatever arrives (seed ${SEED})`, () => {
     const { counters } = bed.lane.path.memory;
     const seen = counters.slice(0, 40).filter(count => count > 0).length;
     expect(seen).toBeGreaterThan(30);
+    for (const name of [
+      'multiget_answers',
+      'multiget_unanswered',
+      'drop_multiget_late',
+      'drop_multiget_part',
+    ] as const) {
+      expect(counters[COUNT[name]], name).toBeGreaterThan(0);
+    }
   });
 });
