@@ -17,6 +17,7 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url)).replace(/\/$/, ''
  */
 const TABLE: Readonly<Record<string, string>> = {
   mem: '| node:v8', // inlining.ts, a flag set once at start; nothing else
+  pcap: '| node',
   wire: '',
   memcached: 'wire',
   hotkey: 'mem',
