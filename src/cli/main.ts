@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** keysteer: argv → the rooms behind it. */
 import { Command, CommanderError } from 'commander';
+import { registerCapture } from './capture.ts';
 import { registerDemo } from './demo.ts';
 import { registerExplain } from './explain.ts';
 import { EXIT_FAILURE, EXIT_USAGE, messageOf } from './output.ts';
@@ -17,7 +18,14 @@ const program = new Command('keysteer')
   .configureHelp({ showGlobalOptions: true })
   .exitOverride();
 
-for (const register of [registerRun, registerExplain, registerSchema, registerPlainProxy, registerDemo]) {
+for (const register of [
+  registerRun,
+  registerExplain,
+  registerSchema,
+  registerPlainProxy,
+  registerDemo,
+  registerCapture,
+]) {
   register(program);
 }
 for (const command of program.commands) command.exitOverride().helpOption('-h, --help', 'print this help');

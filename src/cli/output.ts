@@ -12,6 +12,8 @@ const FOR_USERS = new Set([
   'SteerConfigError',
   'AddressError',
   'UserError',
+  'PcapError',
+  'CapError',
 ]);
 
 /** A failure whose message says what the user can do. */

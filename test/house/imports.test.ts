@@ -27,9 +27,10 @@ const TABLE: Readonly<Record<string, string>> = {
   port: 'mem | node node-gyp-build cap',
   dataplane: 'mem wire memcached hotkey cache steer coherence port | node',
   control: 'mem wire memcached hotkey cache steer coherence port dataplane | node piscina yaml zod',
+  capture: 'mem wire memcached steer port pcap dataplane control | node',
   load: 'mem wire memcached port control steer | node zod',
   experiment: 'mem wire memcached steer port control load | node yaml zod',
-  cli: 'mem wire memcached hotkey cache steer coherence port dataplane control load experiment | node commander',
+  cli: 'mem wire memcached hotkey cache steer coherence port dataplane control capture load experiment | node commander',
 };
 
 /** What the design puts at the top level, and the conventional files. */
