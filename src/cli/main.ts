@@ -6,6 +6,7 @@ import { registerDemo } from './demo.ts';
 import { registerExplain } from './explain.ts';
 import { EXIT_FAILURE, EXIT_USAGE, messageOf } from './output.ts';
 import { registerPlainProxy } from './plain-proxy.ts';
+import { registerReplay } from './replay.ts';
 import { registerRun } from './run.ts';
 import { registerSchema } from './schema.ts';
 import { packageVersion } from './version.ts';
@@ -25,6 +26,7 @@ for (const register of [
   registerPlainProxy,
   registerDemo,
   registerCapture,
+  registerReplay,
 ]) {
   register(program);
 }

@@ -29,9 +29,8 @@ import { NODES_LIMIT } from '../steer/layout.ts';
 import { SteerTable } from '../steer/table.ts';
 import type { Config, PortConfig } from './config/normalise.ts';
 import { type LaneArena, planLaneMemory, planSharedMemory, type SharedMemory } from './memory-plan.ts';
+import { neighbourTimes, pathSetup } from './path-setup.ts';
 
-const CLIENT_PORT = 0;
-const SERVER_PORT = 1;
 /** Pause before a crashed lane is started again: doubled with each crash in a row, up to the maximum. */
 const RESTART_MS_MIN = 10;
 const RESTART_MS_MAX = 5000;
@@ -239,24 +238,11 @@ export class Conductor {
   }
 
   #setup(lane: number, memory: LaneArena, ports: AfPacketDescription[]): LaneSetup {
-    const { vip, source, slots, idle, neighbours, pin } = this.#config;
+    const { idle, pin } = this.#config;
     const { arena, ...offsets } = memory;
     return {
       ...offsets,
-      lane,
-      clientPort: CLIENT_PORT,
-      serverPort: this.#config.ports.server ? SERVER_PORT : CLIENT_PORT,
-      vip: vip.address,
-      vipPort: vip.port,
-      ownAddress: source.address,
-      firstSourcePort: slots.sourcePortBase + lane * slots.sourcePortsPerLane,
-      slots: slots.count,
-      replyLifetimeMs: slots.replyLifetimeMs,
-      neighbourTimes: neighbourTimes(this.#config),
-      parkingFrames: neighbours.queueFrames,
-      nodesMax: this.#shared.capacity.nodesMax,
-      steerOffset: this.#shared.steerOffset,
-      neighboursOffset: this.#shared.neighboursOffset,
+      ...pathSetup(this.#config, lane, memory, this.#shared),
       arena: arena.buffer,
       shared: this.#shared.arena.buffer,
       ports,
@@ -342,10 +328,6 @@ export class Conductor {
 
 function countersOf({ arena, countersOffset }: LaneArena): Float64Array {
   return countersAt(arena.buffer, countersOffset, LANE_COUNTERS);
-}
-
-function neighbourTimes({ neighbours }: Config) {
-  return { retryMs: neighbours.retryMs, retries: neighbours.retries, lifetimeMs: neighbours.lifetimeS * 1000 };
 }
 
 function refuseKernelAddresses({ vip, source }: Config): void {

@@ -24,7 +24,7 @@ const TABLE: Readonly<Record<string, string>> = {
   cache: 'mem',
   steer: 'mem',
   coherence: 'mem hotkey cache steer',
-  port: 'mem | node node-gyp-build cap',
+  port: 'mem wire | node node-gyp-build cap',
   dataplane: 'mem wire memcached hotkey cache steer coherence port | node',
   control: 'mem wire memcached hotkey cache steer coherence port dataplane | node piscina yaml zod',
   capture: 'mem wire memcached steer port pcap dataplane control | node',
