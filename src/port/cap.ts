@@ -27,7 +27,7 @@ function errorOf({ interfaceName, filter }: CapRequest, { step, message }: Failu
     );
   }
   if (step === 'link type') return new CapError(`interface ${interfaceName} speaks ${message}; it must be Ethernet`);
-  if (/permission/i.test(message)) {
+  if (/permi(ssion|tted)/i.test(message)) {
     return new CapError(`interface ${interfaceName}: ${message}; needs CAP_NET_RAW: run as root`);
   }
   if (/no such device/i.test(message)) {

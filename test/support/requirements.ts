@@ -60,6 +60,10 @@ export function requireTshark(): string | undefined {
   return skip('tshark is not installed');
 }
 
+export function requireEthtool(): string | undefined {
+  return succeeds('ethtool', ['--version']) ? undefined : skip('ethtool is not installed');
+}
+
 export function requireNginx(): string | undefined {
   const reason = nginxUnavailable();
   return reason && skip(reason);
