@@ -14,6 +14,7 @@ const FOR_USERS = new Set([
   'UserError',
   'PcapError',
   'CapError',
+  'LinkError',
 ]);
 
 /** A failure whose message says what the user can do. */

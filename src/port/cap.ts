@@ -133,10 +133,15 @@ export class CapSender {
     return new CapSender(process);
   }
 
+  /** Whether the process has ended: nothing will be sent any more. */
+  get isGone(): boolean {
+    return !this.#process.child.stdin!.writable;
+  }
+
   /** Returns false when too much is waiting already, or the process is gone. */
   send(bytes: Uint8Array): boolean {
     const pipe = this.#process.child.stdin!;
-    if (!pipe.writable || pipe.writableLength > UNSENT_BYTES_MAX) return false;
+    if (this.isGone || pipe.writableLength > UNSENT_BYTES_MAX) return false;
     this.#header.writeUInt32LE(bytes.length, 0);
     pipe.write(Buffer.concat([this.#header, bytes]));
     return true;
