@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import type { Side } from '../capture/bed.ts';
 import { type ReplaySummary, replayFile } from '../capture/file.ts';
 import type { MacSource } from '../capture/replay.ts';
+import { reasonOf } from '../capture/verdict.ts';
 import { dropReasons } from '../control/conductor.ts';
 import { addConfigOptions, type ConfigOptions, readConfig } from './config-options.ts';
 import { printJson, table, UserError } from './output.ts';
@@ -53,7 +54,7 @@ function run(path: string, { output, json, port, macOfNodes, ...options }: Repla
   if (isSameFile(path, output)) throw new UserError(`--output is ${output}; it must be another file than the capture`);
   const summary = replayFile(config, path, output, { macOfNodes, ...(port === undefined ? {} : { side: port }) });
   if (json) return printJson({ output, ...summary });
-  process.stdout.write(`${render(summary, output)}\n`);
+  process.stdout.write(`${render(summary, config.lanes)}\n`);
 }
 
 function isSameFile(a: string, b: string): boolean {
@@ -68,14 +69,14 @@ export function withInterfaces(options: ConfigOptions): ConfigOptions {
   return { ...options, client: options.client ?? 'client', ...(server === undefined ? {} : { server }) };
 }
 
-function render({ frames, passedOver, sent, counters, nodes, nextHops }: ReplaySummary, output: string): string {
+function render({ frames, passedOver, sent, counters, nodes, nextHops }: ReplaySummary, lanes: number): string {
   const number = (value: number) => value.toLocaleString('en');
   const drops = dropReasons(counters);
   const rest = Object.entries(counters).filter(([name]) => !(name in drops));
   const rows = [
     ['frames heard', number(frames - passedOver)],
     ...(passedOver > 0 ? [['Keysteer’s own, passed over', number(passedOver)]] : []),
-    [`sent, in ${output}`, `${number(sent.client)} by the client port, ${number(sent.server)} by the server port`],
+    ['sent', `${number(sent.client)} by the client port, ${number(sent.server)} by the server port`],
     ...rest.map(([name, count]) => [name, number(count)]),
     ...Object.entries(drops).map(([name, count]) => [name, number(count)]),
     ...nodes.map(({ name, counters: { requests, replies } }) => [
@@ -83,7 +84,16 @@ function render({ frames, passedOver, sent, counters, nodes, nextHops }: ReplayS
       `${number(requests)} requests, ${number(replies)} replies`,
     ]),
   ];
-  const invented = nextHops.filter(({ isInvented }) => isInvented).map(({ address, mac }) => `${address} (${mac})`);
-  const note = `The capture has no Ethernet address of ${invented.join(', ')}: invented by the replay.`;
-  return invented.length === 0 ? table(rows) : `${table(rows)}\n${note}`;
+  const reasons = Object.keys(drops).map(name => `${name}: ${reasonOf(name)}`);
+  return [table(rows), ...reasons, ...notes(nextHops, lanes)].join('\n');
+}
+
+/** Where the replay is not what a live lane would have been. */
+function notes(nextHops: ReplaySummary['nextHops'], lanes: number): string[] {
+  const invented = nextHops.filter(({ isInvented }) => isInvented);
+  return [
+    ...(lanes > 1 ? [`One lane was run; the configuration has ${lanes}.`] : []),
+    ...(invented.length > 0 ? ['Ethernet addresses that the capture does not have, invented by the replay:'] : []),
+    ...invented.map(({ address, mac }) => `  ${address} ${mac}`),
+  ];
 }

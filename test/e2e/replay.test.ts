@@ -40,6 +40,7 @@ describe.skipIf(requireBuild())('captures on the command line', () => {
     ]) {
       expect(stdout).toMatch(said);
     }
+    expect(stdout).toContain('drop_ttl_expired: a TTL of 1 or 0 lets it travel no further');
     expect(stdout).not.toContain('invented');
     const sent = readAll(readFileSync(out)).map(({ bytes }) => bytes);
     expect(sent.slice(1)).toEqual([toNode('get user:7\r\n'), toClient(VALUE)]);
@@ -56,7 +57,7 @@ describe.skipIf(requireBuild())('captures on the command line', () => {
       nextHops: [{ isInvented: false }, { address: '10.77.1.12', mac: '02:4b:0a:4d:01:0c', isInvented: true }],
     });
     const text = await keysteer(args.slice(0, -1));
-    expect(text.stdout).toMatch(/no Ethernet address of 10\.77\.1\.12 \(02:4b:0a:4d:01:0c\): invented by the replay/);
+    expect(text.stdout).toMatch(/invented by the replay:\n {2}10\.77\.1\.12 02:4b:0a:4d:01:0c\n/);
   });
 
   test('neither addon nor privileges are asked for', async () => {
