@@ -12,6 +12,7 @@ import { COUNT, LANE_COUNTERS, type NODE_COUNT, NODE_COUNTER_COUNT, NODE_COUNTER
 import { NEIGHBOUR_STATE_NAMES, Neighbours } from '../dataplane/neighbours.ts';
 import {
   CONTROL_BEAT,
+  CONTROL_BELL,
   CONTROL_STATE,
   CONTROL_STOP,
   LANE_CRASHED,
@@ -23,15 +24,17 @@ import { countersAt, sumCounters } from '../mem/counters.ts';
 import { leaveTable } from '../mem/generation.ts';
 import { type AfPacketDescription, describeAfPacket } from '../port/af-packet.ts';
 import { FANOUT_CBPF, fanoutProgram } from '../port/fanout.ts';
+import { describePcap } from '../port/pcap.ts';
+import { PcapFeed } from '../port/pcap-feed.ts';
+import { isPcap, type PcapDescription } from '../port/pcap-layout.ts';
 import { PORT_COUNTERS } from '../port/port.ts';
 import { loadShim } from '../port/shim.ts';
 import { NODES_LIMIT } from '../steer/layout.ts';
 import { SteerTable } from '../steer/table.ts';
 import type { Config, PortConfig } from './config/normalise.ts';
 import { type LaneArena, planLaneMemory, planSharedMemory, type SharedMemory } from './memory-plan.ts';
+import { neighbourTimes, pathSetup } from './path-setup.ts';
 
-const CLIENT_PORT = 0;
-const SERVER_PORT = 1;
 /** Pause before a crashed lane is started again: doubled with each crash in a row, up to the maximum. */
 const RESTART_MS_MIN = 10;
 const RESTART_MS_MAX = 5000;
@@ -99,6 +102,8 @@ export class Conductor {
   readonly #startedMs = performance.now();
   /** Two processes in one network namespace must not share a group; process ids repeat across containers. */
   readonly #fanoutGroup = randomInt(0x8000) << 1;
+  /** Of ports with transport pcap. */
+  readonly #feeds: PcapFeed[] = [];
   #stopping = false;
 
   /**
@@ -141,10 +146,21 @@ export class Conductor {
    */
   async ready(): Promise<void> {
     while (this.#lanes.some(lane => Atomics.load(lane.control, CONTROL_STATE) === LANE_STARTING)) await sleep(2);
+    await this.#feedsReady();
     const failed = this.#lanes.find(lane => lane.restarts > 0);
     if (failed === undefined) return;
     await this.stop();
     throw new LaneError(`lane ${failed.setup.lane} does not start: ${failed.lastError}`);
+  }
+
+  /** @throws CapError; everything is stopped then */
+  async #feedsReady(): Promise<void> {
+    try {
+      await Promise.all(this.#feeds.map(feed => feed.ready));
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
   }
 
   get config(): Config {
@@ -175,6 +191,7 @@ export class Conductor {
     await within(STOP_MS_MAX, Promise.all(this.#lanes.map(lane => lane.ended)));
     const figures = this.figures();
     await this.#pool.destroy();
+    await Promise.all(this.#feeds.map(feed => feed.stop()));
     this.#closePorts();
     return figures;
   }
@@ -196,13 +213,13 @@ export class Conductor {
     const memory = planLaneMemory(
       this.#config,
       this.#shared.capacity.nodesMax,
-      ports.map(port => port.ringFrames),
+      ports.map(port => (port.transport === 'pcap' ? 2 * port.ringFrames : port.ringFrames)),
     );
-    const descriptions: AfPacketDescription[] = [];
+    const descriptions: (AfPacketDescription | PcapDescription)[] = [];
     try {
       for (const [id, port] of ports.entries()) descriptions.push(this.#openPort(port, id, memory));
     } catch (error) {
-      for (const { handle } of descriptions) loadShim().close(handle);
+      closeHandles(descriptions);
       throw error;
     }
     const setup = this.#setup(lane, memory, descriptions);
@@ -221,7 +238,8 @@ export class Conductor {
     };
   }
 
-  #openPort(port: PortConfig, id: number, memory: LaneArena): AfPacketDescription {
+  #openPort(port: PortConfig, id: number, memory: LaneArena): AfPacketDescription | PcapDescription {
+    if (port.transport === 'pcap') return this.#openPcap(port, id, memory);
     const { lanes, slots } = this.#config;
     const fanout = {
       group: this.#fanoutGroup | id,
@@ -238,25 +256,19 @@ export class Conductor {
     });
   }
 
-  #setup(lane: number, memory: LaneArena, ports: AfPacketDescription[]): LaneSetup {
-    const { vip, source, slots, idle, neighbours, pin } = this.#config;
+  /** The one lane's: its frames are brought and fetched by this thread. */
+  #openPcap({ interface: interfaceName, ringFrames, mac }: PortConfig, id: number, memory: LaneArena): PcapDescription {
+    const description = describePcap({ id, interfaceName, arena: memory.arena, ringFrames, mac });
+    this.#feeds.push(new PcapFeed(description, memory.arena, (memory.controlOffset >> 2) + CONTROL_BELL));
+    return description;
+  }
+
+  #setup(lane: number, memory: LaneArena, ports: (AfPacketDescription | PcapDescription)[]): LaneSetup {
+    const { idle, pin } = this.#config;
     const { arena, ...offsets } = memory;
     return {
       ...offsets,
-      lane,
-      clientPort: CLIENT_PORT,
-      serverPort: this.#config.ports.server ? SERVER_PORT : CLIENT_PORT,
-      vip: vip.address,
-      vipPort: vip.port,
-      ownAddress: source.address,
-      firstSourcePort: slots.sourcePortBase + lane * slots.sourcePortsPerLane,
-      slots: slots.count,
-      replyLifetimeMs: slots.replyLifetimeMs,
-      neighbourTimes: neighbourTimes(this.#config),
-      parkingFrames: neighbours.queueFrames,
-      nodesMax: this.#shared.capacity.nodesMax,
-      steerOffset: this.#shared.steerOffset,
-      neighboursOffset: this.#shared.neighboursOffset,
+      ...pathSetup(this.#config, lane, memory, this.#shared),
       arena: arena.buffer,
       shared: this.#shared.arena.buffer,
       ports,
@@ -336,7 +348,8 @@ export class Conductor {
   }
 
   #closePorts(): void {
-    for (const { setup } of this.#lanes) for (const { handle } of setup.ports) loadShim().close(handle);
+    for (const feed of this.#feeds) void feed.stop();
+    for (const { setup } of this.#lanes) closeHandles(setup.ports);
   }
 }
 
@@ -344,8 +357,8 @@ function countersOf({ arena, countersOffset }: LaneArena): Float64Array {
   return countersAt(arena.buffer, countersOffset, LANE_COUNTERS);
 }
 
-function neighbourTimes({ neighbours }: Config) {
-  return { retryMs: neighbours.retryMs, retries: neighbours.retries, lifetimeMs: neighbours.lifetimeS * 1000 };
+function closeHandles(ports: readonly (AfPacketDescription | PcapDescription)[]): void {
+  for (const port of ports) if (!isPcap(port)) loadShim().close(port.handle);
 }
 
 function refuseKernelAddresses({ vip, source }: Config): void {

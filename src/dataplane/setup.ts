@@ -1,5 +1,6 @@
 /** What a lane is told when it starts: plain data and shared buffers, so that it can be posted to a worker. */
 import type { AfPacketDescription } from '../port/af-packet.ts';
+import type { PcapDescription } from '../port/pcap-layout.ts';
 import type { NeighbourTimes } from './neighbours.ts';
 
 /** Addresses and modes of the data path; the same for every lane. */
@@ -35,7 +36,7 @@ export interface PathSetup {
 export interface LaneSetup extends PathSetup {
   arena: SharedArrayBuffer;
   shared: SharedArrayBuffer;
-  ports: AfPacketDescription[];
+  ports: (AfPacketDescription | PcapDescription)[];
   controlOffset: number;
   batchOffset: number;
   /** µs of fruitless polling before the lane sleeps. */
@@ -54,10 +55,12 @@ export interface LaneSetup extends PathSetup {
  *     word 0  STOP    1: end after this cycle                 writer: conductor
  *          1  STATE   LANE_*                                  writer: the lane; conductor sets CRASHED
  *          2  BEAT    cycles, wrapping: it moves while the lane lives     writer: the lane
+ *          3  BELL    moved on when a pcap port has frames                writer: the ports' feeds, conductor's thread
  */
 export const CONTROL_STOP = 0;
 export const CONTROL_STATE = 1;
 export const CONTROL_BEAT = 2;
+export const CONTROL_BELL = 3;
 export const CONTROL_BYTES = 64;
 
 export const LANE_STARTING = 0;

@@ -67,7 +67,7 @@ export function asPortError(what: string, thrown: unknown): unknown {
 }
 
 /** The package's root, found from src/port and from dist/src/port alike. */
-function packageRoot(): string {
+export function packageRoot(): string {
   const here = dirname(fileURLToPath(import.meta.url));
   return join(here, here.includes(`${join('dist', 'src')}`) ? '../../..' : '../..');
 }

@@ -102,7 +102,7 @@ cl0               | "a b"                      | 4:24 | ports.client.interface i
 cl0               | a/b                        | 4:24 | ports.client.interface is "a/b"; INTERFACE
 cl0               | ..                         | 4:24 | ports.client.interface is ".."; INTERFACE
 cl0               | ""                         | 4:24 | ports.client.interface is ""; INTERFACE
-cl0               | cl0, transport: af_xdp     | 4:40 | ports.client.transport is "af_xdp"; it must be af_packet
+cl0               | cl0, transport: af_xdp     | 4:40 | ports.client.transport is "af_xdp"; it must be af_packet or pcap
 cl0               | cl0, ring: { frames: 1000 }| 4:45 | ports.client.ring.frames is 1000; it must be a power of two from 64 to 65536
 cl0               | cl0, ring: { frames: 32 }  | 4:45 | ports.client.ring.frames is 32; it must be a power of two from 64 to 65536
 cl0               | cl0, ring: 2048            | 4:35 | ports.client.ring is 2048; it must be a mapping with the fields frames
@@ -227,6 +227,14 @@ address: 10.77.0.1/24 |                | 3:3  | ports.client.address is missing;
                       | ␣␣␣␣weight: 0  | 9:13 | nodes[0].weight is 0; it must be above 0 for at least one node
 `,
   );
+
+  it('keep libpcap to one lane', () => {
+    const text = TWO_ARM.replace('cl0', 'cl0, transport: pcap');
+    expect(errorOf(`${text}lanes: 2\n`).problems).toMatchObject([
+      { path: 'ports.client.transport', line: 4, column: 40, value: 'pcap' },
+    ]);
+    expect(loadConfig(text, 'k.yaml').ports.client.transport).toBe('pcap');
+  });
 
   it('do not judge what is wrong by itself, and still judge the rest', () => {
     const text = TWO_ARM.replace('10.77.1.11:11211', '10.77.1.300').replace('10.77.1.12', '10.77.9.12');

@@ -174,7 +174,7 @@ describe.skipIf(missing)('a lane on a thread', () => {
 
   it('frames that lay in the hands of one that died are given back and counted; the next one goes on', async () => {
     stage.client.say([request(GET), request(GET), request(GET)]);
-    const port = new AfPacketPort(stage.setup.ports[0]!, stage.arena);
+    const port = new AfPacketPort(stage.setup.ports[0] as AfPacketDescription, stage.arena);
     const batch = new Int32Array(stage.arena.buffer, stage.setup.batchOffset, BATCH_BYTES / 4);
     await eventually(() => port.receive(batch, 64) === 3);
     lane = await stage.start();

@@ -41,7 +41,7 @@ export interface Config {
 
 export interface PortConfig {
   readonly interface: string;
-  readonly transport: 'af_packet';
+  readonly transport: ConfigFile['ports']['client']['transport'];
   readonly ringFrames: number;
   readonly mac: 'auto' | 'interface' | Mac;
 }

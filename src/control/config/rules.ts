@@ -37,6 +37,7 @@ const RULES: readonly ((judged: Judged) => void)[] = [
   unweightedHasNoWeights,
   sourcePortsFit,
   pinsMatchLanes,
+  pcapHasOneLane,
 ];
 
 /** For `configSchema.superRefine(checkRules, { when: () => true })`. */
@@ -229,4 +230,16 @@ function sourcePortsFit({ config, sound, report }: Judged): void {
 function pinsMatchLanes({ config, sound, report }: Judged): void {
   if (config.pin === undefined || !sound('pin') || !sound('lanes')) return;
   if (config.pin.length !== config.lanes) report(['pin'], `must have one CPU for each lane (${config.lanes})`);
+}
+
+/** libpcap gives every frame to every lane: nothing spreads them. */
+function pcapHasOneLane({ config, sound, report }: Judged): void {
+  if (!sound('ports') || !sound('lanes') || config.lanes === 1) return;
+  for (const side of ['client', 'server'] as const) {
+    if (config.ports[side]?.transport !== 'pcap') continue;
+    report(
+      ['ports', side, 'transport'],
+      `must be af_packet when there is more than one lane (lanes is ${config.lanes})`,
+    );
+  }
 }

@@ -65,9 +65,11 @@ const portFields = {
     .describe(
       'Ethernet address that Keysteer answers by on this port. interface: the interface’s own. auto: one of its own on veth and TAP, so that the kernel’s stack passes over its frames, elsewhere the interface’s. An address: that one, with the interface made promiscuous.',
     ),
-  transport: oneOf(['af_packet'])
+  transport: oneOf(['af_packet', 'pcap'])
     .default('af_packet')
-    .describe('How frames come in and go out. af_packet: mapped AF_PACKET rings; works on every Linux interface.'),
+    .describe(
+      'How frames come in and go out. af_packet: mapped AF_PACKET rings; works on every Linux interface. pcap: libpcap in a process of its own, through the optional package cap; slow, one lane, for where rings cannot be had.',
+    ),
   ring: mapping({
     frames: powerOfTwo(64, 65536)
       .default(1024)
