@@ -98,6 +98,23 @@ Failure Bind(int fd, const AfPacketRequest& request, AfPacketSocket* out) {
   return bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) < 0 ? Fail("bind") : Failure{};
 }
 
+// Between bind and the join a member-to-be hears what the group's members hear, too: it would answer a second time.
+// Joining first is no way out, as kernels before 6.13 let only bound sockets join.
+Failure Deafen(int fd, const AfPacketRequest& request) {
+  if (request.fanoutGroup < 0) return {};
+  sock_filter none = {BPF_RET | BPF_K, 0, 0, 0};
+  const sock_fprog program = {1, &none};
+  return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0 ? Fail("setsockopt(SO_ATTACH_FILTER)")
+                                                                                    : Failure{};
+}
+
+Failure Undeafen(int fd, const AfPacketRequest& request) {
+  if (request.fanoutGroup < 0) return {};
+  const int unused = 0;
+  return setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused) < 0 ? Fail("setsockopt(SO_DETACH_FILTER)")
+                                                                                  : Failure{};
+}
+
 Failure JoinFanout(int fd, const AfPacketRequest& request) {
   if (request.fanoutGroup < 0) return {};
   const int group = (request.fanoutGroup & 0xffff) | (request.fanoutType << 16);
@@ -130,14 +147,27 @@ Failure OpenAfPacket(const AfPacketRequest& request, AfPacketSocket* out) {
   if (fd < 0) return Fail("socket(AF_PACKET)");
   Failure failure = Configure(fd, request);
   if (!failure.call) failure = MapRing(fd, request);
+  if (!failure.call) failure = Deafen(fd, request);
   if (!failure.call) failure = Bind(fd, request, out);
   if (!failure.call) failure = JoinFanout(fd, request);
+  if (!failure.call) failure = Undeafen(fd, request);
   if (failure.call) {
     CloseAfPacket(fd, request.ring, static_cast<uint64_t>(request.slots) * request.slotBytes);
     return failure;
   }
   out->fd = fd;
   return {};
+}
+
+Failure ReadMtu(const char* interface, int* mtu) {
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return Fail("socket(AF_INET)");
+  ifreq device = {};
+  strncpy(device.ifr_name, interface, IFNAMSIZ - 1);
+  Failure failure = ioctl(fd, SIOCGIFMTU, &device) < 0 ? Fail("ioctl(SIOCGIFMTU)") : Failure{};
+  *mtu = device.ifr_mtu;
+  close(fd);
+  return failure;
 }
 
 Failure SetPromiscuous(int fd) {

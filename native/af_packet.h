@@ -40,6 +40,7 @@ struct RingStatistics {
 };
 
 Failure OpenAfPacket(const AfPacketRequest& request, AfPacketSocket* out);
+Failure ReadMtu(const char* interface, int* mtu);
 // Receives frames to any Ethernet address, not only the interface's own.
 Failure SetPromiscuous(int fd);
 // Unmaps the ring, leaving zeroed private memory in its place, and closes the socket.

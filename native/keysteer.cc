@@ -116,6 +116,14 @@ void Close(const Napi::CallbackInfo& info) {
   *port = OpenPort();
 }
 
+// interfaceMtu(name) → bytes
+Napi::Value InterfaceMtu(const Napi::CallbackInfo& info) {
+  const std::string interface = info[0].ToString();
+  int mtu = 0;
+  Failure failure = keysteer::ReadMtu(interface.c_str(), &mtu);
+  return failure.call ? Throw(info.Env(), failure) : Napi::Number::New(info.Env(), mtu);
+}
+
 // setPromiscuous(handle): until the handle is closed
 Napi::Value SetPromiscuous(const Napi::CallbackInfo& info) {
   OpenPort* port = PortOf(info);
@@ -188,6 +196,7 @@ Napi::Value PinThread(const Napi::CallbackInfo& info) {
 
 Napi::Object Initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("openAfPacket", Napi::Function::New(env, OpenAfPacket));
+  exports.Set("interfaceMtu", Napi::Function::New(env, InterfaceMtu));
   exports.Set("setPromiscuous", Napi::Function::New(env, SetPromiscuous));
   exports.Set("close", Napi::Function::New(env, Close));
   exports.Set("transmit", Napi::Function::New(env, Transmit));

@@ -21,7 +21,7 @@ import {
 } from '../dataplane/setup.ts';
 import { countersAt, sumCounters } from '../mem/counters.ts';
 import { leaveTable } from '../mem/generation.ts';
-import { type AfPacketDescription, describeAfPacket } from '../port/af-packet.ts';
+import { type AfPacketDescription, describeAfPacket, slotMtuOf } from '../port/af-packet.ts';
 import { FANOUT_CBPF, fanoutProgram } from '../port/fanout.ts';
 import { PORT_COUNTERS } from '../port/port.ts';
 import { loadShim } from '../port/shim.ts';
@@ -192,12 +192,8 @@ export class Conductor {
 
   #prepare(lane: number): LaneRecord {
     const { client, server } = this.#config.ports;
-    const ports = server ? [client, server] : [client];
-    const memory = planLaneMemory(
-      this.#config,
-      this.#shared.capacity.nodesMax,
-      ports.map(port => port.ringFrames),
-    );
+    const ports = (server ? [client, server] : [client]).map(port => ({ ...port, mtu: slotMtuOf(port.interface) }));
+    const memory = planLaneMemory(this.#config, this.#shared.capacity.nodesMax, ports);
     const descriptions: AfPacketDescription[] = [];
     try {
       for (const [id, port] of ports.entries()) descriptions.push(this.#openPort(port, id, memory));
@@ -221,7 +217,7 @@ export class Conductor {
     };
   }
 
-  #openPort(port: PortConfig, id: number, memory: LaneArena): AfPacketDescription {
+  #openPort(port: PortConfig & { mtu: number }, id: number, memory: LaneArena): AfPacketDescription {
     const { lanes, slots } = this.#config;
     const fanout = {
       group: this.#fanoutGroup | id,
@@ -233,6 +229,7 @@ export class Conductor {
       interfaceName: port.interface,
       arena: memory.arena,
       ringFrames: port.ringFrames,
+      mtuMax: port.mtu,
       mac: port.mac,
       ...(lanes > 1 ? { fanout } : {}),
     });

@@ -92,7 +92,7 @@ export interface AfPacketOptions {
   arena: Arena;
   /** Slots of the receive ring, a power of two ≥ 64. */
   ringFrames: number;
-  /** Largest MTU the slots must hold, bytes. */
+  /** Largest MTU the slots must hold, bytes; default 1500. */
   mtuMax?: number;
   fanout?: Fanout;
   /** Default: interface. */
@@ -116,11 +116,28 @@ export interface AfPacketDescription {
 }
 
 const DEFAULT_MTU = 1500;
+/** Largest MTU that slots are made for, bytes: jumbo frames. A frame beyond it (loopback's 65536) is truncated. */
+const SLOT_MTU_MAX = 9216;
+/** A VLAN tag, should one be left in the frame. */
+const TAG_BYTES = 4;
 
 /** Bytes of a slot: an odd number of cache lines that holds a frame of `mtu` and its headers. */
 function slotBytesFor(mtu: number): number {
-  const lines = Math.ceil((SLOT_HEADER_BYTES + ETHERNET_BYTES + 4 + mtu + 46) / CACHE_LINE_BYTES);
+  const lines = Math.ceil((SLOT_HEADER_BYTES + ETHERNET_BYTES + TAG_BYTES + mtu + 46) / CACHE_LINE_BYTES);
   return (lines | 1) * CACHE_LINE_BYTES;
+}
+
+/**
+ * MTU that the slots of a port on this interface must hold: the interface's own as it is now, at most SLOT_MTU_MAX. One
+ * that is raised later has frames that do not fit; they are truncated, and so dropped and counted.
+ * @throws PortError when there is no such interface
+ */
+export function slotMtuOf(interfaceName: string): number {
+  try {
+    return Math.min(loadShim().interfaceMtu(interfaceName), SLOT_MTU_MAX);
+  } catch (thrown) {
+    throw asPortError(`interface ${interfaceName}`, thrown);
+  }
 }
 
 /** Arena bytes that one port of `ringFrames` slots takes. */
@@ -231,7 +248,8 @@ export class AfPacketPort implements Port {
     this.macHigh = description.macHigh;
     this.macLow = description.macLow;
     this.handle = description.handle;
-    this.frameBytesMax = description.mtu + ETHERNET_BYTES;
+    const slotMtu = description.slotBytes - SLOT_HEADER_BYTES - ETHERNET_BYTES - TAG_BYTES;
+    this.frameBytesMax = Math.min(description.mtu, slotMtu) + ETHERNET_BYTES;
     this.roomBytes = Math.min(description.slotBytes - SLOT_HEADER_BYTES, this.frameBytesMax);
     this.counters = countersAt(arena.buffer, description.countersOffset, PORT_COUNTERS);
     this.#bytes = arena.bytes;
@@ -328,10 +346,14 @@ export class AfPacketPort implements Port {
     return length;
   }
 
-  /** Flags of a frame whose virtio_net_hdr says NEEDS_CSUM with UDP's offset; TCP's frames are never ours to send. */
+  /**
+   * Flags of a frame whose virtio_net_hdr says NEEDS_CSUM with UDP's offset; TCP's frames are never ours to send. A start
+   * beyond 255 bytes is no UDP header's.
+   */
   #partialChecksum(offset: number): number {
     const bytes = this.#bytes;
-    if ((bytes[offset - 10] & 1) === 0 || bytes[offset - 2] !== UDP_CHECKSUM_OFFSET) return 0;
+    if ((bytes[offset - 10] & 1) === 0 || bytes[offset - 3] !== 0) return 0;
+    if (bytes[offset - 2] !== UDP_CHECKSUM_OFFSET || bytes[offset - 1] !== 0) return 0;
     return FLAG_PARTIAL_CHECKSUM | (bytes[offset - 4] << CHECKSUM_START_SHIFT);
   }
 

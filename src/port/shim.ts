@@ -25,6 +25,7 @@ export interface OpenAfPacketRequest {
 /** What the shim's functions do is said beside them in native/keysteer.cc. */
 export interface Shim {
   openAfPacket(request: OpenAfPacketRequest): { handle: number; mtu: number; mac: number[]; driver: string };
+  interfaceMtu(name: string): number;
   setPromiscuous(handle: number): void;
   close(handle: number): void;
   transmit(handle: number, batchByteOffset: number, rows: number, verdict: number): number;

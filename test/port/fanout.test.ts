@@ -2,12 +2,14 @@
  * The fanout program: read by a small interpreter of classic BPF and held against what it should say in plain
  * TypeScript; then by the kernel, with three sockets.
  */
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FANOUT_CBPF, fanoutProgram } from '../../src/port/fanout.ts';
 import { arpRequest, icmpEcho, ipv4Bytes, ipv4Frame, udpFragments, udpFrame } from '../support/frames.ts';
 import { NOBODY_MAC, VethBed } from '../support/lane-bed-veth.ts';
-import { requireNamespaces, requireShim } from '../support/requirements.ts';
+import { requireBuild, requireNamespaces, requireShim } from '../support/requirements.ts';
 
 /** Runs struct sock_filter[] as Linux does (net/core/filter.c): a load beyond the packet ends it with 0. */
 function interpret(program: Uint8Array, packet: Uint8Array, etherType: number): number {
@@ -227,5 +229,38 @@ describe.skipIf(requireNamespaces() ?? requireShim())('three sockets in one grou
     await bed.remove();
   });
 
+  it.skipIf(requireBuild())('that join while frames come hear from the first only what is theirs', async () => {
+    const bed = new VethBed('ab');
+    const talker = new Worker(TALK, { eval: true, workerData: bed.interfaceOf('a') });
+    await once(talker, 'message');
+    const program = fanoutProgram(2, THREE.portBase, THREE.portsPerLane);
+    for (let round = 0; round < 20; round++) {
+      const fanout = { group: (process.pid + 1 + round) & 0xffff, type: FANOUT_CBPF, program };
+      const lanes = [0, 1].map(() => bed.open('b', { fanout, ringFrames: 1024 }));
+      expect((await lanes[0]!.listen(1)).length).toBeGreaterThan(0);
+      expect(lanes[1]!.take()).toEqual([]);
+      for (const port of lanes) bed.close(port);
+    }
+    await talker.terminate();
+    await bed.remove();
+  });
+
   const text = (frame: Uint8Array) => Buffer.from(frame).toString('hex');
 });
+
+/** A thread that sends frames as fast as it can; the program sends them to lane 0. */
+const TALK = `
+  const { parentPort, workerData } = require('node:worker_threads');
+  const built = ${JSON.stringify(new URL('../../dist/src/', import.meta.url).href)};
+  Promise.all([import(built + 'mem/arena.js'), import(built + 'port/af-packet.js')]).then(([{ Arena }, { openAfPacket }]) => {
+    const arena = Arena.create(1 << 20);
+    const port = openAfPacket({ id: 0, interfaceName: workerData, arena, ringFrames: 64 });
+    const batch = new Int32Array(arena.buffer, arena.allocate(1024), 256);
+    for (let row = 0; row < 256; row += 4) {
+      const offset = port.claim();
+      arena.bytes.set([2, 0x4b, 0x53, 0, 0, 0x99, 2, 0, 0, 0, 0, 1, 0x88, 0xb5], offset);
+      batch.set([offset, 60, 0, 0], row);
+    }
+    parentPort.postMessage('talking');
+    for (;;) port.transmit(batch, 64);
+  });`;

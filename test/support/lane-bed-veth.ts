@@ -75,6 +75,12 @@ export class VethBed {
     ipBatch([`link set dev ${this.interfaceOf(end)} down`]);
   }
 
+  /** Both ends of a cable. */
+  setMtu(end: string, bytes: number): void {
+    ipBatch([`link set dev ${this.interfaceOf(end)} mtu ${bytes}`]);
+    ipBatch([`link set dev ${end} mtu ${bytes}`], this.namespace);
+  }
+
   /** Takes an end out of the bridge and gives it an address, so that sockets in the namespace speak through it. */
   giveAddress(end: string, cidr: string): void {
     ipBatch([`link set dev ${end} nomaster`, `address add ${cidr} dev ${end}`], this.namespace);
