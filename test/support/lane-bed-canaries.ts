@@ -8,6 +8,7 @@
  */
 import { BATCH_BYTES, Lane } from '../../src/dataplane/lane.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
+import { OUTBOX_BYTES } from '../../src/dataplane/outbox.ts';
 import { Parking } from '../../src/dataplane/parking.ts';
 import type { PathSetup } from '../../src/dataplane/setup.ts';
 import { slotTableByteLength } from '../../src/dataplane/slot-table.ts';
@@ -157,6 +158,7 @@ export class CanaryBed {
       parkingOffset: this.#memory.take(parking),
       countersOffset: this.#memory.take(laneCountersByteLength()),
       nodeCountersOffset: this.#memory.take(nodeCountersByteLength(like.nodesMax)),
+      outboxOffset: this.#memory.take(2 * OUTBOX_BYTES),
     };
     this.client = new CanaryPort(this.#memory, 'client', 0, NF_CLIENT_MAC);
     this.server = new CanaryPort(this.#memory, 'server', 1, NF_SERVER_MAC);
