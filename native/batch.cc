@@ -1,5 +1,7 @@
 #include "batch.h"
 
+#include <cstring>
+
 namespace keysteer {
 namespace {
 
@@ -7,6 +9,8 @@ constexpr int32_t kPortBits = static_cast<int32_t>(0x800000ff);  // the sign too
 constexpr int kGroupShift = 8;
 constexpr uint32_t kGroupPlaces = 2048;
 constexpr uint16_t kNone = 0xffff;
+constexpr uint8_t kNeedsChecksum = 1;
+constexpr uint16_t kUdpChecksumOffset = 6;
 
 // Last row so far of each group, plus 1; all 0 between calls, so that a call touches only the groups it sees.
 thread_local uint16_t lastRows[kGroupPlaces];
@@ -36,6 +40,18 @@ uint32_t Arrange(const Row* rows, uint32_t count, int32_t id, uint16_t* order) {
     for (uint16_t at = firsts[group]; at != kNone; at = next[at]) order[placed++] = wanted[at];
   }
   return placed;
+}
+
+iovec Dress(uint8_t* base, const Row& row) {
+  VirtioNetHeader header = {};
+  if (row.flags & kFlagPartialChecksum) {
+    header.flags = kNeedsChecksum;
+    header.checksumStart = static_cast<uint16_t>((row.flags >> 8) & 0xff);
+    header.checksumOffset = kUdpChecksumOffset;
+  }
+  uint8_t* start = base + row.offset - sizeof header;
+  memcpy(start, &header, sizeof header);
+  return {start, static_cast<size_t>(row.length) + sizeof header};
 }
 
 }  // namespace keysteer

@@ -21,10 +21,11 @@ import {
 } from '../dataplane/setup.ts';
 import { countersAt, sumCounters } from '../mem/counters.ts';
 import { leaveTable } from '../mem/generation.ts';
-import { type AfPacketDescription, describeAfPacket, slotMtuOf } from '../port/af-packet.ts';
 import { FANOUT_CBPF, fanoutProgram } from '../port/fanout.ts';
+import { describePort, mtuOf } from '../port/open.ts';
 import { PORT_COUNTERS } from '../port/port.ts';
 import { loadShim } from '../port/shim.ts';
+import type { PortDescription } from '../port/shim-port.ts';
 import { NODES_LIMIT } from '../steer/layout.ts';
 import { SteerTable } from '../steer/table.ts';
 import type { Config, PortConfig } from './config/normalise.ts';
@@ -192,11 +193,11 @@ export class Conductor {
 
   #prepare(lane: number): LaneRecord {
     const { client, server } = this.#config.ports;
-    const ports = (server ? [client, server] : [client]).map(port => ({ ...port, mtu: slotMtuOf(port.interface) }));
+    const ports = (server ? [client, server] : [client]).map((port, id) => this.#nameInterface(port, id));
     const memory = planLaneMemory(this.#config, this.#shared.capacity.nodesMax, ports);
-    const descriptions: AfPacketDescription[] = [];
+    const descriptions: PortDescription[] = [];
     try {
-      for (const [id, port] of ports.entries()) descriptions.push(this.#openPort(port, id, memory));
+      for (const [id, port] of ports.entries()) descriptions.push(this.#openPort(port, id, lane, memory));
     } catch (error) {
       for (const { handle } of descriptions) loadShim().close(handle);
       throw error;
@@ -217,25 +218,34 @@ export class Conductor {
     };
   }
 
-  #openPort(port: PortConfig & { mtu: number }, id: number, memory: LaneArena): AfPacketDescription {
+  /** The kernel completes a pattern when the first lane opens the port; the others join it there. */
+  #nameInterface(port: PortConfig, id: number): PortConfig & { mtu: number } {
+    const name = this.#lanes[0]?.setup.ports[id].name ?? port.interface;
+    return { ...port, interface: name, mtu: mtuOf(port.transport, name) };
+  }
+
+  #openPort(port: PortConfig & { mtu: number }, id: number, lane: number, memory: LaneArena): PortDescription {
     const { lanes, slots } = this.#config;
     const fanout = {
       group: this.#fanoutGroup | id,
       type: FANOUT_CBPF,
       program: fanoutProgram(lanes, slots.sourcePortBase, slots.sourcePortsPerLane),
     };
-    return describeAfPacket({
+    return describePort({
+      transport: port.transport,
       id,
       interfaceName: port.interface,
       arena: memory.arena,
       ringFrames: port.ringFrames,
       mtuMax: port.mtu,
       mac: port.mac,
+      lane,
       ...(lanes > 1 ? { fanout } : {}),
+      ...(port.tap === undefined ? {} : { tap: port.tap }),
     });
   }
 
-  #setup(lane: number, memory: LaneArena, ports: AfPacketDescription[]): LaneSetup {
+  #setup(lane: number, memory: LaneArena, ports: PortDescription[]): LaneSetup {
     const { vip, source, slots, idle, neighbours, pin } = this.#config;
     const { arena, ...offsets } = memory;
     return {
@@ -317,7 +327,8 @@ export class Conductor {
       const blocks = this.#lanes.map(({ memory, setup }) =>
         countersAt(memory.arena.buffer, setup.ports[id].countersOffset, PORT_COUNTERS),
       );
-      return { name: port.interface, counters: sumCounters(PORT_COUNTERS, blocks) };
+      const name = this.#lanes[0]?.setup.ports[id].name ?? port.interface;
+      return { name, counters: sumCounters(PORT_COUNTERS, blocks) };
     });
   }
 

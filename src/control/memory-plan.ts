@@ -8,7 +8,7 @@ import { Parking } from '../dataplane/parking.ts';
 import { CONTROL_BYTES } from '../dataplane/setup.ts';
 import { slotTableByteLength } from '../dataplane/slot-table.ts';
 import { Arena } from '../mem/arena.ts';
-import { afPacketByteLength } from '../port/af-packet.ts';
+import { portByteLength, type Transport } from '../port/open.ts';
 import { type SteerCapacity, SteerTable } from '../steer/table.ts';
 import type { Config } from './config/normalise.ts';
 
@@ -48,6 +48,7 @@ export function planSharedMemory(config: Config, nodesMax: number): SharedMemory
 
 /** What a port of a lane needs: slots in its receive ring, and the MTU they must hold. */
 export interface PortMemory {
+  readonly transport: Transport;
   readonly ringFrames: number;
   readonly mtu: number;
 }
@@ -56,7 +57,7 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
   const slots = slotTableByteLength(config.slots.count);
   const mtuMax = Math.max(...ports.map(({ mtu }) => mtu));
   const parking = Parking.byteLength(config.neighbours.queueFrames, mtuMax + PARKED_EXTRA_BYTES);
-  const rings = ports.reduce((sum, { ringFrames, mtu }) => sum + afPacketByteLength(ringFrames, mtu), 0);
+  const rings = ports.reduce((sum, port) => sum + portByteLength(port.transport, port.ringFrames, port.mtu), 0);
   const counters = laneCountersByteLength() + nodeCountersByteLength(nodesMax);
   const arena = Arena.create(
     slots + parking + rings + counters + BATCH_BYTES + 2 * OUTBOX_BYTES + CONTROL_BYTES + SLACK_BYTES,

@@ -1,8 +1,9 @@
 /** The task of a pool thread: one lane, until its STOP word says so. Shared memory is all it hears and says. */
 import { Arena } from '../mem/arena.ts';
 import { widenInlining } from '../mem/inlining.ts';
-import { AfPacketPort } from '../port/af-packet.ts';
+import { attachPort } from '../port/open.ts';
 import { loadShim } from '../port/shim.ts';
+import type { LanePort } from '../port/shim-port.ts';
 import { COUNT } from './counters.ts';
 import { Idle } from './idle.ts';
 import { BATCH_BYTES, Lane } from './lane.ts';
@@ -15,7 +16,7 @@ export default function runLane(setup: LaneSetup): void {
   const shim = loadShim();
   if (setup.cpu >= 0) shim.pinThread(setup.cpu);
   const arena = Arena.attach(setup.arena);
-  const ports = setup.ports.map(description => new AfPacketPort(description, arena));
+  const ports = setup.ports.map(description => attachPort(description, arena));
   const batch = new Int32Array(setup.arena, setup.batchOffset, BATCH_BYTES / 4);
   const lane = new Lane(setup, arena, Arena.attach(setup.shared), ports, batch);
   discardInterrupted(lane, ports);
@@ -31,7 +32,7 @@ export default function runLane(setup: LaneSetup): void {
   lane.refreshCounters();
 }
 
-function discardInterrupted(lane: Lane, ports: readonly AfPacketPort[]): void {
+function discardInterrupted(lane: Lane, ports: readonly LanePort[]): void {
   const { counters } = lane.path.memory;
   for (const port of ports) counters[COUNT.drop_lane_crash] += port.discardInterrupted();
 }

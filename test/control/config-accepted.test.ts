@@ -15,6 +15,18 @@ nodes:
 `;
 
 describe('good configurations', () => {
+  it('TAP devices, with and without what becomes of them', () => {
+    const text = FIRST_LIGHT.replace('cl0', 'ks%d, transport: tap').replace(
+      'sv0',
+      'ks1, transport: tap, tap: { persistent: true, owner: 1000 }',
+    );
+    const common = { transport: 'tap', ringFrames: 1024, mac: 'auto' };
+    expect(loadConfig(text, 'f.yaml').ports).toEqual({
+      client: { ...common, interface: 'ks%d', tap: { persistent: false } },
+      server: { ...common, interface: 'ks1', tap: { persistent: true, owner: 1000 } },
+    });
+  });
+
   it('the first one, defaults filled in', () => {
     expect(loadConfig(FIRST_LIGHT, 'f.yaml')).toEqual({
       vip: { address: 0x0a4d0064, text: '10.77.0.100', port: 11211 },

@@ -18,7 +18,7 @@ describe('the memory of a lane', () => {
     [9000, 1500],
     [9216, 9216],
   ])('MTUs of %i and %i: parked frames of the larger fill their places and nothing else', (client, server) => {
-    const ports = [client, server].map(mtu => ({ ringFrames: 64, mtu }));
+    const ports = [client, server].map(mtu => ({ transport: 'af_packet' as const, ringFrames: 64, mtu }));
     const { arena, parkingOffset, countersOffset } = planLaneMemory(CONFIG, 16, ports);
     const frameBytes = Math.max(client, server) + 14;
     const parking = new Parking(arena.bytes, parkingOffset, CONFIG.neighbours.queueFrames, frameBytes);
@@ -30,7 +30,8 @@ describe('the memory of a lane', () => {
   });
 
   it('grows with the MTU: each slot of each ring', () => {
-    const bytes = (mtu: number) => planLaneMemory(CONFIG, 16, [{ ringFrames: 1024, mtu }]).arena.buffer.byteLength;
+    const bytes = (mtu: number) =>
+      planLaneMemory(CONFIG, 16, [{ transport: 'af_packet', ringFrames: 1024, mtu }]).arena.buffer.byteLength;
     expect(bytes(9000) - bytes(1500)).toBeGreaterThan(1024 * 7000);
   });
 });

@@ -18,13 +18,9 @@ import {
 } from '../../src/dataplane/setup.ts';
 import { slotTableByteLength } from '../../src/dataplane/slot-table.ts';
 import { Arena } from '../../src/mem/arena.ts';
-import {
-  type AfPacketDescription,
-  AfPacketPort,
-  afPacketByteLength,
-  describeAfPacket,
-} from '../../src/port/af-packet.ts';
+import { AfPacketPort, afPacketByteLength, describeAfPacket } from '../../src/port/af-packet.ts';
 import { loadShim } from '../../src/port/shim.ts';
+import type { PortDescription } from '../../src/port/shim-port.ts';
 import { arpReply, arpRequest, hex } from '../support/frames.ts';
 import {
   ALICE,
@@ -114,7 +110,7 @@ class Stage {
   }
 
   /** The NF's own Ethernet address in place of the interface's, so that this machine's kernel looks away. */
-  #describe(end: string, id: number, mac: string): AfPacketDescription {
+  #describe(end: string, id: number, mac: string): PortDescription {
     const options = { id, interfaceName: this.bed.interfaceOf(end), arena: this.arena, ringFrames: RING_FRAMES };
     const { high: macHigh, low: macLow } = macWords(mac);
     return { ...describeAfPacket(options), macHigh, macLow };

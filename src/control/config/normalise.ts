@@ -41,9 +41,11 @@ export interface Config {
 
 export interface PortConfig {
   readonly interface: string;
-  readonly transport: 'af_packet';
+  readonly transport: ConfigFile['ports']['client']['transport'];
   readonly ringFrames: number;
   readonly mac: 'auto' | 'interface' | Mac;
+  /** Present with transport tap. */
+  readonly tap?: { readonly persistent: boolean; readonly owner: number | undefined };
 }
 
 export interface NodeConfig extends Endpoint {
@@ -90,8 +92,9 @@ function normaliseTimings({ slots, idle, neighbours }: ConfigFile): Pick<Config,
   };
 }
 
-function normalisePort({ interface: name, transport, ring, mac }: ConfigFile['ports']['client']): PortConfig {
-  return { interface: name, transport, ringFrames: ring.frames, mac: readMac(mac) };
+function normalisePort({ interface: name, transport, ring, mac, tap }: ConfigFile['ports']['client']): PortConfig {
+  const port = { interface: name, transport, ringFrames: ring.frames, mac: readMac(mac) };
+  return transport === 'tap' ? { ...port, tap: { persistent: tap?.persistent ?? false, owner: tap?.owner } } : port;
 }
 
 /** @param text matches the schema */

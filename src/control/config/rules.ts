@@ -25,6 +25,7 @@ type Side = 'client' | 'server';
 const RULES: readonly ((judged: Judged) => void)[] = [
   oneArmHasAddress,
   interfacesDiffer,
+  tapFieldsFit,
   ownAddressesAreHosts,
   ownAddressesDiffer,
   gatewaysAreNeighbours,
@@ -76,6 +77,19 @@ function interfacesDiffer({ config, sound, report }: Judged): void {
     ['ports', 'server', 'interface'],
     'must differ from ports.client.interface; for one-arm leave ports.server out',
   );
+}
+
+/** A TAP's interface is the kernel's end of the cable: its Ethernet address is not ours. */
+function tapFieldsFit({ config, sound, report }: Judged): void {
+  for (const side of ['client', 'server'] as const) {
+    const port = config.ports?.[side];
+    if (port === undefined || !sound('ports', side, 'transport')) continue;
+    const isTap = port.transport === 'tap';
+    if (!isTap && port.tap !== undefined) report(['ports', side, 'tap'], 'must be left out unless transport is tap');
+    if (isTap && sound('ports', side, 'mac') && port.mac === 'interface') {
+      report(['ports', side, 'mac'], 'must be auto or an address with transport tap');
+    }
+  }
 }
 
 /** Our address on that side, if it has a sound one. */

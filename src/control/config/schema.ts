@@ -65,9 +65,22 @@ const portFields = {
     .describe(
       'Ethernet address that Keysteer answers by on this port. interface: the interface’s own. auto: one of its own on veth and TAP, so that the kernel’s stack passes over its frames, elsewhere the interface’s. An address: that one, with the interface made promiscuous.',
     ),
-  transport: oneOf(['af_packet'])
+  transport: oneOf(['af_packet', 'tap'])
     .default('af_packet')
-    .describe('How frames come in and go out. af_packet: mapped AF_PACKET rings; works on every Linux interface.'),
+    .describe(
+      'How frames come in and go out. af_packet: mapped AF_PACKET rings; works on every Linux interface. tap: a TAP device, for virtual machines and containers; the interface is made if it is not there, and is the other end of the cable.',
+    ),
+  tap: mapping({
+    persistent: z
+      .boolean({ error: 'must be true or false' })
+      .default(false)
+      .describe('Whether the interface stays when Keysteer ends, so that what is plugged into it stays plugged in.'),
+    owner: wholeNumber(0, 4294967294)
+      .optional()
+      .describe('User id that may open the interface later without privilege. Left out: nobody.'),
+  })
+    .optional()
+    .describe('What becomes of an interface that Keysteer makes (transport tap).'),
   ring: mapping({
     frames: powerOfTwo(64, 65536)
       .default(1024)

@@ -1,0 +1,87 @@
+/**
+ * A TAP between two ports of this process: its queues, and a raw socket on the interface that is the kernel's end. What a
+ * queue sends, the raw socket hears, and the other way round.
+ *
+ * As with VethBed, the kernel of this process takes no interest: no addresses, frames to nobody's MAC.
+ */
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { BATCH_BYTES } from '../../src/dataplane/lane.ts';
+import { ipBatch } from '../../src/experiment/namespaces.ts';
+import { Arena } from '../../src/mem/arena.ts';
+import { type AfPacketOptions, afPacketByteLength, describeAfPacket } from '../../src/port/af-packet.ts';
+import { describeTap, type TapDescription, type TapOptions, tapByteLength } from '../../src/port/tap.ts';
+import { TestPort } from './lane-bed-veth.ts';
+import { skip } from './requirements.ts';
+
+let bedsMade = 0;
+
+/** A TUN/TAP driver that we may use. */
+export function requireTap(): string | undefined {
+  if (spawnSync('ip', ['tuntap', 'add', 'kstryout', 'mode', 'tap']).status !== 0) {
+    return skip('no TAP can be made here (/dev/net/tun, CAP_NET_ADMIN)');
+  }
+  spawnSync('ip', ['tuntap', 'del', 'kstryout', 'mode', 'tap']);
+  return undefined;
+}
+
+export class TapBed {
+  readonly name: string;
+  readonly #ports: TestPort[] = [];
+  #isMade = false;
+
+  constructor() {
+    bedsMade += 1;
+    this.name = `kst${process.pid}${bedsMade}`;
+  }
+
+  /** One more queue; the first makes the interface. */
+  queue(options: Partial<TapOptions> = {}): TestPort & { readonly description: TapDescription } {
+    const arena = Arena.create(tapByteLength(options.mtuMax) + BATCH_BYTES * 4 + 65_536);
+    const description = describeTap({ id: 0, interfaceName: this.name, arena, queueFrames: 64, ...options });
+    quietIpv6(description.name);
+    return this.#keep(new TestPort(description, arena)) as TestPort & { readonly description: TapDescription };
+  }
+
+  /** The interface, made by others, before any queue is opened; gone with the bed. */
+  makeBeforehand(...flags: string[]): void {
+    ipBatch([`tuntap add ${this.name} mode tap ${flags.join(' ')}`]);
+    quietIpv6(this.name);
+    this.#isMade = true;
+  }
+
+  /** A raw socket at the kernel's end. */
+  wire(options: Partial<AfPacketOptions> = {}): TestPort {
+    const ringFrames = options.ringFrames ?? 512;
+    const arena = Arena.create(afPacketByteLength(ringFrames, options.mtuMax) + BATCH_BYTES * 4 + 65_536);
+    const description = describeAfPacket({ id: 0, interfaceName: this.name, arena, ringFrames, ...options });
+    return this.#keep(new TestPort(description, arena));
+  }
+
+  /** `ip` on the interface: `set('mtu 9000')`. */
+  set(what: string): void {
+    ipBatch([`link set dev ${this.name} ${what}`]);
+  }
+
+  close(port: TestPort): void {
+    this.#ports.splice(this.#ports.indexOf(port), 1);
+    port.port.close();
+  }
+
+  remove(): void {
+    for (const { port } of this.#ports.splice(0)) port.close();
+    if (this.#isMade) ipBatch([`link delete ${this.name}`]);
+  }
+
+  #keep(port: TestPort): TestPort {
+    this.#ports.push(port);
+    return port;
+  }
+}
+
+/** As in a namespace of the test bed: its greetings would be noise. */
+function quietIpv6(interfaceName: string): void {
+  try {
+    writeFileSync(`/proc/sys/net/ipv6/conf/${interfaceName}/disable_ipv6`, '1');
+  } catch {}
+}
