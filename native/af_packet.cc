@@ -130,16 +130,16 @@ void CloseAfPacket(int fd, uint8_t* ring, uint64_t ringBytes) {
   close(fd);
 }
 
-uint32_t TransmitAfPacket(int fd, uint8_t* base, Row* rows, uint32_t count, int32_t id) {
+uint32_t TransmitAfPacket(int fd, uint8_t* base, Row* rows, uint32_t count, const Sender& sender) {
   mmsghdr messages[kTransmitRowsMax];
-  iovec vectors[kTransmitRowsMax];
+  Dressed frames[kTransmitRowsMax];
   uint16_t order[kTransmitRowsMax];
-  const uint32_t queued = Arrange(rows, count, id, order);
+  const uint32_t queued = Arrange(rows, count, sender, order);
   for (uint32_t i = 0; i < queued; i++) {
-    vectors[i] = Dress(base, rows[order[i]]);
+    Dress(base, rows[order[i]], sender, &frames[i]);
     messages[i] = {};
-    messages[i].msg_hdr.msg_iov = &vectors[i];
-    messages[i].msg_hdr.msg_iovlen = 1;
+    messages[i].msg_hdr.msg_iov = frames[i].parts;
+    messages[i].msg_hdr.msg_iovlen = frames[i].count;
   }
   uint32_t taken = 0;
   for (uint32_t next = 0; next < queued;) {

@@ -32,9 +32,9 @@ Failure OpenAfPacket(const AfPacketRequest& request, int* fd, Interface* interfa
 Failure SetPromiscuous(int fd);
 // Unmaps the ring, leaving zeroed private memory in its place, and closes the socket.
 void CloseAfPacket(int fd, uint8_t* ring, uint64_t ringBytes);
-// Sends the rows whose verdict names port `id`, frames of one group one after another; returns how many the kernel took.
+// Sends the rows whose verdict names the sender, frames of one group one after another; returns how many the kernel took.
 // The verdict of the others becomes kRefused.
-uint32_t TransmitAfPacket(int fd, uint8_t* base, Row* rows, uint32_t count, int32_t id);
+uint32_t TransmitAfPacket(int fd, uint8_t* base, Row* rows, uint32_t count, const Sender& sender);
 // PACKET_STATISTICS; the kernel resets them on each read.
 Failure ReadStatistics(int fd, RingStatistics* out);
 

@@ -180,16 +180,16 @@ keysteer::Row* RowsOf(const Napi::CallbackInfo& info, const OpenPort* port) {
   return reinterpret_cast<keysteer::Row*>(port->base + info[1].As<Napi::Number>().Uint32Value());
 }
 
-// transmit(handle, batchByteOffset, rows, id, frameBytesMax) → frames taken
+// transmit(handle, batchByteOffset, rows, id, frameBytesMax, vlan) → frames taken
 Napi::Value Transmit(const Napi::CallbackInfo& info) {
   OpenPort* port = PortOf(info);
   if (!port) return info.Env().Undefined();
   const uint32_t count = info[2].As<Napi::Number>().Uint32Value();
-  const int32_t id = info[3].As<Napi::Number>().Int32Value();
-  const uint32_t frameBytesMax = info[4].As<Napi::Number>().Uint32Value();
+  const keysteer::Sender sender = {info[3].As<Napi::Number>().Int32Value(), info[4].As<Napi::Number>().Uint32Value(),
+                                   static_cast<uint16_t>(info[5].As<Napi::Number>().Uint32Value())};
   keysteer::Row* rows = RowsOf(info, port);
-  const uint32_t taken = port->ring ? keysteer::TransmitAfPacket(port->fd, port->base, rows, count, id)
-                                    : keysteer::TransmitTap(port->fd, port->base, rows, count, id, frameBytesMax);
+  const uint32_t taken = port->ring ? keysteer::TransmitAfPacket(port->fd, port->base, rows, count, sender)
+                                    : keysteer::TransmitTap(port->fd, port->base, rows, count, sender);
   return Napi::Number::New(info.Env(), taken);
 }
 

@@ -105,18 +105,17 @@ uint32_t ReceiveTap(int fd, const TapSlots& slots, Row* rows, uint32_t rowsMax) 
   return filled;
 }
 
-uint32_t TransmitTap(int fd, uint8_t* base, Row* rows, uint32_t count, int32_t id, uint32_t frameBytesMax) {
+uint32_t TransmitTap(int fd, uint8_t* base, Row* rows, uint32_t count, const Sender& sender) {
   uint16_t order[kTransmitRowsMax];
-  const uint32_t queued = Arrange(rows, count, id, order);
+  const uint32_t queued = Arrange(rows, count, sender, order);
   uint32_t taken = 0;
   for (uint32_t i = 0; i < queued; i++) {
     Row& row = rows[order[i]];
-    ssize_t written = -1;
-    if (static_cast<uint32_t>(row.length) <= frameBytesMax) {
-      const iovec frame = Dress(base, row);
-      do written = write(fd, frame.iov_base, frame.iov_len);
-      while (written < 0 && errno == EINTR);
-    }
+    Dressed frame;
+    Dress(base, row, sender, &frame);
+    ssize_t written;
+    do written = writev(fd, frame.parts, static_cast<int>(frame.count));
+    while (written < 0 && errno == EINTR);
     if (written < 0) row.verdict = kRefused;
     else taken++;
   }

@@ -31,8 +31,8 @@ Failure OpenTap(const TapRequest& request, int* fd, Interface* interface);
 Failure SteerTap(int fd, const void* program, uint32_t instructions);
 // Fills rows 0… from the slots 0…; returns how many frames there were.
 uint32_t ReceiveTap(int fd, const TapSlots& slots, Row* rows, uint32_t rowsMax);
-// As TransmitAfPacket. A frame longer than `frameBytesMax` is refused: the kernel itself would take any length.
-uint32_t TransmitTap(int fd, uint8_t* base, Row* rows, uint32_t count, int32_t id, uint32_t frameBytesMax);
+// As TransmitAfPacket.
+uint32_t TransmitTap(int fd, uint8_t* base, Row* rows, uint32_t count, const Sender& sender);
 
 }  // namespace keysteer
 

@@ -239,6 +239,7 @@ export class Conductor {
       ringFrames: port.ringFrames,
       mtuMax: port.mtu,
       mac: port.mac,
+      vlan: port.vlan,
       lane,
       ...(lanes > 1 ? { fanout } : {}),
       ...(port.tap === undefined ? {} : { tap: port.tap }),

@@ -9,7 +9,7 @@
  *
  * A ring slot (slotBytes apart, cache-line aligned; not a power of two, so that slots spread over the cache's sets):
  *
- *     byte  0  tpacket2_hdr: u32 status, u32 len, u32 snaplen, u16 mac, u16 net, …, u16 vlan_tci at 24
+ *     byte  0  tpacket2_hdr: u32 status, u32 len, u32 snaplen, u16 mac, u16 net, …, u16 vlan_tci at 24, u16 vlan_tpid
  *     byte 32  sockaddr_ll
  *     byte mac − 10  virtio_net_hdr: u8 flags, u8 gso_type, u16 hdr_len, u16 gso_size, u16 csum_start, u16 csum_offset
  *     byte mac  the frame; mac + 14 is 4-aligned thanks to PACKET_RESERVE
@@ -18,6 +18,7 @@ import type { Arena } from '../mem/arena.ts';
 import { besideMac, type MacAddress, type MacChoice, macOf } from './mac.ts';
 import {
   DROP,
+  ETHERTYPE_VLAN,
   FLAG_CHECKSUM_VERIFIED,
   FLAG_TRUNCATED,
   FLAG_VLAN,
@@ -27,6 +28,8 @@ import {
   ROW_OFFSET,
   ROW_VERDICT,
   ROW_WORDS,
+  VLAN_NOBODYS,
+  VLAN_SHIFT,
 } from './port.ts';
 import { asPortError, loadShim, type Opened } from './shim.ts';
 import {
@@ -48,6 +51,7 @@ const TP_STATUS_KERNEL = 0;
 const TP_STATUS_USER = 1;
 const TP_STATUS_CSUMNOTREADY = 8;
 const TP_STATUS_VLAN_VALID = 16;
+const TP_STATUS_VLAN_TPID_VALID = 64;
 const TP_STATUS_CSUM_VALID = 128;
 /** Bytes of a slot before the frame, with VNET_HDR and RESERVE: 78, and room to keep the next slot aligned. */
 const SLOT_HEADER_BYTES = 78;
@@ -73,6 +77,8 @@ export interface AfPacketOptions {
   fanout?: Fanout;
   /** Default: interface. */
   mac?: MacChoice;
+  /** VLAN of the port, 1–4094; default 0: untagged. */
+  vlan?: number;
 }
 
 /** Bytes of a slot: an odd number of cache lines that holds a frame of `mtu` and its headers. */
@@ -123,6 +129,7 @@ export function describeAfPacket(options: AfPacketOptions): PortDescription {
     frameBytesMax: Math.min(opened.mtu, mtuMax) + ETHERNET_BYTES,
     macHigh: mac.high,
     macLow: mac.low,
+    vlan: options.vlan ?? 0,
     ringOffset,
     slotBytes,
     slots: ringFrames,
@@ -225,7 +232,7 @@ export class AfPacketPort extends ShimPort {
     const offset = (statusWord << 2) + (words[statusWord + 3] & 0xffff);
     let flags = (status & TP_STATUS_CSUM_VALID) !== 0 ? FLAG_CHECKSUM_VERIFIED : 0;
     if ((status & TP_STATUS_CSUMNOTREADY) !== 0) flags |= partialChecksum(this.bytes, offset);
-    if ((status & TP_STATUS_VLAN_VALID) !== 0) flags |= FLAG_VLAN | (words[statusWord + 6] << 16);
+    if ((status & TP_STATUS_VLAN_VALID) !== 0) flags |= this.#tag(status, words[statusWord + 6]);
     flags |= superframe(this.bytes, offset);
     if (words[statusWord + 1] !== length) flags |= FLAG_TRUNCATED;
     batch[row + ROW_OFFSET] = offset;
@@ -233,6 +240,12 @@ export class AfPacketPort extends ShimPort {
     batch[row + ROW_FLAGS] = flags;
     batch[row + ROW_VERDICT] = DROP;
     return length;
+  }
+
+  /** @param word u16 tag control, u16 type of the tag */
+  #tag(status: number, word: number): number {
+    const isServiceTag = (status & TP_STATUS_VLAN_TPID_VALID) !== 0 && word >>> 16 !== ETHERTYPE_VLAN;
+    return FLAG_VLAN | (isServiceTag ? VLAN_NOBODYS << VLAN_SHIFT : word << VLAN_SHIFT);
   }
 
   #freeSlot(slot: number): void {

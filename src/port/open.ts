@@ -16,6 +16,8 @@ export interface PortRequest {
   /** Largest MTU the slots must hold, as `mtuOf` said before the arena was planned. */
   mtuMax: number;
   mac: MacChoice;
+  /** 0: untagged. */
+  vlan: number;
   lane: number;
   /** Several lanes: spreads the frames over them. */
   fanout?: Fanout;

@@ -48,6 +48,8 @@ export interface PortDescription {
   frameBytesMax: number;
   macHigh: number;
   macLow: number;
+  /** 1–4094, or 0: untagged. */
+  vlan: number;
   ringOffset: number;
   slotBytes: number;
   slots: number;
@@ -95,6 +97,7 @@ export abstract class ShimPort implements LanePort {
   readonly name: string;
   readonly macHigh: number;
   readonly macLow: number;
+  readonly vlan: number;
   readonly frameBytesMax: number;
   readonly handle: number;
   readonly counters: Float64Array;
@@ -114,6 +117,7 @@ export abstract class ShimPort implements LanePort {
     this.name = description.name;
     this.macHigh = description.macHigh;
     this.macLow = description.macLow;
+    this.vlan = description.vlan;
     this.frameBytesMax = description.frameBytesMax;
     this.handle = description.handle;
     this.counters = countersAt(arena.buffer, description.countersOffset, PORT_COUNTERS);
@@ -135,7 +139,7 @@ export abstract class ShimPort implements LanePort {
     this.#claimed = 0;
     if (wanted === 0) return 0;
     const count = Math.min(rows, BATCH_ROWS_MAX);
-    const taken = this.shim.transmit(this.handle, batch.byteOffset, count, id, this.frameBytesMax);
+    const taken = this.shim.transmit(this.handle, batch.byteOffset, count, id, this.frameBytesMax, this.vlan);
     this.count(TRANSMITTED_FRAMES, taken);
     this.count(TRANSMITTED_BYTES, sumLengths(batch, rows, id));
     this.count(TRANSMIT_REFUSED, wanted - taken);

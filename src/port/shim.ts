@@ -58,7 +58,14 @@ export interface Shim {
     slotBytes: number,
     frameBytes: number,
   ): number;
-  transmit(handle: number, batchByteOffset: number, rows: number, id: number, frameBytesMax: number): number;
+  transmit(
+    handle: number,
+    batchByteOffset: number,
+    rows: number,
+    id: number,
+    frameBytesMax: number,
+    vlan: number,
+  ): number;
   wait(handles: Int32Array, count: number, timeoutMicroseconds: number): number;
   statistics(handle: number, out: Int32Array): void;
   yieldThread(): void;

@@ -9,11 +9,14 @@
  * virtio_net_hdr before it. Checksums of local senders stay partial (TUN_F_CSUM), and no super-frames come: none were
  * asked for. All slots are free between cycles, so each receive begins at the first, and the same few stay in the cache.
  *
+ * VLAN tags stand in the frame, where the kernel's other ports have them beside it: a receive takes them out, by moving
+ * the addresses forward.
+ *
  * A slot (whole cache lines):
  *
  *     byte  0  unused
  *     byte  8  virtio_net_hdr (virtio.ts)
- *     byte 18  the frame: its network header is 4-aligned
+ *     byte 18  the frame (22 when a tag was taken out): its network header is 4-aligned
  *
  * Which queue a frame comes to: by the fanout program where the kernel lets us load it (CAP_BPF, or CAP_SYS_ADMIN before
  * 5.8; not in an unprivileged user namespace), each reply to the lane that owns its slot. Else by the kernel's own table
@@ -26,13 +29,17 @@ import type { Fanout } from './af-packet.ts';
 import { besideMac, type MacChoice, macOf } from './mac.ts';
 import {
   BATCH_ROWS_MAX,
+  CHECKSUM_START_SHIFT,
   FLAG_CHECKSUM_VERIFIED,
+  FLAG_PARTIAL_CHECKSUM,
   FLAG_TRUNCATED,
+  FLAG_VLAN,
   PORT_COUNTERS,
   ROW_FLAGS,
   ROW_LENGTH,
   ROW_OFFSET,
   ROW_WORDS,
+  VLAN_SHIFT,
 } from './port.ts';
 import { asPortError, loadShim, type Opened } from './shim.ts';
 import {
@@ -71,6 +78,8 @@ export interface TapOptions {
   fanout?: Fanout;
   /** Default: auto. */
   mac?: MacChoice;
+  /** VLAN of the port, 1–4094; default 0: untagged. */
+  vlan?: number;
   /** Whether an interface made here outlives the process; default false. */
   persistent?: boolean;
   /** User id that may open an interface made here without privilege; default none. */
@@ -124,6 +133,7 @@ export function describeTap(options: TapOptions): TapDescription {
     frameBytesMax: Math.min(opened.mtu, mtuMax) + ETHERNET_BYTES,
     macHigh: high,
     macLow: low,
+    vlan: options.vlan ?? 0,
     ringOffset: arena.allocate(SLOTS * slotBytes),
     slotBytes,
     slots: SLOTS,
@@ -201,7 +211,9 @@ export class TapPort extends ShimPort {
     if (rows === 0) return 0;
     let bytes = 0;
     for (let i = 0, row = 0; i < rows; i++, row += ROW_WORDS) {
-      batch[row + ROW_FLAGS] = this.#flags(batch[row + ROW_OFFSET], batch[row + ROW_LENGTH]);
+      const offset = batch[row + ROW_OFFSET];
+      batch[row + ROW_FLAGS] = this.#flags(offset, batch[row + ROW_LENGTH]);
+      if (this.#isTagged(offset, batch[row + ROW_LENGTH])) this.#untag(batch, row, offset);
       bytes += batch[row + ROW_LENGTH];
     }
     this.countReceived(rows, bytes);
@@ -218,6 +230,23 @@ export class TapPort extends ShimPort {
     if (drops === -1) return;
     this.count(RING_DROPPED, (drops - this.words[this.state + STATE_DROPPED]) >>> 0);
     this.words[this.state + STATE_DROPPED] = drops;
+  }
+
+  #isTagged(offset: number, length: number): boolean {
+    const { bytes } = this;
+    return length >= ETHERNET_BYTES + TAG_BYTES && bytes[offset + 12] === 0x81 && bytes[offset + 13] === 0;
+  }
+
+  /** Takes the tag out of the frame at `offset` and into the row's FLAGS. */
+  #untag(batch: Int32Array, row: number, offset: number): void {
+    const { bytes } = this;
+    const control = (bytes[offset + 14] << 8) | bytes[offset + 15];
+    const flags = batch[row + ROW_FLAGS];
+    const shift = (flags & FLAG_PARTIAL_CHECKSUM) === 0 ? 0 : TAG_BYTES << CHECKSUM_START_SHIFT;
+    bytes.copyWithin(offset + TAG_BYTES, offset, offset + 12);
+    batch[row + ROW_OFFSET] = offset + TAG_BYTES;
+    batch[row + ROW_LENGTH] -= TAG_BYTES;
+    batch[row + ROW_FLAGS] = (flags - shift) | FLAG_VLAN | (control << VLAN_SHIFT);
   }
 
   #flags(offset: number, length: number): number {

@@ -39,6 +39,8 @@ function numbered(number: number, bytes = 60): Uint8Array {
 }
 
 const numberOf = ({ frame }: { frame: Uint8Array }) => frame[14]! * 256 + frame[15]!;
+/** The port makes the interface. */
+const NOT_MADE = null;
 const range = (count: number) => Array.from({ length: count }, (_, i) => i);
 
 describe.skipIf(missing)('a TAP port', () => {
@@ -176,7 +178,6 @@ describe.skipIf(missing)('a TAP port', () => {
 describe.skipIf(missing)('what a TAP port counts', () => {
   it('frames, bytes, batches, calls, and what a full queue lost', async () => {
     const bed = new TapBed();
-    bed.makeBeforehand('multi_queue');
     bed.set('txqueuelen 64');
     const queue = bed.queue();
     const wire = bed.wire();
@@ -239,20 +240,18 @@ describe.skipIf(missing)('three queues', () => {
 
   it('a program of earlier lanes does not outlive them', async () => {
     bed = new TapBed();
-    const first = bed.queue({ persistent: true, fanout });
-    bed.close(first);
+    bed.close(bed.queue({ fanout }));
     const lanes = range(2).map(() => bed.queue());
     const reply = udpFrame({ ...ask, dport: 20_002 }); // the program's lane 1
     lanes[0]!.say([udpFrame({ ...ask, src: ask.dst, sport: 20_002, dst: ask.src, dport: ask.sport })]);
     bed.wire().say([reply]);
     expect(await lanes[0]!.listen(1)).toHaveLength(1);
-    runIp('link', 'delete', bed.name);
   });
 });
 
 describe.skipIf(missing)('opening and closing a TAP', () => {
   it('the interface is there, up, with queues as long as asked for, until the last queue is closed', () => {
-    const bed = new TapBed();
+    const bed = new TapBed(NOT_MADE);
     const queue = bed.queue({ queueFrames: 256 });
     expect(runIp('link', 'show', bed.name)).toMatch(/<[A-Z,_]*UP[A-Z,_]*>.*qlen 256/);
     expect(runIp('-d', 'link', 'show', bed.name)).toMatch(/tun type tap pi off vnet_hdr on multi_queue .*persist off/);
@@ -268,7 +267,7 @@ describe.skipIf(missing)('opening and closing a TAP', () => {
   });
 
   it('a persistent one stays, with its owner, and is taken up again as it is', () => {
-    const bed = new TapBed();
+    const bed = new TapBed(NOT_MADE);
     bed.close(bed.queue({ persistent: true, owner: 4711 }));
     expect(runIp('-d', 'link', 'show', bed.name)).toMatch(/persist on .*user 4711/);
     bed.set('mtu 2000');
@@ -282,8 +281,7 @@ describe.skipIf(missing)('opening and closing a TAP', () => {
   });
 
   it('one that others made with a single queue serves a single lane, and says why not two', async () => {
-    const bed = new TapBed();
-    bed.makeBeforehand();
+    const bed = new TapBed('');
     const only = bed.queue();
     bed.wire().say([numbered(1)]);
     expect((await only.listen(1)).map(numberOf)).toEqual([1]);
@@ -300,7 +298,7 @@ describe.skipIf(missing)('opening and closing a TAP', () => {
   });
 
   it('a deleted one neither wakes nor answers', () => {
-    const bed = new TapBed();
+    const bed = new TapBed(NOT_MADE);
     const queue = bed.queue();
     runIp('link', 'delete', bed.name);
     const startMs = performance.now();

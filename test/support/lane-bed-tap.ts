@@ -28,26 +28,26 @@ export function requireTap(): string | undefined {
 export class TapBed {
   readonly name: string;
   readonly #ports: TestPort[] = [];
-  #isMade = false;
+  readonly #isMade: boolean;
 
-  constructor() {
+  /**
+   * @param made how `ip tuntap` makes the interface before any queue is opened, so that IPv6 never speaks there;
+   * null: not at all, the first queue will make it
+   */
+  constructor(made: string | null = 'multi_queue') {
     bedsMade += 1;
     this.name = `kst${process.pid}${bedsMade}`;
+    this.#isMade = made !== null;
+    if (!this.#isMade) return;
+    ipBatch([`tuntap add ${this.name} mode tap ${made}`]);
+    quietIpv6(this.name);
   }
 
-  /** One more queue; the first makes the interface. */
+  /** One more queue. */
   queue(options: Partial<TapOptions> = {}): TestPort & { readonly description: TapDescription } {
     const arena = Arena.create(tapByteLength(options.mtuMax) + BATCH_BYTES * 4 + 65_536);
     const description = describeTap({ id: 0, interfaceName: this.name, arena, queueFrames: 64, ...options });
-    quietIpv6(description.name);
     return this.#keep(new TestPort(description, arena)) as TestPort & { readonly description: TapDescription };
-  }
-
-  /** The interface, made by others, before any queue is opened; gone with the bed. */
-  makeBeforehand(...flags: string[]): void {
-    ipBatch([`tuntap add ${this.name} mode tap ${flags.join(' ')}`]);
-    quietIpv6(this.name);
-    this.#isMade = true;
   }
 
   /** A raw socket at the kernel's end. */
@@ -70,7 +70,7 @@ export class TapBed {
 
   remove(): void {
     for (const { port } of this.#ports.splice(0)) port.close();
-    if (this.#isMade) ipBatch([`link delete ${this.name}`]);
+    if (this.#isMade) spawnSync('ip', ['link', 'delete', this.name]); // unless the test did, or moved it away
   }
 
   #keep(port: TestPort): TestPort {

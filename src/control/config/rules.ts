@@ -72,10 +72,14 @@ function oneArmHasAddress(judged: Judged): void {
 
 function interfacesDiffer({ config, sound, report }: Judged): void {
   if (!sound('ports', 'client', 'interface') || !sound('ports', 'server', 'interface')) return;
-  if (config.ports.server?.interface !== config.ports.client.interface) return;
+  if (!sound('ports', 'client', 'vlan') || !sound('ports', 'server', 'vlan')) return;
+  const { client, server } = config.ports;
+  if (server?.interface !== client.interface) return;
+  // Two sockets may share an interface, each with a VLAN of its own; the queues of a TAP have one port.
+  if (client.vlan !== server.vlan && client.transport !== 'tap' && server.transport !== 'tap') return;
   report(
     ['ports', 'server', 'interface'],
-    'must differ from ports.client.interface; for one-arm leave ports.server out',
+    'must differ from ports.client.interface, or its vlan from that one’s; for one-arm leave ports.server out',
   );
 }
 

@@ -65,6 +65,11 @@ const portFields = {
     .describe(
       'Ethernet address that Keysteer answers by on this port. interface: the interface’s own. auto: one of its own on veth and TAP, so that the kernel’s stack passes over its frames, elsewhere the interface’s. An address: that one, with the interface made promiscuous.',
     ),
+  vlan: wholeNumber(1, 4094)
+    .optional()
+    .describe(
+      'VLAN of this port (802.1Q): frames of it are taken, and what is sent gets its tag, with the priority of the frame it came from. Left out: untagged. A network card that sorts out VLANs by itself must be told of it: `ip link add link <interface> name <interface>.<vlan> type vlan id <vlan>`.',
+    ),
   transport: oneOf(['af_packet', 'tap'])
     .default('af_packet')
     .describe(
