@@ -5,7 +5,7 @@
  * As with VethBed, the kernel of this process takes no interest: no addresses, frames to nobody's MAC.
  */
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { BATCH_BYTES } from '../../src/dataplane/lane.ts';
 import { ipBatch } from '../../src/experiment/namespaces.ts';
 import { Arena } from '../../src/mem/arena.ts';
@@ -18,10 +18,11 @@ let bedsMade = 0;
 
 /** A TUN/TAP driver that we may use. */
 export function requireTap(): string | undefined {
-  if (spawnSync('ip', ['tuntap', 'add', 'kstryout', 'mode', 'tap']).status !== 0) {
+  const name = `kst${process.pid}try`;
+  if (spawnSync('ip', ['tuntap', 'add', name, 'mode', 'tap']).status !== 0) {
     return skip('no TAP can be made here (/dev/net/tun, CAP_NET_ADMIN)');
   }
-  spawnSync('ip', ['tuntap', 'del', 'kstryout', 'mode', 'tap']);
+  spawnSync('ip', ['tuntap', 'del', name, 'mode', 'tap']);
   return undefined;
 }
 
@@ -36,9 +37,10 @@ export class TapBed {
    */
   constructor(made: string | null = 'multi_queue') {
     bedsMade += 1;
-    this.name = `kst${process.pid}${bedsMade}`;
+    this.name = `kst${process.pid}x${bedsMade}`;
     this.#isMade = made !== null;
     if (!this.#isMade) return;
+    removeLeftovers();
     ipBatch([`tuntap add ${this.name} mode tap ${made}`]);
     quietIpv6(this.name);
   }
@@ -76,6 +78,14 @@ export class TapBed {
   #keep(port: TestPort): TestPort {
     this.#ports.push(port);
     return port;
+  }
+}
+
+/** The interfaces of beds whose process was killed. */
+function removeLeftovers(): void {
+  for (const name of readdirSync('/sys/class/net')) {
+    const owner = /^kst(\d+)x/.exec(name)?.[1];
+    if (owner !== undefined && !existsSync(`/proc/${owner}`)) spawnSync('ip', ['link', 'delete', name]);
   }
 }
 
