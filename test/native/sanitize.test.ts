@@ -24,7 +24,7 @@ const MINUTES_MS = 60_000;
 /** The programs that tests start are not ours to judge, and slower under a sanitizer. */
 const SETUP = 'delete process.env.LD_PRELOAD;\n';
 const CONFIG = `export default { test: {
-  include: ['test/port/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000, pool: 'forks', setupFiles: ['setup.ts'],
+  include: ['test/port/{af-packet,fanout,groups,tap,vlan}.test.ts'], testTimeout: 60_000, hookTimeout: 60_000, pool: 'forks', setupFiles: ['setup.ts'],
 } };\n`;
 
 describe.skipIf(requireNamespaces() ?? requireOrdinaryBuild() ?? requireSanitizers())('under sanitizers', () => {
