@@ -69,7 +69,11 @@ class Pipeline {
     });
     this.#flags = flags;
     const shared = planSharedMemory(this.#config, 16);
-    const plan = planLaneMemory(this.#config, 16, [4096, 4096]);
+    const plan = planLaneMemory(
+      this.#config,
+      16,
+      Array(2).fill({ transport: 'af_packet', ringFrames: 4096, mtu: 1500 }),
+    );
     this.#arena = plan.arena;
     this.#framesOffset = plan.arena.allocate(FRAMES * STRIDE_BYTES) + HEADROOM_BYTES;
     this.#frames = plan.arena.bytes.subarray(this.#framesOffset, this.#framesOffset + FRAMES * STRIDE_BYTES);

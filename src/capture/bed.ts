@@ -77,7 +77,7 @@ export class Bed {
     this.#memory = planLaneMemory(
       this.config,
       nodesMax,
-      sides.map(() => RING_FRAMES),
+      sides.map(() => ({ transport: 'af_packet', ringFrames: RING_FRAMES, mtu: MTU })),
     );
     this.#wires = sides.map(side => openWire(side, this.#memory.arena, macs[side]));
     publishNodes(this.config, shared);

@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander';
 import { type Places, placesOfConfig, placesOfPort } from '../capture/places.ts';
 import { Recording, type RecordSummary } from '../capture/record.ts';
 import { loadConfig } from '../control/config/load.ts';
-import { percent, table, UserError } from './output.ts';
+import { percent, table, UsageError } from './output.ts';
 import { signalled } from './signals.ts';
 
 interface CaptureOptions {
@@ -64,14 +64,14 @@ async function run(options: CaptureOptions): Promise<void> {
 function readNumber(flag: string, text: string, max: number, isWhole: boolean): number {
   const value = Number(text);
   if (value > 0 && value <= max && (!isWhole || Number.isInteger(value))) return value;
-  throw new UserError(`${flag} is ${text}; it must be a ${isWhole ? 'whole ' : ''}number above 0, at most ${max}`);
+  throw new UsageError(`${flag} is ${text}; it must be a ${isWhole ? 'whole ' : ''}number above 0, at most ${max}`);
 }
 
 function readPlaces({ config, port: text }: CaptureOptions): Places {
   if (config !== undefined) return placesOfConfig(loadConfig(readFileSync(config, 'utf8'), config));
   const port = Number(text);
   if (Number.isInteger(port) && port >= 1 && port <= 65_535) return placesOfPort(port);
-  throw new UserError(`--port is ${text}; it must be a UDP port, 1 to 65535`);
+  throw new UsageError(`--port is ${text}; it must be a UDP port, 1 to 65535`);
 }
 
 function render({ seconds, frames, bytes, requests, replies, verbs, nodes }: RecordSummary): string {

@@ -6,7 +6,7 @@ import type { MacSource } from '../capture/replay.ts';
 import { reasonOf } from '../capture/verdict.ts';
 import { dropReasons } from '../control/conductor.ts';
 import { addConfigOptions, type ConfigOptions, readConfig } from './config-options.ts';
-import { printJson, table, UserError } from './output.ts';
+import { printJson, table, UsageError } from './output.ts';
 
 export interface ReplayCliOptions extends ConfigOptions {
   readonly port?: Side;
@@ -51,7 +51,7 @@ export function addReplayOptions(command: Command): Command {
 
 function run(path: string, { output, json, port, macOfNodes, ...options }: ReplayCommandOptions): void {
   const config = readConfig(withInterfaces(options));
-  if (isSameFile(path, output)) throw new UserError(`--output is ${output}; it must be another file than the capture`);
+  if (isSameFile(path, output)) throw new UsageError(`--output is ${output}; it must be another file than the capture`);
   const summary = replayFile(config, path, output, { macOfNodes, ...(port === undefined ? {} : { side: port }) });
   if (json) return printJson({ output, ...summary });
   process.stdout.write(`${render(summary, config.lanes)}\n`);

@@ -22,11 +22,10 @@ import {
 } from '../dataplane/setup.ts';
 import { countersAt, sumCounters } from '../mem/counters.ts';
 import { leaveTable } from '../mem/generation.ts';
-import { type AfPacketDescription, describeAfPacket } from '../port/af-packet.ts';
 import { FANOUT_CBPF, fanoutProgram } from '../port/fanout.ts';
-import { describePcap } from '../port/pcap.ts';
+import { type Description, describePort, mtuOf } from '../port/open.ts';
 import { PcapFeed } from '../port/pcap-feed.ts';
-import { isPcap, type PcapDescription } from '../port/pcap-layout.ts';
+import { isPcap } from '../port/pcap-layout.ts';
 import { PORT_COUNTERS } from '../port/port.ts';
 import { loadShim } from '../port/shim.ts';
 import { NODES_LIMIT } from '../steer/layout.ts';
@@ -209,15 +208,11 @@ export class Conductor {
 
   #prepare(lane: number): LaneRecord {
     const { client, server } = this.#config.ports;
-    const ports = server ? [client, server] : [client];
-    const memory = planLaneMemory(
-      this.#config,
-      this.#shared.capacity.nodesMax,
-      ports.map(port => (port.transport === 'pcap' ? 2 * port.ringFrames : port.ringFrames)),
-    );
-    const descriptions: (AfPacketDescription | PcapDescription)[] = [];
+    const ports = (server ? [client, server] : [client]).map((port, id) => this.#nameInterface(port, id));
+    const memory = planLaneMemory(this.#config, this.#shared.capacity.nodesMax, ports);
+    const descriptions: Description[] = [];
     try {
-      for (const [id, port] of ports.entries()) descriptions.push(this.#openPort(port, id, memory));
+      for (const [id, port] of ports.entries()) descriptions.push(this.#openPort(port, id, lane, memory));
     } catch (error) {
       closeHandles(descriptions);
       throw error;
@@ -238,32 +233,40 @@ export class Conductor {
     };
   }
 
-  #openPort(port: PortConfig, id: number, memory: LaneArena): AfPacketDescription | PcapDescription {
-    if (port.transport === 'pcap') return this.#openPcap(port, id, memory);
+  /** The kernel completes a pattern when the first lane opens the port; the others join it there. */
+  #nameInterface(port: PortConfig, id: number): PortConfig & { mtu: number } {
+    const name = this.#lanes[0]?.setup.ports[id].name ?? port.interface;
+    return { ...port, interface: name, mtu: mtuOf(port.transport, name) };
+  }
+
+  #openPort(port: PortConfig & { mtu: number }, id: number, lane: number, memory: LaneArena): Description {
     const { lanes, slots } = this.#config;
     const fanout = {
       group: this.#fanoutGroup | id,
       type: FANOUT_CBPF,
       program: fanoutProgram(lanes, slots.sourcePortBase, slots.sourcePortsPerLane),
     };
-    return describeAfPacket({
+    const description = describePort({
+      transport: port.transport,
       id,
       interfaceName: port.interface,
       arena: memory.arena,
       ringFrames: port.ringFrames,
+      mtuMax: port.mtu,
       mac: port.mac,
+      vlan: port.vlan,
+      lane,
       ...(lanes > 1 ? { fanout } : {}),
+      ...(port.tap === undefined ? {} : { tap: port.tap }),
     });
-  }
-
-  /** The one lane's: its frames are brought and fetched by this thread. */
-  #openPcap({ interface: interfaceName, ringFrames, mac }: PortConfig, id: number, memory: LaneArena): PcapDescription {
-    const description = describePcap({ id, interfaceName, arena: memory.arena, ringFrames, mac });
-    this.#feeds.push(new PcapFeed(description, memory.arena, (memory.controlOffset >> 2) + CONTROL_BELL));
+    // Its frames are brought and fetched by this thread.
+    if (isPcap(description)) {
+      this.#feeds.push(new PcapFeed(description, memory.arena, (memory.controlOffset >> 2) + CONTROL_BELL));
+    }
     return description;
   }
 
-  #setup(lane: number, memory: LaneArena, ports: (AfPacketDescription | PcapDescription)[]): LaneSetup {
+  #setup(lane: number, memory: LaneArena, ports: Description[]): LaneSetup {
     const { idle, pin } = this.#config;
     const { arena, ...offsets } = memory;
     return {
@@ -332,7 +335,8 @@ export class Conductor {
       const blocks = this.#lanes.map(({ memory, setup }) =>
         countersAt(memory.arena.buffer, setup.ports[id].countersOffset, PORT_COUNTERS),
       );
-      return { name: port.interface, counters: sumCounters(PORT_COUNTERS, blocks) };
+      const name = this.#lanes[0]?.setup.ports[id].name ?? port.interface;
+      return { name, counters: sumCounters(PORT_COUNTERS, blocks) };
     });
   }
 
@@ -357,7 +361,7 @@ function countersOf({ arena, countersOffset }: LaneArena): Float64Array {
   return countersAt(arena.buffer, countersOffset, LANE_COUNTERS);
 }
 
-function closeHandles(ports: readonly (AfPacketDescription | PcapDescription)[]): void {
+function closeHandles(ports: readonly Description[]): void {
   for (const port of ports) if (!isPcap(port)) loadShim().close(port.handle);
 }
 

@@ -8,12 +8,12 @@ import { Parking } from '../dataplane/parking.ts';
 import { CONTROL_BYTES } from '../dataplane/setup.ts';
 import { slotTableByteLength } from '../dataplane/slot-table.ts';
 import { Arena } from '../mem/arena.ts';
-import { afPacketByteLength } from '../port/af-packet.ts';
+import { portByteLength, type Transport } from '../port/open.ts';
 import { type SteerCapacity, SteerTable } from '../steer/table.ts';
 import type { Config } from './config/normalise.ts';
 
-/** Largest frame that is ever parked: an MTU of 1500 and the Ethernet header, rounded up. */
-const PARKED_FRAME_BYTES = 2048;
+/** What a parked frame needs beside the MTU: the Ethernet header, a VLAN tag, rounded up. */
+const PARKED_EXTRA_BYTES = 64;
 const SLACK_BYTES = 1 << 16;
 
 export interface SharedMemory {
@@ -46,11 +46,18 @@ export function planSharedMemory(config: Config, nodesMax: number): SharedMemory
   };
 }
 
-/** @param ports receive-ring sizes of the lane's ports, frames */
-export function planLaneMemory(config: Config, nodesMax: number, ports: readonly number[]): LaneArena {
+/** What a port of a lane needs: slots in its receive ring, and the MTU they must hold. */
+export interface PortMemory {
+  readonly transport: Transport;
+  readonly ringFrames: number;
+  readonly mtu: number;
+}
+
+export function planLaneMemory(config: Config, nodesMax: number, ports: readonly PortMemory[]): LaneArena {
   const slots = slotTableByteLength(config.slots.count);
-  const parking = Parking.byteLength(config.neighbours.queueFrames, PARKED_FRAME_BYTES);
-  const rings = ports.reduce((sum, frames) => sum + afPacketByteLength(frames), 0);
+  const mtuMax = Math.max(...ports.map(({ mtu }) => mtu));
+  const parking = Parking.byteLength(config.neighbours.queueFrames, mtuMax + PARKED_EXTRA_BYTES);
+  const rings = ports.reduce((sum, port) => sum + portByteLength(port.transport, port.ringFrames, port.mtu), 0);
   const counters = laneCountersByteLength() + nodeCountersByteLength(nodesMax);
   const arena = Arena.create(
     slots + parking + rings + counters + BATCH_BYTES + 2 * OUTBOX_BYTES + CONTROL_BYTES + SLACK_BYTES,

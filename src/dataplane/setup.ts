@@ -1,6 +1,5 @@
 /** What a lane is told when it starts: plain data and shared buffers, so that it can be posted to a worker. */
-import type { AfPacketDescription } from '../port/af-packet.ts';
-import type { PcapDescription } from '../port/pcap-layout.ts';
+import type { Description } from '../port/open.ts';
 import type { NeighbourTimes } from './neighbours.ts';
 
 /** Addresses and modes of the data path; the same for every lane. */
@@ -36,7 +35,7 @@ export interface PathSetup {
 export interface LaneSetup extends PathSetup {
   arena: SharedArrayBuffer;
   shared: SharedArrayBuffer;
-  ports: (AfPacketDescription | PcapDescription)[];
+  ports: Description[];
   controlOffset: number;
   batchOffset: number;
   /** µs of fruitless polling before the lane sleeps. */

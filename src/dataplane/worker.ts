@@ -1,11 +1,10 @@
 /** The task of a pool thread: one lane, until its STOP word says so. Shared memory is all it hears and says. */
 import { Arena } from '../mem/arena.ts';
 import { widenInlining } from '../mem/inlining.ts';
-import { type AfPacketDescription, AfPacketPort } from '../port/af-packet.ts';
-import { PcapPort } from '../port/pcap.ts';
-import { isPcap, type PcapDescription } from '../port/pcap-layout.ts';
+import { attachPort } from '../port/open.ts';
 import type { Port } from '../port/port.ts';
 import { loadShim, type Shim } from '../port/shim.ts';
+import type { LanePort } from '../port/shim-port.ts';
 import { COUNT } from './counters.ts';
 import { Idle } from './idle.ts';
 import { BATCH_BYTES, Lane } from './lane.ts';
@@ -28,7 +27,7 @@ export default function runLane(setup: LaneSetup): void {
   const shim = loadShim();
   if (setup.cpu >= 0) shim.pinThread(setup.cpu);
   const arena = Arena.attach(setup.arena);
-  const ports = setup.ports.map(description => attach(description, arena));
+  const ports = setup.ports.map(description => attachPort(description, arena));
   const batch = new Int32Array(setup.arena, setup.batchOffset, BATCH_BYTES / 4);
   const lane = new Lane(setup, arena, Arena.attach(setup.shared), ports, batch);
   discardInterrupted(lane, ports);
@@ -42,10 +41,6 @@ export default function runLane(setup: LaneSetup): void {
   );
   turn(lane, idle, control, setup.timeOrigin);
   lane.refreshCounters();
-}
-
-function attach(description: AfPacketDescription | PcapDescription, arena: Arena): AfPacketPort | PcapPort {
-  return isPcap(description) ? new PcapPort(description, arena) : new AfPacketPort(description, arena);
 }
 
 /** How the lane sleeps: in the kernel's poll, or, where all ports are libpcap's, until their feed rings the bell. */
@@ -63,7 +58,7 @@ function waitFor(ports: readonly Port[], shim: Shim, control: Int32Array): (time
   };
 }
 
-function discardInterrupted(lane: Lane, ports: readonly (AfPacketPort | PcapPort)[]): void {
+function discardInterrupted(lane: Lane, ports: readonly LanePort[]): void {
   const { counters } = lane.path.memory;
   for (const port of ports) counters[COUNT.drop_lane_crash] += port.discardInterrupted();
 }

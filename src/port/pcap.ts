@@ -6,8 +6,8 @@
  */
 import type { Arena } from '../mem/arena.ts';
 import { countersAt } from '../mem/counters.ts';
-import type { MacChoice } from './af-packet.ts';
 import { readLink } from './link.ts';
+import type { MacChoice } from './mac.ts';
 import { completeChecksum } from './partial-checksum.ts';
 import {
   allocatePcap,
@@ -93,6 +93,8 @@ export class PcapPort implements Port {
   readonly name: string;
   readonly macHigh: number;
   readonly macLow: number;
+  /** Tags are left where they are: libpcap's frames of a VLAN are foreign. */
+  readonly vlan = 0;
   readonly frameBytesMax: number;
   readonly roomBytes: number;
   readonly handle = -1;

@@ -15,13 +15,34 @@ nodes:
 `;
 
 describe('good configurations', () => {
+  it('two VLANs of one interface, or one that is untagged', () => {
+    const text = FIRST_LIGHT.replace('cl0', 'eth0, vlan: 1').replace('sv0', 'eth0, vlan: 4094');
+    expect(loadConfig(text, 'f.yaml').ports).toMatchObject({
+      client: { interface: 'eth0', vlan: 1 },
+      server: { interface: 'eth0', vlan: 4094 },
+    });
+    expect(loadConfig(text.replace(', vlan: 1 ', ''), 'f.yaml').ports.client.vlan).toBe(0);
+  });
+
+  it('TAP devices, with and without what becomes of them', () => {
+    const text = FIRST_LIGHT.replace('cl0', 'ks%d, transport: tap').replace(
+      'sv0',
+      'ks1, transport: tap, tap: { persistent: true, owner: 1000 }',
+    );
+    const common = { transport: 'tap', ringFrames: 1024, mac: 'auto', vlan: 0 };
+    expect(loadConfig(text, 'f.yaml').ports).toEqual({
+      client: { ...common, interface: 'ks%d', tap: { persistent: false } },
+      server: { ...common, interface: 'ks1', tap: { persistent: true, owner: 1000 } },
+    });
+  });
+
   it('the first one, defaults filled in', () => {
     expect(loadConfig(FIRST_LIGHT, 'f.yaml')).toEqual({
       vip: { address: 0x0a4d0064, text: '10.77.0.100', port: 11211 },
       mode: 'nat',
       ports: {
-        client: { interface: 'cl0', transport: 'af_packet', ringFrames: 1024, mac: 'auto' },
-        server: { interface: 'sv0', transport: 'af_packet', ringFrames: 1024, mac: 'auto' },
+        client: { interface: 'cl0', transport: 'af_packet', ringFrames: 1024, mac: 'auto', vlan: 0 },
+        server: { interface: 'sv0', transport: 'af_packet', ringFrames: 1024, mac: 'auto', vlan: 0 },
       },
       source: { address: 0x0a4d0101, text: '10.77.1.1', prefixLength: 24 },
       nodes: [
@@ -60,7 +81,7 @@ vip: 192.168.7.100
 mode: nat
 ports:
   client: { interface: eth0, transport: af_packet, ring: { frames: 64 } }
-  server: { interface: eth1.77, address: 200.0.0.1/8, gateway: 200.0.0.254, transport: af_packet, ring: { frames: 65536 } }
+  server: { interface: eth1.77, address: 200.0.0.1/8, gateway: 200.0.0.254, vlan: 4094, transport: af_packet, ring: { frames: 65536 } }
 nodes:
   - { name: near, address: 200.0.0.2, weight: 0 }
   - { name: far, address: 9.9.9.9:65535, weight: 100, hash_name: cache1.example }
@@ -79,6 +100,7 @@ neighbours: { retry_ms: 10, retries: 1, lifetime_s: 86400, queue_frames: 1 }
       transport: 'af_packet',
       ringFrames: 65536,
       mac: 'auto',
+      vlan: 4094,
     });
     expect(config.source).toEqual({ address: 0xc8000001 | 0, text: '200.0.0.1', prefixLength: 8 });
     expect(config.nodes.map(({ name, nextHop, hashName, port }) => [name, nextHop, hashName, port])).toEqual([

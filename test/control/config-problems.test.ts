@@ -102,7 +102,13 @@ cl0               | "a b"                      | 4:24 | ports.client.interface i
 cl0               | a/b                        | 4:24 | ports.client.interface is "a/b"; INTERFACE
 cl0               | ..                         | 4:24 | ports.client.interface is ".."; INTERFACE
 cl0               | ""                         | 4:24 | ports.client.interface is ""; INTERFACE
-cl0               | cl0, transport: af_xdp     | 4:40 | ports.client.transport is "af_xdp"; it must be af_packet or pcap
+cl0               | cl0, vlan: 0               | 4:35 | ports.client.vlan is 0; it must be a whole number from 1 to 4094
+cl0               | cl0, vlan: 4095            | 4:35 | ports.client.vlan is 4095; it must be a whole number from 1 to 4094
+cl0               | cl0, transport: af_xdp     | 4:40 | ports.client.transport is "af_xdp"; it must be af_packet or tap or pcap
+cl0               | cl0, transport: tap, tap: { persistent: 1 } | 4:64 | ports.client.tap.persistent is 1; it must be true or false
+cl0               | cl0, transport: tap, tap: { owner: -1 }     | 4:59 | ports.client.tap.owner is -1; it must be a whole number from 0 to 4294967294
+cl0               | cl0, tap: {}                                | 4:34 | ports.client.tap is a mapping; it must be left out unless transport is tap
+cl0               | cl0, transport: tap, mac: interface         | 4:50 | ports.client.mac is "interface"; it must be auto or an address with transport tap
 cl0               | cl0, ring: { frames: 1000 }| 4:45 | ports.client.ring.frames is 1000; it must be a power of two from 64 to 65536
 cl0               | cl0, ring: { frames: 32 }  | 4:45 | ports.client.ring.frames is 32; it must be a power of two from 64 to 65536
 cl0               | cl0, ring: 2048            | 4:35 | ports.client.ring is 2048; it must be a mapping with the fields frames
@@ -174,7 +180,7 @@ describe('unknown fields name the closest known one', () => {
 mode: nat      | mod: nat                        | 2:1  | mod is not a known field; did you mean "mode"?
 vip: 10        | vpi: 10                         | 1:1  | vpi is not a known field; did you mean "vip"?
 client         | cleint                          | 4:3  | ports.cleint is not a known field; did you mean "client"?
-cl0            | cl0, mtu: 9000                  | 4:29 | ports.client.mtu is not a known field; the fields here are interface, address, gateway, mac, transport, ring
+cl0            | cl0, mtu: 9000                  | 4:29 | ports.client.mtu is not a known field; the fields here are interface, address, gateway, mac, vlan, transport, tap, ring
 sv0, address   | sv0, adress                     | 5:29 | ports.server.adress is not a known field; did you mean "address"?
 weight         | wieght                          | 8:45 | nodes[1].wieght is not a known field; did you mean "weight"?
                | slots: { sourcePortBase: 1 }    | 9:10 | slots.sourcePortBase is not a known field; did you mean "source_port_base"?
@@ -192,7 +198,8 @@ describe('rules that involve more than one field', () => {
   checkRows(
     TWO_ARM,
     `
-sv0               | cl0                        | 5:24 | ports.server.interface is "cl0"; it must differ from ports.client.interface; for one-arm leave ports.server out
+sv0               | cl0                        | 5:24 | ports.server.interface is "cl0"; it must differ from ports.client.interface, or its vlan from that one’s; for one-arm leave ports.server out
+sv0               | cl0, vlan: 7, transport: tap | 5:24 | ports.server.interface is "cl0"; it must differ from ports.client.interface, or its vlan from that one’s; for one-arm leave ports.server out
 10.77.0.100:11211 | 10.77.1.1                  | 5:38 | ports.server.address is "10.77.1.1/24"; it must differ from the address in vip
 10.77.1.1/24      | 10.77.1.0/24               | 5:38 | ports.server.address is "10.77.1.0/24"; HOST
 10.77.1.1/24      | 10.77.1.255/24             | 5:38 | ports.server.address is "10.77.1.255/24"; HOST

@@ -38,6 +38,7 @@ export class CanaryPort implements Port {
   readonly name: Side;
   readonly macHigh: number;
   readonly macLow: number;
+  readonly vlan = 0;
   readonly frameBytesMax = CANARY_ROOM_BYTES;
   readonly roomBytes = CANARY_ROOM_BYTES;
   readonly handle = -1;

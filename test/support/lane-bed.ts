@@ -83,6 +83,8 @@ export interface BedOptions {
   parkingFrames?: number;
   /** Source address towards the nodes; the VIP in the one-arm set-up that shares it. */
   ownAddress?: string;
+  clientVlan?: number;
+  serverVlan?: number;
   clientMtu?: number;
   serverMtu?: number;
   startMs?: number;
@@ -202,11 +204,12 @@ export class LaneBed {
 
   #build(lane: number): BedLane {
     const { arms = 2, clientMtu = 1500, serverMtu = 1500, slots = 1024, parkingFrames = 16 } = this.#options;
+    const { clientVlan, serverVlan } = this.#options;
     const parkingBytes = Parking.byteLength(parkingFrames, Math.max(clientMtu, serverMtu) + 14);
     const ports = 2 * (loopbackByteLength(RING_FRAMES, clientMtu) + loopbackByteLength(RING_FRAMES, serverMtu));
     const arena = Arena.create(slotTableByteLength(slots) + parkingBytes + ports + 65_536);
-    const wires = [openWire('client', 0, arena, NF_CLIENT_MAC, clientMtu)];
-    if (arms === 2) wires.push(openWire('server', 1, arena, NF_SERVER_MAC, serverMtu));
+    const wires = [openWire('client', 0, arena, NF_CLIENT_MAC, clientMtu, clientVlan)];
+    if (arms === 2) wires.push(openWire('server', 1, arena, NF_SERVER_MAC, serverMtu, serverVlan));
     const setup = this.#setup(lane, arena, parkingBytes);
     arena.words[setup.slotsOffset >> 2] = this.#options.firstSlot ?? 0;
     return { setup, arena, wires, lane: this.#lane(setup, arena, wires) };
@@ -293,11 +296,11 @@ function portCounter(port: Port, name: (typeof PORT_COUNTERS)[number]): number {
   return port.counters[PORT_COUNTERS.indexOf(name)]!;
 }
 
-function openWire(side: Side, id: number, arena: Arena, mac: string, mtu: number): Wire {
+function openWire(side: Side, id: number, arena: Arena, mac: string, mtu: number, vlan = 0): Wire {
   const farArena = Arena.create(loopbackByteLength(RING_FRAMES, mtu));
   const { high: macHigh, low: macLow } = macWords(mac);
   const { near, far } = openLoopback({
-    near: { arena, id, macHigh, macLow, name: side },
+    near: { arena, id, macHigh, macLow, vlan, name: side },
     far: { arena: farArena },
     ringFrames: RING_FRAMES,
     mtu,

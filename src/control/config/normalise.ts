@@ -44,6 +44,10 @@ export interface PortConfig {
   readonly transport: ConfigFile['ports']['client']['transport'];
   readonly ringFrames: number;
   readonly mac: 'auto' | 'interface' | Mac;
+  /** 0: untagged. */
+  readonly vlan: number;
+  /** Present with transport tap. */
+  readonly tap?: { readonly persistent: boolean; readonly owner: number | undefined };
 }
 
 export interface NodeConfig extends Endpoint {
@@ -90,8 +94,16 @@ function normaliseTimings({ slots, idle, neighbours }: ConfigFile): Pick<Config,
   };
 }
 
-function normalisePort({ interface: name, transport, ring, mac }: ConfigFile['ports']['client']): PortConfig {
-  return { interface: name, transport, ringFrames: ring.frames, mac: readMac(mac) };
+function normalisePort({
+  interface: name,
+  transport,
+  ring,
+  mac,
+  vlan = 0,
+  tap,
+}: ConfigFile['ports']['client']): PortConfig {
+  const port = { interface: name, transport, ringFrames: ring.frames, mac: readMac(mac), vlan };
+  return transport === 'tap' ? { ...port, tap: { persistent: tap?.persistent ?? false, owner: tap?.owner } } : port;
 }
 
 /** @param text matches the schema */

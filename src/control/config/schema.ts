@@ -65,11 +65,27 @@ const portFields = {
     .describe(
       'Ethernet address that Keysteer answers by on this port. interface: the interface’s own. auto: one of its own on veth and TAP, so that the kernel’s stack passes over its frames, elsewhere the interface’s. An address: that one, with the interface made promiscuous.',
     ),
-  transport: oneOf(['af_packet', 'pcap'])
+  vlan: wholeNumber(1, 4094)
+    .optional()
+    .describe(
+      'VLAN of this port (802.1Q): frames of it are taken, and what is sent gets its tag, with the priority of the frame it came from. Left out: untagged. A network card that sorts out VLANs by itself must be told of it: `ip link add link <interface> name <interface>.<vlan> type vlan id <vlan>`.',
+    ),
+  transport: oneOf(['af_packet', 'tap', 'pcap'])
     .default('af_packet')
     .describe(
-      'How frames come in and go out. af_packet: mapped AF_PACKET rings; works on every Linux interface. pcap: libpcap in a process of its own, through the optional package cap; slow, one lane, for where rings cannot be had.',
+      'How frames come in and go out. af_packet: mapped AF_PACKET rings; works on every Linux interface. tap: a TAP device, for virtual machines and containers; the interface is made if it is not there, and is the other end of the cable. pcap: libpcap in a process of its own, through the optional package cap; slow, one lane, for where rings cannot be had.',
     ),
+  tap: mapping({
+    persistent: z
+      .boolean({ error: 'must be true or false' })
+      .default(false)
+      .describe('Whether the interface stays when Keysteer ends, so that what is plugged into it stays plugged in.'),
+    owner: wholeNumber(0, 4294967294)
+      .optional()
+      .describe('User id that may open the interface later without privilege. Left out: nobody.'),
+  })
+    .optional()
+    .describe('What becomes of an interface that Keysteer makes (transport tap).'),
   ring: mapping({
     frames: powerOfTwo(64, 65536)
       .default(1024)
