@@ -52,7 +52,7 @@ function checkKey(key: string): void {
   if (bytes < 1 || bytes > KEY_BYTES_MAX) {
     throw new UserError(`<key> is ${bytes} bytes long; a memcached key has 1 to ${KEY_BYTES_MAX}`);
   }
-  if (/[\u0000-\u0020\u007f]/.test(key)) {
-    throw new UserError(`<key> is ${JSON.stringify(key)}; a memcached key has no spaces and no control bytes`);
+  if (/[\0\r\n ]/.test(key)) {
+    throw new UserError(`<key> is ${JSON.stringify(key)}; a memcached key has no space, CR, LF or NUL`);
   }
 }

@@ -18,8 +18,10 @@ const { PROTOCOL_BINARY, REQUEST_HAS_CAS, REQUEST_KEY_RAW, REQUEST_QUIET } = loc
 const { REFUSED_ARGUMENTS, REFUSED_KEY, REFUSED_LENGTH, REFUSED_TRAILING } = refusals;
 const { REFUSED_TRUNCATED, REFUSED_VERB, REQUEST_OK } = refusals;
 
+const NUL = 0;
+const LF = 0x0a;
+const CR = 0x0d;
 const SPACE = 0x20;
-const DELETE = 0x7f;
 
 /** `out` comes cleared; the byte at `offset` is MAGIC_REQUEST. Returns REQUEST_OK or a REFUSED_* reason. */
 export function parseBinaryRequest(bytes: Uint8Array, offset: number, end: number, out: Int32Array): number {
@@ -79,6 +81,11 @@ function noteKey(carries: number, bytes: Uint8Array, keyAt: number, keyBytes: nu
 
 function isRaw(bytes: Uint8Array, start: number, stop: number): boolean {
   let at = start;
-  while (at < stop && bytes[at] > SPACE && bytes[at] !== DELETE) at++;
+  while (at < stop && (bytes[at] > SPACE || !isBreak(bytes[at]))) at++;
   return at < stop;
+}
+
+/** A CR is text only where no LF follows: no place for it in a line that others write. */
+function isBreak(byte: number): boolean {
+  return byte === SPACE || byte === LF || byte === CR || byte === NUL;
 }

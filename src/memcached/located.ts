@@ -45,7 +45,7 @@ export const REQUEST_QUIET = 1;
 export const REQUEST_NOREPLY = 2;
 /** Meta flag b: the key is base64; memcached stores it decoded (`decodeBase64Key`). */
 export const REQUEST_KEY_BASE64 = 4;
-/** A binary key with bytes that the ASCII protocol cannot carry (control bytes, space): never write it into a line. */
+/** A binary key with bytes that the ASCII protocol cannot carry (space, CR, LF, NUL): never write it into a line. */
 export const REQUEST_KEY_RAW = 8;
 /** get, gets, gat, gats with more than one key; only the first is located. */
 export const REQUEST_MULTI_KEY = 16;

@@ -13,10 +13,10 @@ export const REFUSED_NO_NEWLINE = 3;
 export const REFUSED_VERB = 4;
 /** Too few or too many arguments; binary: wrong extras or an unwanted key. */
 export const REFUSED_ARGUMENTS = 5;
-/** Key missing (binary), longer than 250 bytes, with a control byte (ASCII), or not base64 though flagged so. */
+/** Key missing (binary), longer than 250 bytes, with a NUL (ASCII), or not base64 though flagged so. */
 export const REFUSED_KEY = 6;
 export const REFUSED_NUMBER = 7;
-/** A control byte outside the key. */
+/** A NUL outside the key: the line would end there for memcached. */
 export const REFUSED_LINE = 8;
 /** Unknown form of a meta flag, a flag given twice, or a bad token. */
 export const REFUSED_FLAG = 9;

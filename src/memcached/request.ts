@@ -26,7 +26,6 @@ const SPACE = 0x20;
 const LETTER_E = 0x65;
 const LETTER_G = 0x67;
 const LETTER_T = 0x74;
-const DELETE = 0x7f;
 
 /** `get k\r\n` */
 const SHORTEST_GET_BYTES = 7;
@@ -66,9 +65,9 @@ function plainGetKeyLength(bytes: Uint8Array, offset: number, end: number): numb
   return length;
 }
 
-/** Negative for a byte that no key has: up to space, or DEL. */
+/** Negative for space and control bytes: the general parser knows which of them a key may have. */
 function misfit(byte: number): number {
-  return (byte - SPACE - 1) | ((byte ^ DELETE) - 1);
+  return byte - SPACE - 1;
 }
 
 function notePlainGet(keyOffset: number, keyLength: number, out: Int32Array): number {
