@@ -4,7 +4,7 @@
  * What it promises, per lane, with L = slots of the lane, R, B, N = the rates of gate-table.ts:
  *
  *  1. Its memory never grows: one table of sources (source-table.ts), whatever comes.
- *  2. A source that asks at least every IDLE_MS (10 s), once known, stays known, whatever other sources do.
+ *  2. A source that asks at least every IDLE_MS (60 s), once known, stays known, whatever other sources do.
  *  3. All sources that are not known hold at most L / 4 slots together, which known ones never use. So a flood of forged
  *     sources takes no slot from them, and adds at most N requests per second (if limited) to the nodes' load.
  *  4. A source has at most L / 8 slots outstanding.

@@ -50,7 +50,7 @@ export const EDITION_SHIFT = 1;
  */
 export const KNOWN_AFTER_MS = 10;
 /** A known source that has not asked for so long may lose its row. */
-export const IDLE_MS = 10_000;
+export const IDLE_MS = 60_000;
 
 /** Bytes of a table of `rows` rows (a power of two, 8 or more). */
 export function sourceTableByteLength(rows: number): number {
