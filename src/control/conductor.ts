@@ -9,11 +9,14 @@ import { networkInterfaces } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { COUNT, LANE_COUNTERS, type NODE_COUNT, NODE_COUNTER_COUNT, NODE_COUNTERS } from '../dataplane/counters.ts';
+import { GateTable } from '../dataplane/gate-table.ts';
 import { NEIGHBOUR_STATE_NAMES, Neighbours } from '../dataplane/neighbours.ts';
+import { writeNodeName } from '../dataplane/node-names.ts';
 import {
   CONTROL_BEAT,
   CONTROL_STATE,
   CONTROL_STOP,
+  type FiguresPlace,
   LANE_CRASHED,
   LANE_STARTING,
   LANE_STATE_NAMES,
@@ -29,9 +32,12 @@ import { NODES_LIMIT } from '../steer/layout.ts';
 import { SteerTable } from '../steer/table.ts';
 import type { Config, PortConfig } from './config/normalise.ts';
 import { type LaneArena, planLaneMemory, planSharedMemory, type SharedMemory } from './memory-plan.ts';
+import { versionText } from './version.ts';
 
 const CLIENT_PORT = 0;
 const SERVER_PORT = 1;
+/** One slot in so many is for sources that are not known yet. */
+const NEWCOMERS_SHARE = 4;
 /** Pause before a crashed lane is started again: doubled with each crash in a row, up to the maximum. */
 const RESTART_MS_MIN = 10;
 const RESTART_MS_MAX = 5000;
@@ -94,11 +100,16 @@ export class Conductor {
   readonly #shared: SharedMemory;
   readonly #steer: SteerTable;
   readonly #neighbours: Neighbours;
+  readonly #gate: GateTable;
   readonly #lanes: LaneRecord[] = [];
   readonly #pool: Piscina;
   readonly #startedMs = performance.now();
   /** Two processes in one network namespace must not share a group; process ids repeat across containers. */
   readonly #fanoutGroup = randomInt(0x8000) << 1;
+  /** One list for all lanes, whole once the last of them is prepared. */
+  readonly #figuresPlaces: FiguresPlace[] = [];
+  /** Nobody who asks may know which sources share a set of the table. */
+  readonly #sourceSeeds: readonly [number, number] = [randomInt(2 ** 32) | 0, randomInt(2 ** 32) | 0];
   #stopping = false;
 
   /**
@@ -113,10 +124,12 @@ export class Conductor {
     refuseKernelAddresses(config);
     this.#config = config;
     this.#shared = planSharedMemory(config, NODES_LIMIT);
-    const { arena, steerOffset, neighboursOffset, capacity } = this.#shared;
+    const { arena, steerOffset, neighboursOffset, gateOffset, capacity } = this.#shared;
     this.#steer = new SteerTable(arena.buffer, steerOffset, capacity);
     this.#neighbours = new Neighbours(arena.words, neighboursOffset >> 2, neighbourTimes(config));
+    this.#gate = new GateTable(arena.buffer, gateOffset, config.lanes);
     this.#publish();
+    this.#publishGate();
     try {
       for (let lane = 0; lane < config.lanes; lane++) this.#lanes.push(this.#prepare(lane));
     } catch (error) {
@@ -187,7 +200,22 @@ export class Conductor {
       hashName,
       neighbour: this.#neighbours.add(nextHop),
     }));
+    const { arena, nodeNamesOffset } = this.#shared;
+    for (const [row, { name }] of this.#config.nodes.entries()) writeNodeName(arena.bytes, nodeNamesOffset, row, name);
     this.#steer.publish(nodes, this.#config.steering);
+  }
+
+  #publishGate(): void {
+    const { gatekeeper, commands, lanes, slots } = this.#config;
+    const { enabled: watches, ...budgets } = gatekeeper;
+    this.#gate.publish({
+      ...budgets,
+      watches,
+      slots: slots.count,
+      lanes,
+      commands,
+      broadcastMs: commands.broadcastMs,
+    });
   }
 
   #prepare(lane: number): LaneRecord {
@@ -239,8 +267,9 @@ export class Conductor {
   }
 
   #setup(lane: number, memory: LaneArena, ports: AfPacketDescription[]): LaneSetup {
-    const { vip, source, slots, idle, neighbours, pin } = this.#config;
+    const { vip, source, slots, idle, neighbours, pin, gatekeeper } = this.#config;
     const { arena, ...offsets } = memory;
+    this.#figuresPlaces.push({ ...offsets, arena: arena.buffer });
     return {
       ...offsets,
       lane,
@@ -253,10 +282,18 @@ export class Conductor {
       slots: slots.count,
       replyLifetimeMs: slots.replyLifetimeMs,
       neighbourTimes: neighbourTimes(this.#config),
+      newcomerSlots: gatekeeper.enabled ? slots.count / NEWCOMERS_SHARE : 0,
+      sourceRows: gatekeeper.sources,
+      sourceSeeds: this.#sourceSeeds,
+      version: versionText(),
+      lanes: this.#figuresPlaces,
+      pid: process.pid,
       parkingFrames: neighbours.queueFrames,
       nodesMax: this.#shared.capacity.nodesMax,
       steerOffset: this.#shared.steerOffset,
       neighboursOffset: this.#shared.neighboursOffset,
+      gateOffset: this.#shared.gateOffset,
+      nodeNamesOffset: this.#shared.nodeNamesOffset,
       arena: arena.buffer,
       shared: this.#shared.arena.buffer,
       ports,
@@ -290,6 +327,7 @@ export class Conductor {
   #crashed(lane: LaneRecord, error: unknown): void {
     Atomics.store(lane.control, CONTROL_STATE, LANE_CRASHED);
     leaveTable(this.#shared.arena.words, this.#steer.base, lane.setup.lane);
+    leaveTable(this.#shared.arena.words, this.#gate.base, lane.setup.lane);
     const steady = performance.now() - lane.startedMs > STEADY_MS;
     lane.pauseMs = steady ? RESTART_MS_MIN : Math.min(lane.pauseMs * 2, RESTART_MS_MAX);
     lane.restarts++;

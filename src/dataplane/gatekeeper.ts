@@ -17,7 +17,7 @@
  *
  * Times are ms of the lane's clock. A request beyond a budget is dropped in silence: an answer would add to a flood.
  */
-import { enterTable } from '../mem/generation.ts';
+import { enterTable, leaveTable } from '../mem/generation.ts';
 import {
   REFUSED_NEWCOMERS,
   REFUSED_RATE,
@@ -119,6 +119,11 @@ export class Gatekeeper {
     this.#table = table;
     this.#readRules(table);
     this.#openNewcomers(nowMs);
+  }
+
+  /** Before the lane sleeps or ends: new rules need not wait for it. */
+  leave(): void {
+    leaveTable(this.#gateWords, this.#gateBase, this.#lane);
   }
 
   /** What is to be done with a verb: ACTION_*. */

@@ -2,7 +2,7 @@
  * A lane: one thread, its own queue on each port, one duty cycle.
  *
  *     for each port: receive → classify → requests → replies → transmit on each port → release
- *     then what time demands: parked frames, ARP
+ *     then what time demands: commands for every node, parked frames, ARP
  */
 import type { Arena } from '../mem/arena.ts';
 import { type Port, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT, ROW_WORDS } from '../port/port.ts';
@@ -54,6 +54,7 @@ export class Lane {
     this.path.enter(nowMs);
     let work = 0;
     for (let i = 0; i < this.#ports.length; i++) work += this.#servePort(this.#ports[i]);
+    if (this.path.broadcasts.active !== 0) work += this.#serveBroadcasts();
     if (this.path.parking.count !== 0) work += this.#serveParked();
     if (this.#isFirst && nowMs >= this.#arpDueMs) this.#serveNeighbours(nowMs);
     if (nowMs >= this.#refreshDueMs) this.#refresh(nowMs);
@@ -86,6 +87,14 @@ export class Lane {
       const port = this.#ports[i];
       if ((senders & (1 << port.id)) !== 0) port.transmit(batch, rows);
     }
+  }
+
+  #serveBroadcasts(): number {
+    const { broadcasts, clientOut, serverOut } = this.path;
+    const work = broadcasts.tend();
+    serverOut.flush();
+    clientOut.flush();
+    return work;
   }
 
   /** Sends on the parked frames whose next hop is known now, drops those whose next hop does not answer. */

@@ -37,6 +37,7 @@ const RULES: readonly ((judged: Judged) => void)[] = [
   unweightedHasNoWeights,
   sourcePortsFit,
   pinsMatchLanes,
+  limitsNeedGatekeeper,
 ];
 
 /** For `configSchema.superRefine(checkRules, { when: () => true })`. */
@@ -224,6 +225,22 @@ function sourcePortsFit({ config, sound, report }: Judged): void {
     ['slots', 'source_port_base'],
     `must be at most ${PORT_MAX + 1 - needed}: lanes (${config.lanes}) × slots.count (${config.slots.count}) need ${needed} source ports`,
   );
+}
+
+/** What would be ignored without a word might be relied on. */
+function limitsNeedGatekeeper({ config, sound, report }: Judged): void {
+  if (!sound('gatekeeper') || config.gatekeeper.enabled) return;
+  const { gatekeeper } = config;
+  const limits = [
+    'requests_per_second',
+    'response_bytes_per_second',
+    'response_ratio_max',
+    'newcomers_per_second',
+  ] as const;
+  for (const field of limits) {
+    if (gatekeeper[field] !== 0) report(['gatekeeper', field], 'must be left out, or gatekeeper.enabled be true');
+  }
+  if (gatekeeper.allow.length > 0) report(['gatekeeper', 'allow'], 'must be left out, or gatekeeper.enabled be true');
 }
 
 function pinsMatchLanes({ config, sound, report }: Judged): void {
