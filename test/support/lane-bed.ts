@@ -102,6 +102,8 @@ export interface BedOptions {
   sourceRows?: number;
 }
 
+/** What comes by here is not looked at. */
+const SCRATCH = new Int32Array(BATCH_BYTES / 4);
 const RING_FRAMES = 128;
 const NODES_MAX = 16;
 const STEERING: SteerOptions = { algorithm: 'ketama', hash: 'murmur3' };
@@ -172,6 +174,8 @@ export class LaneBed {
     this.publish(nodes);
     if (resolved) for (const node of nodes) this.resolve(node);
     for (let lane = 0; lane < lanes; lane++) this.#lanes.push(this.#build(lane));
+    // A lane looks at the figures of all: they must lie before it starts.
+    for (let lane = 0; lane < lanes; lane++) this.restart(lane);
   }
 
   /** Control: these nodes from now on. False while a lane still uses the table before. */
@@ -219,6 +223,22 @@ export class LaneBed {
       if (!wire.near.inject(frame, flags)) throw new Error('the bed was given more frames than its rings hold');
     }
     return this.turn(lane);
+  }
+
+  /** A frame arrives, but no cycle turns. */
+  inject(side: Side, frame: Uint8Array, { flags = 0, lane = 0 } = {}): void {
+    const wire = this.#lanes[lane]!.wires.find(candidate => candidate.side === side)!;
+    if (!wire.near.inject(frame, flags)) throw new Error('the bed was given more frames than its rings hold');
+  }
+
+  /** One cycle of a lane; what leaves is let go, unseen. */
+  turnQuietly(lane = 0): void {
+    this.lane(lane).cycle(this.nowMs);
+    for (const { far } of this.#lanes[lane]!.wires) {
+      for (let rows = far.receive(SCRATCH, BATCH_ROWS); rows > 0; rows = far.receive(SCRATCH, BATCH_ROWS)) {
+        far.release(SCRATCH, rows);
+      }
+    }
   }
 
   /** One cycle of a lane. */
