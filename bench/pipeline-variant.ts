@@ -222,9 +222,9 @@ function publish(
   for (const { nextHop } of config.nodes) neighbours.learn(nextHop, 0x024b, 0x77000002, 0);
   new SteerTable(shared.buffer, setup.steerOffset, capacity).publish(nodes, config.steering);
   const { enabled: watches, ...budgets } = config.gatekeeper;
-  const { commands, slots } = config;
+  const { commands } = config;
   const { broadcastMs } = commands;
-  const rules = { ...budgets, watches, slots: slots.count, lanes: 1, commands, broadcastMs };
+  const rules = { ...budgets, watches, lanes: 1, commands, broadcastMs };
   new GateTable(shared.buffer, setup.gateOffset, capacity.lanesMax).publish(rules);
 }
 

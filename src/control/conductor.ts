@@ -206,12 +206,11 @@ export class Conductor {
   }
 
   #publishGate(): void {
-    const { gatekeeper, commands, lanes, slots } = this.#config;
+    const { gatekeeper, commands, lanes } = this.#config;
     const { enabled: watches, ...budgets } = gatekeeper;
     this.#gate.publish({
       ...budgets,
       watches,
-      slots: slots.count,
       lanes,
       commands,
       broadcastMs: commands.broadcastMs,

@@ -8,9 +8,8 @@
  *           3   BYTE_RATE     of one source, response bytes per millisecond and lane; 0: no limit
  *           4   RATIO         response bytes for each request byte of a source; 0: no limit
  *           5   NEWCOMER_RATE of all sources that are not known yet, requests per second and lane; 0: no limit
- *           6   SHARE         slots that a source may have outstanding, per lane; 0: no limit
- *           7   RANGE_COUNT
- *           8   BROADCAST_MS  how long the nodes have to answer a command that went to all of them
+ *           6   RANGE_COUNT
+ *           7   BROADCAST_MS  how long the nodes have to answer a command that went to all of them
  *          16   actions       commands.ts, ACTION_WORDS words
  *         144   ranges        source-ranges.ts, RANGE_WORDS words each
  */
@@ -31,9 +30,8 @@ export const GATE_REQUEST_RATE = 2;
 export const GATE_BYTE_RATE = 3;
 export const GATE_RATIO = 4;
 export const GATE_NEWCOMER_RATE = 5;
-export const GATE_SHARE = 6;
-export const GATE_RANGE_COUNT = 7;
-export const GATE_BROADCAST_MS = 8;
+export const GATE_RANGE_COUNT = 6;
+export const GATE_BROADCAST_MS = 7;
 export const GATE_ACTIONS = 16;
 export const GATE_RANGES = GATE_ACTIONS + ACTION_WORDS;
 
@@ -58,8 +56,6 @@ export interface GateOptions {
   readonly responseRatioMax: number;
   /** 0: NEWCOMERS_AS_SOURCES times `requestsPerSecond`. */
   readonly newcomersPerSecond: number;
-  /** Slots of a lane. */
-  readonly slots: number;
   readonly lanes: number;
   readonly ranges: readonly AddressRange[];
   readonly commands: CommandPolicy;
@@ -122,13 +118,10 @@ function writeBudgets(words: Int32Array, table: number, options: GateOptions): v
   words[table + GATE_BYTE_RATE] = Math.ceil(responseBytesPerSecond / MS_PER_SECOND / lanes);
   words[table + GATE_RATIO] = options.responseRatioMax;
   words[table + GATE_NEWCOMER_RATE] = Math.min(Math.ceil(newcomers / lanes), REQUEST_RATE_MAX);
-  words[table + GATE_SHARE] = Math.max(options.slots / SHARES, 1);
   words[table + GATE_RANGE_COUNT] = options.ranges.length;
   words[table + GATE_BROADCAST_MS] = options.broadcastMs;
 }
 const MS_PER_SECOND = 1000;
-/** No source may have more than one in this many slots outstanding. */
-const SHARES = 8;
 
 function checkOptions(options: GateOptions): void {
   const within = (name: string, value: number, max: number) => {

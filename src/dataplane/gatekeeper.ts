@@ -7,7 +7,8 @@
  *  2. A source that asks at least every IDLE_MS (60 s), once known, stays known, whatever other sources do.
  *  3. All sources that are not known hold at most L / 4 slots together, which known ones never use. So a flood of forged
  *     sources takes no slot from them, and adds at most N requests per second (if limited) to the nodes' load.
- *  4. A source has at most L / 8 slots outstanding.
+ *  4. While seven in eight of the slots for known sources wait for replies, a source that holds a quarter of them gets no
+ *     more: the last eighth is for the others. (By a sample of 64 slots, looked at again after SHARE_MS.)
  *  5. In any time t a known source makes at most R · (t + 1 s) requests, and is sent at most B · (t + 1 s) bytes.
  *  6. A known source is sent at most ratio · (bytes it sent) + 64 KiB. So a forged source is little hurt by what
  *     it is made to receive. For sources that are not known, 5 (with their own rates) and 6 hold for all of them together.
@@ -38,23 +39,23 @@ import {
   GATE_RANGES,
   GATE_RATIO,
   GATE_REQUEST_RATE,
-  GATE_SHARE,
   GATE_WATCHES,
   NEWCOMERS_AS_SOURCES,
 } from './gate-table.ts';
+import { SHARE_SAMPLES } from './slot-table.ts';
 import { isInRanges } from './source-ranges.ts';
 import {
   BYTES,
   CREDIT,
   EDITION_SHIFT,
+  HOLDS,
   KNOWN_AFTER_MS,
   REQUESTS,
   SEEN,
+  SHARED,
   SourceTable,
   STATE,
   STATE_KNOWN,
-  WAITED,
-  WAITING,
 } from './source-table.ts';
 
 const US_PER_MS = 1000;
@@ -65,32 +66,42 @@ const REQUEST_COST = 1000;
 /** Response bytes that a source has before it has earned any. */
 export const CREDIT_START = 65_536;
 const CREDIT_MAX = 1 << 30;
+/** How long an estimate of a source's share of the slots is good. */
+export const SHARE_MS = 10;
+/** Of the samples: a quarter. */
+const SHARE_MAX = SHARE_SAMPLES / 4;
+/** Where there are no budgets, SEEN need not be exact. */
+const SEEN_STEP_MS = 1000;
+
+/** What the gatekeeper asks of the slot table. */
+export interface SlotShares {
+  readonly isShort: boolean;
+  shareOf(client: number, nowUs: number): number;
+}
 
 export class Gatekeeper {
-  /** Whether the last request that was let in came from a source that is not known: its slots are taken elsewhere. */
+  /** Whether anybody looks at sources at all. */
+  watches = false;
+  /** Whether there is anything to count. */
+  hasBudgets = false;
+  /** Whether the request last let in is from a source that is not known: its slots are taken elsewhere. */
   isNewcomer = false;
   readonly #words: Int32Array;
   readonly #sources: SourceTable;
   readonly #gateWords: Int32Array;
   readonly #gateBase: number;
   readonly #lane: number;
-  readonly #windowShift: number;
+  readonly #slots: SlotShares;
   #table = 0;
   #edition = 0;
-  #watches = false;
-  #hasBudgets = false;
   #requestRate = 0;
   #byteRate = 0;
   #ratio = 0;
   #newcomerRate = 0;
-  #share = 0;
-  /** Row of the last request let in, or of the last reply charged. */
-  #row = 0;
 
   /**
    * @param words with the lane's own table of sources from word `base`
    * @param gateWords with the rules that all lanes share from word `gateBase`
-   * @param lifetimeMs how long a slot can be outstanding
    */
   constructor(
     words: Int32Array,
@@ -101,15 +112,14 @@ export class Gatekeeper {
     gateWords: Int32Array,
     gateBase: number,
     lane: number,
-    lifetimeMs: number,
+    slots: SlotShares,
   ) {
     this.#words = words;
     this.#sources = new SourceTable(words, base, rows, seedA, seedB);
     this.#gateWords = gateWords;
     this.#gateBase = gateBase;
     this.#lane = lane;
-    this.#windowShift = 32 - Math.clz32(lifetimeMs);
-    this.#row = base;
+    this.#slots = slots;
   }
 
   /** Begins a cycle: takes up the rules in use. */
@@ -138,50 +148,41 @@ export class Gatekeeper {
 
   /** A request has come: 0 when it may go on, else REFUSED_*. */
   admit(source: number, requestBytes: number, nowMs: number): number {
-    if (!this.#watches) return 0;
+    if (!this.watches) return 0;
     const row = this.#judge(source, nowMs);
     if (row < 0) return REFUSED_SOURCE;
-    this.#touch(row, nowMs);
-    this.#row = row;
     this.isNewcomer = row === this.#sources.newcomers;
-    if (this.#words[row + WAITING] + this.#words[row + WAITED] >= this.#share && !this.isNewcomer) return REFUSED_SHARE;
-    return this.#hasBudgets ? this.#spend(row, requestBytes) : 0;
-  }
-
-  /** The request just let in has taken a slot. */
-  noteSlot(): void {
-    if (this.#watches) this.#words[this.#row + WAITING] += 1;
+    if (this.#slots.isShort && !this.isNewcomer && this.#hasShare(row, source, nowMs)) return REFUSED_SHARE;
+    if (this.hasBudgets) return this.#spend(row, requestBytes, nowMs);
+    if ((nowMs - this.#words[row + SEEN]) >>> 0 >= SEEN_STEP_MS) this.#words[row + SEEN] = nowMs;
+    return 0;
   }
 
   /** A datagram is about to be sent to `source`: whether it may be. */
   charge(source: number, responseBytes: number, nowMs: number): boolean {
-    if (!this.#watches) return true;
-    const row = this.#knownRow(source);
-    this.#touch(row, nowMs);
-    this.#row = row;
-    return !this.#hasBudgets || this.#pay(row, responseBytes);
+    return !this.hasBudgets || this.#pay(this.#knownRow(source), responseBytes, nowMs);
   }
 
-  /** The slot of the reply just charged is outstanding no more; it was taken `ageUs` ago. */
-  noteAnswer(ageUs: number): void {
-    if (!this.#watches) return;
+  /** Whether a source has what it may have while slots are short. */
+  #hasShare(row: number, source: number, nowMs: number): boolean {
     const words = this.#words;
-    const seenMs = words[this.#row + SEEN];
-    const takenMs = seenMs - ((ageUs / US_PER_MS) | 0);
-    const field = this.#window(takenMs) === this.#window(seenMs) ? WAITING : WAITED;
-    if (words[this.#row + field] > 0) words[this.#row + field] -= 1;
+    if ((nowMs - words[row + SHARED]) >>> 0 >= SHARE_MS) {
+      words[row + SHARED] = nowMs;
+      words[row + HOLDS] = this.#slots.shareOf(source, (nowMs * US_PER_MS) | 0) >= SHARE_MAX ? 1 : 0;
+    }
+    return words[row + HOLDS] !== 0;
   }
 
   #readRules(table: number): void {
     const words = this.#gateWords;
     this.#edition = words[table + GATE_EDITION];
-    this.#watches = words[table + GATE_WATCHES] !== 0;
+    this.watches = words[table + GATE_WATCHES] !== 0;
     this.#requestRate = words[table + GATE_REQUEST_RATE];
     this.#byteRate = words[table + GATE_BYTE_RATE];
     this.#ratio = words[table + GATE_RATIO];
     this.#newcomerRate = words[table + GATE_NEWCOMER_RATE];
-    this.#share = words[table + GATE_SHARE];
-    this.#hasBudgets = (this.#requestRate | this.#byteRate | this.#ratio | this.#newcomerRate) !== 0;
+    const limits = this.#requestRate | this.#byteRate | this.#ratio | this.#newcomerRate;
+    this.hasBudgets = this.watches && limits !== 0;
     this.isNewcomer = false;
   }
 
@@ -255,26 +256,13 @@ export class Gatekeeper {
     return Math.min(this.#byteRate * NEWCOMERS_AS_SOURCES, BYTE_RATE_MAX);
   }
 
-  /** Brings a row up to date: what time has granted, and whose slots have become late. */
+  /** Brings a row up to date: grants what time has. */
   #touch(row: number, nowMs: number): void {
     const words = this.#words;
-    const seenMs = words[row + SEEN];
-    if (seenMs === nowMs) return;
+    const elapsedMs = (nowMs - words[row + SEEN]) >>> 0;
+    if (elapsedMs === 0) return;
     words[row + SEEN] = nowMs;
-    const windows = (this.#window(nowMs) - this.#window(seenMs)) | 0;
-    if (windows !== 0) this.#turnWindows(row, windows);
-    if (this.#hasBudgets) this.#refill(row, Math.min((nowMs - seenMs) >>> 0, REFILL_MS_MAX));
-  }
-
-  /** A window is at least as long as a slot can be outstanding, so after two of them all are late. */
-  #window(ms: number): number {
-    return ms >> this.#windowShift;
-  }
-
-  #turnWindows(row: number, windows: number): void {
-    const words = this.#words;
-    words[row + WAITED] = windows === 1 ? words[row + WAITING] : 0;
-    words[row + WAITING] = 0;
+    this.#refill(row, Math.min(elapsedMs, REFILL_MS_MAX));
   }
 
   #refill(row: number, elapsedMs: number): void {
@@ -286,8 +274,9 @@ export class Gatekeeper {
   }
 
   /** What is refused for its bytes has cost no request, but has earned its credit. */
-  #spend(row: number, requestBytes: number): number {
+  #spend(row: number, requestBytes: number, nowMs: number): number {
     const words = this.#words;
+    this.#touch(row, nowMs);
     if (this.#ratio !== 0) {
       words[row + CREDIT] = Math.min(words[row + CREDIT] + requestBytes * this.#ratio, CREDIT_MAX);
     }
@@ -299,8 +288,9 @@ export class Gatekeeper {
     return 0;
   }
 
-  #pay(row: number, responseBytes: number): boolean {
+  #pay(row: number, responseBytes: number, nowMs: number): boolean {
     const words = this.#words;
+    this.#touch(row, nowMs);
     if (this.#byteRate !== 0 && words[row + BYTES] < responseBytes) return false;
     if (this.#ratio !== 0 && words[row + CREDIT] < responseBytes) return false;
     if (this.#byteRate !== 0) words[row + BYTES] -= responseBytes;

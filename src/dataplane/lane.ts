@@ -1,11 +1,12 @@
 /**
  * A lane: one thread, its own queue on each port, one duty cycle.
  *
- *     for each port: receive → classify → requests → replies → transmit on each port → release
+ *     for each port: receive → classify → admit → requests → replies → settle → transmit on each port → release
  *     then what time demands: commands for every node, parked frames, ARP
  */
 import type { Arena } from '../mem/arena.ts';
 import { type Port, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT, ROW_WORDS } from '../port/port.ts';
+import { AdmissionStage, SettlementStage } from './admission.ts';
 import { Classifier } from './classify.ts';
 import { COUNT } from './counters.ts';
 import { writeArpRequest } from './host.ts';
@@ -149,11 +150,15 @@ export class Lane {
 
 function stagesOf(path: Path, batch: Int32Array): Stage[] {
   const classifier = new Classifier(path);
+  const admission = new AdmissionStage(path);
   const requests = new RequestStage(path);
   const replies = new ReplyStage(path);
+  const settlement = new SettlementStage(path);
   return [
     (port, rows) => classifier.run(port, batch, rows),
+    () => classifier.keepRequests(admission.run(classifier.requests, classifier.requestCount)),
     () => requests.run(batch, classifier.requests, classifier.requestCount),
     () => replies.run(batch, classifier.replies, classifier.replyCount),
+    () => settlement.run(batch, classifier.replies, classifier.replyCount),
   ];
 }

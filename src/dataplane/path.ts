@@ -1,7 +1,7 @@
 /**
  * What the stages of a lane share: its memory, tables, ports, and the time and steering table of the cycle.
  *
- *     classify → requests → replies      each loops over the frames of a batch that concern it
+ *     classify → admit → requests → replies → settle      each loops over the frames of a batch that concern it
  *
  * Each stage is called through an array (lane.ts), so that V8 compiles it by itself: were they inlined into one
  * function, they would compete for one inlining budget, and which of them won would differ from process to process.
@@ -26,7 +26,7 @@ export const BATCH_ROWS = 64;
 /**
  * A list of frames for a stage: per frame 4 int32.
  *
- *     word 0  ROW   its first word in the batch
+ *     word 0  ROW   its first word in the batch; of a request that came from a newcomer, LIST_NEWCOMER beside it
  *          1  IP    offset of the IPv4 header in the arena, bytes
  *          2  UDP   of the UDP header
  *          3  END   of the UDP payload
@@ -36,6 +36,7 @@ export const LIST_ROW = 0;
 export const LIST_IP = 1;
 export const LIST_UDP = 2;
 export const LIST_END = 3;
+export const LIST_NEWCOMER = 1 << 16;
 
 export class Path {
   readonly setup: PathSetup;
@@ -90,7 +91,7 @@ export class Path {
     this.steerWords = shared.words;
     this.sharedBytes = shared.bytes;
     this.#steerBase = setup.steerOffset >> 2;
-    this.gate = gatekeeperOf(setup, arena, shared);
+    this.gate = gatekeeperOf(setup, arena, shared, this.slots);
     this.broadcasts = new Broadcasts(this);
   }
 
@@ -101,6 +102,7 @@ export class Path {
     this.nowMs = nowMs | 0;
     this.nowUs = (nowMs * 1000) | 0;
     this.gate.enter(this.nowMs);
+    this.slots.enter(this.nowUs);
   }
 
   /** Before the lane sleeps or ends: a new table need not wait for it. */
@@ -126,9 +128,9 @@ export class Path {
   }
 }
 
-function gatekeeperOf(setup: PathSetup, arena: Arena, shared: Arena): Gatekeeper {
+function gatekeeperOf(setup: PathSetup, arena: Arena, shared: Arena, slots: SlotTable): Gatekeeper {
   const [seedA, seedB] = setup.sourceSeeds;
-  const { sourcesOffset, sourceRows, gateOffset, lane, replyLifetimeMs } = setup;
+  const { sourcesOffset, sourceRows, gateOffset, lane } = setup;
   return new Gatekeeper(
     arena.words,
     sourcesOffset >> 2,
@@ -138,6 +140,6 @@ function gatekeeperOf(setup: PathSetup, arena: Arena, shared: Arena): Gatekeeper
     shared.words,
     gateOffset >> 2,
     lane,
-    replyLifetimeMs,
+    slots,
   );
 }

@@ -37,7 +37,6 @@ import {
   SLOT_NODE,
   SLOT_NODE_PORT,
   SLOT_QUIET,
-  SLOT_SENT,
   SLOT_STATE,
 } from './slot-table.ts';
 
@@ -65,7 +64,7 @@ export class ReplyStage {
   }
 
   #reply(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number): number {
-    const { memory, slots, clientPort, gate, nowMs, nowUs } = this.#path;
+    const { memory, slots, clientPort } = this.#path;
     const { bytes, view, words, nodeCounters } = memory;
     const header = udpOffset + udp.HEADER_BYTES;
     const slot = slots.find(udp.destinationPort(view, udpOffset), requestId(bytes, header));
@@ -74,11 +73,7 @@ export class ReplyStage {
     if (fault !== 0) return this.#drop(fault);
     if ((words[slot + SLOT_STATE] & SLOT_BROADCAST) !== 0) return this.#hearBroadcast(slot, header);
     if (batch[row + ROW_LENGTH] > clientPort.frameBytesMax) return this.#drop(COUNT.drop_too_big);
-    const isPaid = gate.charge(words[slot + SLOT_CLIENT], end - header, nowMs);
-    if (slots.noteReply(slot, sequence(bytes, header), total(bytes, header))) {
-      gate.noteAnswer(nowUs - words[slot + SLOT_SENT]);
-    }
-    if (!isPaid) return this.#drop(COUNT.drop_reply_over_budget);
+    slots.noteReply(slot, sequence(bytes, header), total(bytes, header));
     const node = words[slot + SLOT_NODE_PORT] >>> 16;
     const figures = node * NODE_COUNTER_COUNT;
     nodeCounters[figures + NODE_COUNT.replies] += 1;
@@ -111,13 +106,11 @@ export class ReplyStage {
 
   /** memcached's "0 of 0": it has nothing to say to a quiet request, and says so. Anything else is no framing. */
   #faultOfFraming(slot: number, header: number): number {
-    const { memory, slots, gate, nowMs, nowUs } = this.#path;
+    const { memory, slots } = this.#path;
     const { bytes, words } = memory;
     const isQuiet = (words[slot + SLOT_STATE] & SLOT_QUIET) !== 0;
     if (total(bytes, header) !== 0 || sequence(bytes, header) !== 0 || !isQuiet) return COUNT.drop_reply_framing;
     slots.free(slot);
-    gate.charge(words[slot + SLOT_CLIENT], 0, nowMs);
-    gate.noteAnswer(nowUs - words[slot + SLOT_SENT]);
     return COUNT.quiet_misses;
   }
 

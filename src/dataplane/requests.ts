@@ -42,7 +42,7 @@ import { ANSWER_BYTES_MAX, turnIntoErrorAnswer } from './answer.ts';
 import { ACTION_BROADCAST, ACTION_FORWARD, ACTION_LOCAL } from './commands.ts';
 import { COUNT, NODE_COUNT, NODE_COUNTER_COUNT, REFUSED_FIRST } from './counters.ts';
 import { Locals } from './locals.ts';
-import { LIST_END, LIST_IP, LIST_ROW, LIST_UDP, LIST_WORDS, type Path } from './path.ts';
+import { LIST_END, LIST_IP, LIST_NEWCOMER, LIST_ROW, LIST_UDP, LIST_WORDS, type Path } from './path.ts';
 import { rewriteDatagram } from './rewrite.ts';
 import {
   SLOT_CLIENT,
@@ -70,6 +70,8 @@ export class RequestStage {
   readonly #vipPort: number;
   readonly #ownAddress: number;
   #keyHash = 0;
+  /** Whether the request at hand is from a source that is not known (gatekeeper.ts). */
+  #isNewcomer = false;
 
   constructor(path: Path) {
     this.#path = path;
@@ -80,9 +82,13 @@ export class RequestStage {
 
   /** Gives a verdict to each of the `count` rows of `batch` that `list` names. */
   run(batch: Int32Array, list: Int32Array, count: number): void {
+    const { slots } = this.#path;
     const end = count * LIST_WORDS;
     for (let at = 0; at < end; at += LIST_WORDS) {
-      const row = list[at + LIST_ROW];
+      const tagged = list[at + LIST_ROW];
+      const row = tagged & (LIST_NEWCOMER - 1);
+      this.#isNewcomer = tagged !== row;
+      slots.aim(tagged !== row);
       batch[row + ROW_VERDICT] = this.#request(
         batch,
         row,
@@ -94,11 +100,8 @@ export class RequestStage {
   }
 
   #request(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number): number {
-    const { memory, serverPort, gate, slots, nowMs } = this.#path;
+    const { memory, serverPort, gate } = this.#path;
     const header = udpOffset + udp.HEADER_BYTES;
-    const barred = gate.admit(ipv4.source(memory.view, ipOffset), end - header, nowMs);
-    if (barred !== 0) return this.#drop(REFUSED_FIRST + barred);
-    slots.aim(gate.isNewcomer);
     const located = this.#located;
     // Parsed in any case: an error line is written in the protocol of the request.
     const parsed = parseRequest(memory.bytes, header + FRAME_HEADER_BYTES, end, located);
@@ -169,7 +172,7 @@ export class RequestStage {
   }
 
   #fillSlot(slot: number, offset: number, ipOffset: number, udpOffset: number, node: number): void {
-    const { memory, slots, gate, steerWords, table, nowUs } = this.#path;
+    const { memory, slots, steerWords, table, nowUs } = this.#path;
     const { bytes, view, words } = memory;
     const located = this.#located;
     const id = requestId(bytes, udpOffset + udp.HEADER_BYTES);
@@ -178,7 +181,6 @@ export class RequestStage {
     const state = (located[OUT_FLAGS] & REQUEST_NOREPLY) !== 0 ? STATE_ANSWERED : STATE_OUTSTANDING;
     const verb = located[OUT_VERB] << SLOT_VERB_SHIFT;
     words[slot + SLOT_STATE] = state | quiet | slots.haunted | verb | (id << SLOT_ID_SHIFT);
-    if (state === STATE_OUTSTANDING) gate.noteSlot();
     words[slot + SLOT_CLIENT] = ipv4.source(view, ipOffset);
     words[slot + SLOT_CLIENT_PORT] = udp.sourcePort(view, udpOffset) | (ethernet.sourceHigh(view, offset) << 16);
     words[slot + SLOT_CLIENT_MAC] = ethernet.sourceLow(view, offset);
@@ -232,7 +234,7 @@ export class RequestStage {
     const { memory, clientPort: port, gate, nowMs } = this.#path;
     const offset = batch[row + ROW_OFFSET];
     // Sources that are not known have slots of their own; when those are taken, it may be a flood that took them.
-    if (reason === REFUSED_BUSY && gate.isNewcomer) return this.#drop(REFUSED_FIRST + REFUSED_NEWCOMERS);
+    if (reason === REFUSED_BUSY && this.#isNewcomer) return this.#drop(REFUSED_FIRST + REFUSED_NEWCOMERS);
     const source = ipv4.source(memory.view, ipOffset);
     memory.count(REFUSED_FIRST + reason);
     // An error may be the answer to an error: two servers must not talk for ever.

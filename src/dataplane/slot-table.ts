@@ -67,6 +67,13 @@ export const SLOT_VERB_SHIFT = 8;
 export const SLOT_ID_SHIFT = 16;
 
 const PROBES_MAX = 16;
+/** One turn in so many is used to see whether slots are short; in a table that is small beside that, every turn. */
+const PEEK_TURNS = 64;
+const PEEK_ALWAYS_BELOW = 1024;
+/** How long slots count as short after they were seen to be, µs. */
+const SHORT_US = 100_000;
+/** Slots that are looked at to tell a client's share of them. */
+export const SHARE_SAMPLES = 64;
 /** Words before the first slot: per circle the slot whose turn is next, so that a restarted lane goes on there. */
 const HEADER_WORDS = 16;
 const PART_WORDS = 2;
@@ -88,15 +95,23 @@ export class SlotTable {
   expired = 0;
   /** SLOT_HAUNTED when the last `take` reused a slot whose request was never answered whole, else 0. */
   haunted = 0;
-  /** Circle that `take` takes from: 0 the main one, 1 that of newcomers. */
-  #circle = 0;
+  /** Whether slots of the main circle are short: seven in eight were taken less than a lifetime ago, and wait. */
+  isShort = false;
   readonly #words: Int32Array;
   readonly #header: number;
   readonly #base: number;
   readonly #parts: number;
   readonly #mask: number;
-  /** Slots of the newcomers' circle. */
+  /** Slots of the main circle, and of the newcomers'. */
+  readonly #main: number;
   readonly #newcomers: number;
+  readonly #peekMask: number;
+  /** The circle that `take` takes from: word of its cursor, first word of its first slot, its slots. */
+  #cursor: number;
+  #first: number;
+  #length: number;
+  /** When slots were last seen to be short, µs. */
+  #shortUs = 0;
   readonly #firstPort: number;
   readonly #lifetimeUs: number;
 
@@ -113,14 +128,28 @@ export class SlotTable {
     this.#base = base + HEADER_WORDS;
     this.#parts = this.#base + slots * SLOT_WORDS;
     this.#mask = slots - 1;
+    this.#main = slots - newcomers;
     this.#newcomers = newcomers;
+    this.#peekMask = this.#main < PEEK_ALWAYS_BELOW ? 0 : PEEK_TURNS - 1;
+    this.#cursor = base;
+    this.#first = this.#base;
+    this.#length = this.#main;
     this.#firstPort = firstPort;
     this.#lifetimeUs = lifetimeUs;
   }
 
+  /** Once a cycle: slots that were short are so for a while; they are looked at by those who take them. */
+  enter(nowUs: number): void {
+    if (this.isShort && (nowUs - this.#shortUs) >>> 0 > SHORT_US) this.isShort = false;
+  }
+
   /** Says whose requests the slots taken from now on are for. */
   aim(isNewcomer: boolean): void {
-    this.#circle = isNewcomer && this.#newcomers !== 0 ? 1 : 0;
+    const circle = isNewcomer && this.#newcomers !== 0 ? 1 : 0;
+    if (this.#cursor === this.#header + circle) return;
+    this.#cursor = this.#header + circle;
+    this.#first = circle === 0 ? this.#base : this.#base + this.#main * SLOT_WORDS;
+    this.#length = circle === 0 ? this.#main : this.#newcomers;
   }
 
   /** Takes the next slot; returns its first word, or −1 when the next PROBES_MAX are all in use. `nowUs` wraps. */
@@ -129,7 +158,7 @@ export class SlotTable {
     this.expired = 0;
     this.haunted = 0;
     while (this.skipped < PROBES_MAX) {
-      const word = this.#next();
+      const word = this.#next(nowUs);
       if (!this.isOutstanding(word)) return word;
       if (this.isLate(word, nowUs)) {
         this.expired = (this.#words[word] & (STATE_MASK | SLOT_QUIET)) === STATE_OUTSTANDING ? 1 : 0;
@@ -142,14 +171,35 @@ export class SlotTable {
   }
 
   /** First word of the slot whose turn it is in the circle. */
-  #next(): number {
+  #next(nowUs: number): number {
     const words = this.#words;
-    const cursor = this.#header + this.#circle;
-    const main = this.#mask + 1 - this.#newcomers;
-    const turn = words[cursor];
-    const length = this.#circle === 0 ? main : this.#newcomers;
-    words[cursor] = turn + 1 < length ? turn + 1 : 0;
-    return this.#base + (this.#circle === 0 ? turn : main + turn) * SLOT_WORDS;
+    const turn = words[this.#cursor];
+    words[this.#cursor] = turn + 1 < this.#length ? turn + 1 : 0;
+    if ((turn & this.#peekMask) === 0 && this.#first === this.#base) this.#peek(turn, nowUs);
+    return this.#first + turn * SLOT_WORDS;
+  }
+
+  /**
+   * How many of SHARE_SAMPLES slots, at equal distances around the main circle, wait for replies to `client`. Some 100 ns:
+   * not for every frame.
+   */
+  shareOf(client: number, nowUs: number): number {
+    const step = Math.max(1, Math.floor(this.#main / SHARE_SAMPLES));
+    let share = 0;
+    for (let slot = 0; slot < Math.min(this.#main, SHARE_SAMPLES * step); slot += step) {
+      const word = this.#base + slot * SLOT_WORDS;
+      if (this.#words[word + SLOT_CLIENT] !== client || !this.isOutstanding(word)) continue;
+      if (!this.isLate(word, nowUs)) share++;
+    }
+    return share;
+  }
+
+  /** The slots from the cursor to `ahead` were taken before that one: if it is young, so are the seven eighths behind it. */
+  #peek(turn: number, nowUs: number): void {
+    const ahead = turn + (this.#main >> 3);
+    const word = this.#base + (ahead < this.#main ? ahead : ahead - this.#main) * SLOT_WORDS;
+    this.isShort = this.isOutstanding(word) && !this.isLate(word, nowUs);
+    this.#shortUs = nowUs;
   }
 
   /** First word of the slot that a reply to (`port`, `id`) belongs to, or −1 when the port is not this lane's. */

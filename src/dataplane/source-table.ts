@@ -4,13 +4,14 @@
  *     set = 8 rows, row = 8 words, half a cache line
  *
  *     word 0  SOURCE    IPv4 address, 0: no row
- *          1  SEEN      ms of the lane's clock when the row was last brought up to date
+ *          1  SEEN      ms of the lane's clock when the row was last brought up to date: with budgets, when it last
+ *                       asked or was answered; without, to the second, when it last asked
  *          2  STATE     bit 0: 1 known, 0 on probation; other bits: the edition of the rules it was judged by
  *          3  REQUESTS  thousandths of requests that may still be made; on probation: ms when it began
  *          4  BYTES     response bytes that may still be sent
  *          5  CREDIT    response bytes that the request bytes have earned
- *          6  WAITING   slots outstanding, taken in this window of time
- *          7  WAITED    the same, taken in the window before
+ *          6  SHARED    ms when its share of the slots was last estimated
+ *          7  HOLDS     1: it was too large then
  *
  * The set of a source is a hash of its address and two secret words: who does not know them cannot aim at a set.
  *
@@ -37,8 +38,8 @@ export const STATE = 2;
 export const REQUESTS = 3;
 export const BYTES = 4;
 export const CREDIT = 5;
-export const WAITING = 6;
-export const WAITED = 7;
+export const SHARED = 6;
+export const HOLDS = 7;
 
 export const STATE_KNOWN = 1;
 /** An edition, shifted beside the bit above. */

@@ -211,8 +211,6 @@ const GUARDED: BedOptions = {
   newcomerSlots: SLOTS / 4,
   gate: {
     watches: true,
-    // A source's share is more than there are, else few requests would get far.
-    slots: 1024,
     requestsPerSecond: 100_000,
     responseBytesPerSecond: 2_000_000,
     responseRatioMax: 100,

@@ -13,7 +13,6 @@ export const NO_LIMITS: GateOptions = {
   responseBytesPerSecond: 0,
   responseRatioMax: 0,
   newcomersPerSecond: 0,
-  slots: 1024,
   lanes: 1,
   ranges: sourceRanges([], []),
   commands: DEFAULT_POLICY,
@@ -28,15 +27,21 @@ export class GateBed {
   readonly #base = 64;
   readonly #tableWords: number;
   nowMs = 5000;
+  /** What the slot table would say: whether slots are short, and how many of 64 samples each source holds. */
+  readonly slots = {
+    isShort: false,
+    shares: new Map<number, number>(),
+    shareOf: (source: number) => this.slots.shares.get(source) ?? 0,
+  };
 
-  constructor(options: Partial<GateOptions> = {}, { rows = 1024, lifetimeMs = 1000 } = {}) {
+  constructor(options: Partial<GateOptions> = {}, { rows = 1024 } = {}) {
     this.#tableWords = sourceTableByteLength(rows) / 4;
     this.words = new Int32Array(this.#base + this.#tableWords + 64).fill(-1);
     this.words.fill(0, this.#base, this.#base + this.#tableWords);
     this.table = new GateTable(new SharedArrayBuffer(GateTable.byteLength(1)), 0, 1);
     this.publish(options);
     const { words, base } = this.table;
-    this.gate = new Gatekeeper(this.words, this.#base, rows, 0x1234567, -99, words, base, 0, lifetimeMs);
+    this.gate = new Gatekeeper(this.words, this.#base, rows, 0x1234567, -99, words, base, 0, this.slots);
     this.gate.enter(this.nowMs);
   }
 

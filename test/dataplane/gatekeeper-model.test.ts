@@ -1,13 +1,10 @@
 /** Random traffic, against an exact model of the buckets, and against the promises themselves. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { SHARE_MS } from '../../src/dataplane/gatekeeper.ts';
 import { KNOWN_AFTER_MS } from '../../src/dataplane/source-table.ts';
 import { GateBed } from './gate-bed.ts';
 
-const SHARE = 8;
-const LIFETIME_MS = 1000;
-/** As the gatekeeper cuts time; a slot can be outstanding for less than one. */
-const WINDOW_MS = 1024;
 const START_CREDIT = 65_536;
 
 interface Rules {
@@ -17,7 +14,7 @@ interface Rules {
   readonly newcomersPerSecond: number;
 }
 
-/** Buckets with fractions, one object a source, whole histories of slots: as one would write it without bounds. */
+/** Buckets with fractions, one object a source: as one would write it without bounds. */
 class Bucket {
   readonly rules: Rules;
   readonly isShared: boolean;
@@ -25,8 +22,9 @@ class Bucket {
   bytes: number;
   credit = START_CREDIT;
   seenMs: number;
-  /** When each outstanding slot was taken. */
-  taken: number[] = [];
+  /** When its share of the slots was last looked at, and whether it was too large. */
+  sharedMs = Number.NEGATIVE_INFINITY;
+  holds = false;
 
   constructor(rules: Rules, isShared: boolean, nowMs: number) {
     this.rules = rules;
@@ -50,13 +48,11 @@ class Bucket {
     this.seenMs = nowMs;
     this.requests = Math.min(this.requests + elapsed * this.requestRate, this.requestRate);
     this.bytes = Math.min(this.bytes + elapsed * this.byteRate, this.byteRate);
-    const window = Math.floor(nowMs / WINDOW_MS);
-    this.taken = this.taken.filter(takenMs => window - Math.floor(takenMs / WINDOW_MS) <= 1);
   }
 
-  ask(bytes: number): string {
+  ask(bytes: number, nowMs: number, slots: GateBed['slots'], source: number): string {
     const { responseBytesPerSecond, responseRatioMax } = this.rules;
-    if (!this.isShared && this.taken.length >= SHARE) return 'share';
+    if (slots.isShort && !this.isShared && this.#hasShare(nowMs, slots.shareOf(source))) return 'share';
     this.credit += bytes * responseRatioMax;
     // Fractions are thousandths, which a double does not hold exactly.
     if (this.requestRate > 0 && this.requests < 1 - 1e-6) return this.isShared ? 'newcomers' : 'rate';
@@ -64,6 +60,14 @@ class Bucket {
     if (responseRatioMax > 0 && this.credit <= 0) return 'ratio';
     this.requests -= 1;
     return 'ok';
+  }
+
+  #hasShare(nowMs: number, samples: number): boolean {
+    if (nowMs - this.sharedMs >= SHARE_MS) {
+      this.sharedMs = nowMs;
+      this.holds = samples >= 16;
+    }
+    return this.holds;
   }
 
   tell(bytes: number): boolean {
@@ -93,13 +97,13 @@ class Model {
     return bucket;
   }
 
-  ask(source: number, bytes: number, nowMs: number): string {
+  ask(source: number, bytes: number, nowMs: number, slots: GateBed['slots']): string {
     const since = this.#since.get(source) ?? nowMs;
     this.#since.set(source, since);
     if (nowMs - since >= KNOWN_AFTER_MS && !this.#known.has(source)) {
       this.#known.set(source, new Bucket(this.#rules, false, nowMs));
     }
-    return this.bucketOf(source, nowMs).ask(bytes);
+    return this.bucketOf(source, nowMs).ask(bytes, nowMs, slots, source);
   }
 }
 
@@ -114,7 +118,14 @@ const step = fc.oneof(
   { arbitrary: fc.record({ act: fc.constant('ask' as const), source, bytes: fc.nat(1500) }), weight: 6 },
   { arbitrary: fc.record({ act: fc.constant('tell' as const), source, bytes: fc.nat(3000) }), weight: 6 },
   {
-    arbitrary: fc.record({ act: fc.constant('wait' as const), ms: fc.oneof(fc.nat(3), fc.nat(60), fc.nat(3000)) }),
+    arbitrary: fc.record({ act: fc.constant('fill' as const), isShort: fc.boolean(), source, samples: fc.nat(30) }),
+    weight: 1,
+  },
+  {
+    arbitrary: fc.record({
+      act: fc.constant('wait' as const),
+      ms: fc.oneof(fc.nat(3), fc.nat(60), fc.nat(3000)),
+    }),
     weight: 1,
   },
 );
@@ -122,24 +133,21 @@ const step = fc.oneof(
 test('lets in and sends what an exact model of the buckets does', () => {
   fc.assert(
     fc.property(someRules, fc.array(step, { minLength: 20, maxLength: 300 }), (rules, steps) => {
-      const bed = new GateBed({ ...rules, slots: SHARE * 8 }, { lifetimeMs: LIFETIME_MS });
+      const bed = new GateBed(rules);
       const model = new Model(rules, bed.nowMs);
       for (const move of steps) {
         if (move.act === 'wait') {
           bed.wait(move.ms);
           continue;
         }
-        const bucket = () => model.bucketOf(move.source, bed.nowMs);
-        if (move.act === 'ask') {
-          const said = bed.ask(move.source, move.bytes);
-          expect(said).toBe(model.ask(move.source, move.bytes, bed.nowMs));
-          if (said !== 'ok') continue;
-          bed.gate.noteSlot();
-          bucket().taken.push(bed.nowMs);
+        if (move.act === 'fill') {
+          bed.slots.isShort = move.isShort;
+          bed.slots.shares.set(move.source, move.samples);
+        } else if (move.act === 'ask') {
+          const expected = model.ask(move.source, move.bytes, bed.nowMs, bed.slots);
+          expect(bed.ask(move.source, move.bytes)).toBe(expected);
         } else {
-          expect(bed.tell(move.source, move.bytes)).toBe(bucket().tell(move.bytes));
-          const takenMs = bucket().taken.shift();
-          if (takenMs !== undefined) bed.gate.noteAnswer((bed.nowMs - takenMs) * 1000);
+          expect(bed.tell(move.source, move.bytes)).toBe(model.bucketOf(move.source, bed.nowMs).tell(move.bytes));
         }
       }
       expect(bed.spilt).toBe(false);
@@ -151,7 +159,7 @@ test('lets in and sends what an exact model of the buckets does', () => {
 test('keeps its promises in every stretch of time', () => {
   fc.assert(
     fc.property(someRules, fc.array(step, { minLength: 50, maxLength: 300 }), (rules, steps) => {
-      const bed = new GateBed({ ...rules, slots: 1 << 20 }, { lifetimeMs: LIFETIME_MS });
+      const bed = new GateBed(rules);
       for (let n = 1; n <= 6; n++) bed.introduce(n);
       bed.wait(2000);
       const startMs = bed.nowMs;

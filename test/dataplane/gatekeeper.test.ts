@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { SHARE_MS } from '../../src/dataplane/gatekeeper.ts';
 import { sourceRanges } from '../../src/dataplane/source-ranges.ts';
 import { IDLE_MS, KNOWN_AFTER_MS } from '../../src/dataplane/source-table.ts';
 import { address } from '../support/lane-bed.ts';
@@ -180,25 +181,26 @@ describe('how much', () => {
     expect(bed.tell(ALICE, 1)).toBe(false);
   });
 
-  test('slots: one in eight, counted while their requests can be answered', () => {
-    const bed = new GateBed({ slots: 64 }, { lifetimeMs: 1000 });
-    const take = () => {
-      const said = bed.ask(ALICE);
-      if (said === 'ok') bed.gate.noteSlot();
-      return said;
-    };
+  test('slots, when they are short: a quarter of them, estimated anew every 10 ms', () => {
+    const bed = new GateBed();
+    const hold = (samples: number) => bed.slots.shares.set(address(ALICE), samples);
     bed.introduce(ALICE);
-    expect(Array.from({ length: 9 }, take)).toEqual([...Array(8).fill('ok'), 'share']);
+    hold(64);
+    expect(bed.ask(ALICE)).toBe('ok');
+    bed.slots.isShort = true;
+    expect(bed.ask(ALICE)).toBe('share');
+    hold(15);
+    bed.wait(SHARE_MS - 1);
+    expect(bed.ask(ALICE)).toBe('share');
+    bed.wait(1);
+    expect(bed.ask(ALICE)).toBe('ok');
+    hold(16);
+    expect(bed.ask(ALICE)).toBe('ok');
+    bed.wait(SHARE_MS);
+    expect(bed.ask(ALICE)).toBe('share');
     expect(bed.ask(BOB)).toBe('ok');
-    bed.tell(ALICE, 1);
-    bed.gate.noteAnswer(0);
-    expect([take(), take()]).toEqual(['ok', 'share']);
-    bed.wait(700);
-    bed.tell(ALICE, 1);
-    bed.gate.noteAnswer(700_000);
-    expect([take(), take()]).toEqual(['ok', 'share']);
-    bed.wait(2048);
-    expect(take()).toBe('ok');
+    bed.slots.isShort = false;
+    expect(bed.ask(ALICE)).toBe('ok');
   });
 });
 

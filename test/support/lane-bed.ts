@@ -113,7 +113,6 @@ const OPEN_GATE: GateOptions = {
   responseBytesPerSecond: 0,
   responseRatioMax: 0,
   newcomersPerSecond: 0,
-  slots: 1024,
   lanes: 1,
   ranges: sourceRanges([], []),
   commands: DEFAULT_POLICY,
@@ -191,8 +190,8 @@ export class LaneBed {
 
   /** Control: these rules from now on. False while a lane still uses those before. */
   publishGate(options: Partial<GateOptions>): boolean {
-    const { slots = 1024, lanes = 1 } = this.#options;
-    return this.gate.publish({ ...OPEN_GATE, slots, lanes, ...options });
+    const { lanes = 1 } = this.#options;
+    return this.gate.publish({ ...OPEN_GATE, lanes, ...options });
   }
 
   /** As if its ARP reply had come. */
