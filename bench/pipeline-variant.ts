@@ -11,6 +11,7 @@ import { configFromFlags } from '../src/control/config/load.ts';
 import type { Config } from '../src/control/config/normalise.ts';
 import { planLaneMemory, planSharedMemory } from '../src/control/memory-plan.ts';
 import { COUNT } from '../src/dataplane/counters.ts';
+import { GateTable } from '../src/dataplane/gate-table.ts';
 import { BATCH_BYTES, Lane } from '../src/dataplane/lane.ts';
 import type { LaneMemory } from '../src/dataplane/memory.ts';
 import { Neighbours } from '../src/dataplane/neighbours.ts';
@@ -201,6 +202,16 @@ function pathSetup(
     nodesMax: 16,
     steerOffset: shared.steerOffset,
     neighboursOffset: shared.neighboursOffset,
+    newcomerSlots: config.slots.count / 4,
+    sourceRows: config.gatekeeper.sources,
+    sourceSeeds: [SEED | 0, ~SEED],
+    version: '',
+    lanes: [],
+    pid: 0,
+    timeOrigin: 0,
+    sourcesOffset: plan.sourcesOffset,
+    gateOffset: shared.gateOffset,
+    nodeNamesOffset: shared.nodeNamesOffset,
   };
 }
 
@@ -214,6 +225,11 @@ function publish(
   const nodes = config.nodes.map(node => ({ ...node, neighbour: neighbours.add(node.nextHop) }));
   for (const { nextHop } of config.nodes) neighbours.learn(nextHop, 0x024b, 0x77000002, 0);
   new SteerTable(shared.buffer, setup.steerOffset, capacity).publish(nodes, config.steering);
+  const { enabled: watches, ...budgets } = config.gatekeeper;
+  const { commands } = config;
+  const { broadcastMs } = commands;
+  const rules = { ...budgets, watches, lanes: 1, commands, broadcastMs };
+  new GateTable(shared.buffer, setup.gateOffset, capacity.lanesMax).publish(rules);
 }
 
 function main(name: string | undefined): void {

@@ -6,10 +6,13 @@
  */
 import type { Config } from '../control/config/normalise.ts';
 import { type LaneArena, planLaneMemory, planSharedMemory, type SharedMemory } from '../control/memory-plan.ts';
-import { CLIENT_PORT, neighbourTimes, pathSetup, SERVER_PORT } from '../control/path-setup.ts';
+import { CLIENT_PORT, gateRules, neighbourTimes, pathSetup, SERVER_PORT } from '../control/path-setup.ts';
+import { versionText } from '../control/version.ts';
 import { LANE_COUNTERS, NODE_COUNTER_COUNT, NODE_COUNTERS } from '../dataplane/counters.ts';
+import { GateTable } from '../dataplane/gate-table.ts';
 import { BATCH_BYTES, Lane } from '../dataplane/lane.ts';
 import { Neighbours } from '../dataplane/neighbours.ts';
+import { writeNodeName } from '../dataplane/node-names.ts';
 import { Arena } from '../mem/arena.ts';
 import { countersAt } from '../mem/counters.ts';
 import { type LoopbackPort, loopbackByteLength, openLoopback } from '../port/loopback.ts';
@@ -52,6 +55,9 @@ const RING_DROPPED = PORT_COUNTERS.indexOf('ring_dropped');
 /** Counters that do not tell what became of a frame. */
 const NOT_OF_FRAMES = new Set(['cycles', 'idle_waits', 'idle_us']);
 
+/** A replay is the same each time: nothing in it is drawn by lot, no clock is read. */
+const REPLAYED = { sourceSeeds: [0, 0], version: versionText(), lanes: [], pid: 0, timeOrigin: 0 } as const;
+
 interface Wire {
   readonly side: Side;
   /** The lane's end and the world's. */
@@ -80,9 +86,9 @@ export class Bed {
       sides.map(() => ({ transport: 'af_packet', ringFrames: RING_FRAMES, mtu: MTU })),
     );
     this.#wires = sides.map(side => openWire(side, this.#memory.arena, macs[side]));
-    publishNodes(this.config, shared);
+    publishTables(this.config, shared);
     this.#lane = new Lane(
-      pathSetup(this.config, 0, this.#memory, shared),
+      pathSetup(this.config, 0, this.#memory, shared, REPLAYED),
       this.#memory.arena,
       shared.arena,
       this.#wires.map(({ near }) => near),
@@ -160,8 +166,11 @@ function openWire(side: Side, arena: Arena, mac: Mac): Wire {
   return { side, near, far, farArena };
 }
 
-function publishNodes(config: Config, { arena, steerOffset, neighboursOffset, capacity }: SharedMemory): void {
+function publishTables(config: Config, shared: SharedMemory): void {
+  const { arena, steerOffset, neighboursOffset, nodeNamesOffset, gateOffset, capacity } = shared;
   const neighbours = new Neighbours(arena.words, neighboursOffset >> 2, neighbourTimes(config));
   const nodes = config.nodes.map(node => ({ ...node, neighbour: neighbours.add(node.nextHop) }));
+  for (const [row, { name }] of config.nodes.entries()) writeNodeName(arena.bytes, nodeNamesOffset, row, name);
   new SteerTable(arena.buffer, steerOffset, capacity).publish(nodes, config.steering);
+  new GateTable(arena.buffer, gateOffset, config.lanes).publish(gateRules(config));
 }

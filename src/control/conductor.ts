@@ -9,12 +9,15 @@ import { networkInterfaces } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { COUNT, LANE_COUNTERS, type NODE_COUNT, NODE_COUNTER_COUNT, NODE_COUNTERS } from '../dataplane/counters.ts';
+import { GateTable } from '../dataplane/gate-table.ts';
 import { NEIGHBOUR_STATE_NAMES, Neighbours } from '../dataplane/neighbours.ts';
+import { writeNodeName } from '../dataplane/node-names.ts';
 import {
   CONTROL_BEAT,
   CONTROL_BELL,
   CONTROL_STATE,
   CONTROL_STOP,
+  type FiguresPlace,
   LANE_CRASHED,
   LANE_STARTING,
   LANE_STATE_NAMES,
@@ -32,7 +35,8 @@ import { NODES_LIMIT } from '../steer/layout.ts';
 import { SteerTable } from '../steer/table.ts';
 import type { Config, PortConfig } from './config/normalise.ts';
 import { type LaneArena, planLaneMemory, planSharedMemory, type SharedMemory } from './memory-plan.ts';
-import { neighbourTimes, pathSetup } from './path-setup.ts';
+import { gateRules, neighbourTimes, pathSetup } from './path-setup.ts';
+import { versionText } from './version.ts';
 
 /** Pause before a crashed lane is started again: doubled with each crash in a row, up to the maximum. */
 const RESTART_MS_MIN = 10;
@@ -96,6 +100,7 @@ export class Conductor {
   readonly #shared: SharedMemory;
   readonly #steer: SteerTable;
   readonly #neighbours: Neighbours;
+  readonly #gate: GateTable;
   readonly #lanes: LaneRecord[] = [];
   readonly #pool: Piscina;
   readonly #startedMs = performance.now();
@@ -103,6 +108,10 @@ export class Conductor {
   readonly #fanoutGroup = randomInt(0x8000) << 1;
   /** Of ports with transport pcap. */
   readonly #feeds: PcapFeed[] = [];
+  /** One list for all lanes, whole once the last of them is prepared. */
+  readonly #figuresPlaces: FiguresPlace[] = [];
+  /** Nobody who asks may know which sources share a set of the table. */
+  readonly #sourceSeeds: readonly [number, number] = [randomInt(2 ** 32) | 0, randomInt(2 ** 32) | 0];
   #stopping = false;
 
   /**
@@ -117,10 +126,12 @@ export class Conductor {
     refuseKernelAddresses(config);
     this.#config = config;
     this.#shared = planSharedMemory(config, NODES_LIMIT);
-    const { arena, steerOffset, neighboursOffset, capacity } = this.#shared;
+    const { arena, steerOffset, neighboursOffset, gateOffset, capacity } = this.#shared;
     this.#steer = new SteerTable(arena.buffer, steerOffset, capacity);
     this.#neighbours = new Neighbours(arena.words, neighboursOffset >> 2, neighbourTimes(config));
+    this.#gate = new GateTable(arena.buffer, gateOffset, config.lanes);
     this.#publish();
+    this.#publishGate();
     try {
       for (let lane = 0; lane < config.lanes; lane++) this.#lanes.push(this.#prepare(lane));
     } catch (error) {
@@ -203,7 +214,13 @@ export class Conductor {
       hashName,
       neighbour: this.#neighbours.add(nextHop),
     }));
+    const { arena, nodeNamesOffset } = this.#shared;
+    for (const [row, { name }] of this.#config.nodes.entries()) writeNodeName(arena.bytes, nodeNamesOffset, row, name);
     this.#steer.publish(nodes, this.#config.steering);
+  }
+
+  #publishGate(): void {
+    this.#gate.publish(gateRules(this.#config));
   }
 
   #prepare(lane: number): LaneRecord {
@@ -269,16 +286,22 @@ export class Conductor {
   #setup(lane: number, memory: LaneArena, ports: Description[]): LaneSetup {
     const { idle, pin } = this.#config;
     const { arena, ...offsets } = memory;
+    this.#figuresPlaces.push({ ...offsets, arena: arena.buffer });
     return {
       ...offsets,
-      ...pathSetup(this.#config, lane, memory, this.#shared),
+      ...pathSetup(this.#config, lane, memory, this.#shared, {
+        sourceSeeds: this.#sourceSeeds,
+        version: versionText(),
+        lanes: this.#figuresPlaces,
+        pid: process.pid,
+        timeOrigin: performance.timeOrigin,
+      }),
       arena: arena.buffer,
       shared: this.#shared.arena.buffer,
       ports,
       spinUs: idle.spinUs,
       waitMs: idle.waitMs,
       cpu: pin?.[lane] ?? -1,
-      timeOrigin: performance.timeOrigin,
     };
   }
 
@@ -305,6 +328,7 @@ export class Conductor {
   #crashed(lane: LaneRecord, error: unknown): void {
     Atomics.store(lane.control, CONTROL_STATE, LANE_CRASHED);
     leaveTable(this.#shared.arena.words, this.#steer.base, lane.setup.lane);
+    leaveTable(this.#shared.arena.words, this.#gate.base, lane.setup.lane);
     const steady = performance.now() - lane.startedMs > STEADY_MS;
     lane.pauseMs = steady ? RESTART_MS_MIN : Math.min(lane.pauseMs * 2, RESTART_MS_MAX);
     lane.restarts++;

@@ -1,12 +1,15 @@
 /** Which memory there is, and where in it everything lies: one arena for all lanes, and one for each. */
 
+import { GateTable } from '../dataplane/gate-table.ts';
 import { BATCH_BYTES } from '../dataplane/lane.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../dataplane/memory.ts';
 import { neighboursByteLength } from '../dataplane/neighbours.ts';
+import { nodeNamesByteLength } from '../dataplane/node-names.ts';
 import { OUTBOX_BYTES } from '../dataplane/outbox.ts';
 import { Parking } from '../dataplane/parking.ts';
 import { CONTROL_BYTES } from '../dataplane/setup.ts';
 import { slotTableByteLength } from '../dataplane/slot-table.ts';
+import { sourceTableByteLength } from '../dataplane/source-table.ts';
 import { Arena } from '../mem/arena.ts';
 import { portByteLength, type Transport } from '../port/open.ts';
 import { type SteerCapacity, SteerTable } from '../steer/table.ts';
@@ -21,6 +24,8 @@ export interface SharedMemory {
   readonly capacity: SteerCapacity;
   readonly steerOffset: number;
   readonly neighboursOffset: number;
+  readonly gateOffset: number;
+  readonly nodeNamesOffset: number;
 }
 
 export interface LaneArena {
@@ -32,17 +37,22 @@ export interface LaneArena {
   readonly controlOffset: number;
   readonly batchOffset: number;
   readonly outboxOffset: number;
+  readonly sourcesOffset: number;
 }
 
 export function planSharedMemory(config: Config, nodesMax: number): SharedMemory {
   const capacity = { nodesMax, lanesMax: config.lanes };
   const steerBytes = SteerTable.byteLength(capacity);
-  const arena = Arena.create(steerBytes + neighboursByteLength(nodesMax) + SLACK_BYTES);
+  const gateBytes = GateTable.byteLength(config.lanes);
+  const nameBytes = nodeNamesByteLength(nodesMax);
+  const arena = Arena.create(steerBytes + neighboursByteLength(nodesMax) + gateBytes + nameBytes + SLACK_BYTES);
   return {
     arena,
     capacity,
     steerOffset: arena.allocate(steerBytes),
     neighboursOffset: arena.allocate(neighboursByteLength(nodesMax)),
+    gateOffset: arena.allocate(gateBytes),
+    nodeNamesOffset: arena.allocate(nameBytes),
   };
 }
 
@@ -58,9 +68,10 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
   const mtuMax = Math.max(...ports.map(({ mtu }) => mtu));
   const parking = Parking.byteLength(config.neighbours.queueFrames, mtuMax + PARKED_EXTRA_BYTES);
   const rings = ports.reduce((sum, port) => sum + portByteLength(port.transport, port.ringFrames, port.mtu), 0);
+  const sources = sourceTableByteLength(config.gatekeeper.sources);
   const counters = laneCountersByteLength() + nodeCountersByteLength(nodesMax);
   const arena = Arena.create(
-    slots + parking + rings + counters + BATCH_BYTES + 2 * OUTBOX_BYTES + CONTROL_BYTES + SLACK_BYTES,
+    slots + sources + parking + rings + counters + BATCH_BYTES + 2 * OUTBOX_BYTES + CONTROL_BYTES + SLACK_BYTES,
   );
   return {
     arena,
@@ -71,5 +82,6 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
     controlOffset: arena.allocate(CONTROL_BYTES),
     batchOffset: arena.allocate(BATCH_BYTES),
     outboxOffset: arena.allocate(2 * OUTBOX_BYTES),
+    sourcesOffset: arena.allocate(sources),
   };
 }

@@ -39,6 +39,11 @@ export class Classifier {
     for (let row = 0; row < end; row += ROW_WORDS) this.#frame(port, batch, row);
   }
 
+  /** Only the first `count` requests of the list go on. */
+  keepRequests(count: number): void {
+    this.requestCount = count;
+  }
+
   #frame(port: Port, batch: Int32Array, row: number): void {
     const { view } = this.#path.memory;
     const offset = batch[row + ROW_OFFSET];

@@ -18,6 +18,19 @@ export interface PathSetup {
   slots: number;
   replyLifetimeMs: number;
   neighbourTimes: NeighbourTimes;
+  /** How many of the slots are for sources that are not known; 0: no difference is made. */
+  newcomerSlots: number;
+  /** Rows of the table of sources, a power of two. */
+  sourceRows: number;
+  /** Secret words that place sources in it; new ones for each start of the program. */
+  sourceSeeds: readonly [number, number];
+  /** What `version` answers, 64 bytes at most. */
+  version: string;
+  /** Of all lanes, this one too: `stats` answers for the whole. */
+  lanes: readonly FiguresPlace[];
+  /** Process, and the Unix time at which the lane's clock was 0, ms: `stats` tells both. */
+  pid: number;
+  timeOrigin: number;
   /** Byte offsets in the lane's own arena. */
   slotsOffset: number;
   parkingOffset: number;
@@ -26,10 +39,20 @@ export interface PathSetup {
   nodeCountersOffset: number;
   /** Two of OUTBOX_BYTES. */
   outboxOffset: number;
+  sourcesOffset: number;
   nodesMax: number;
   /** Byte offsets in the arena that all lanes share. */
   steerOffset: number;
   neighboursOffset: number;
+  gateOffset: number;
+  nodeNamesOffset: number;
+}
+
+/** Where the figures of a lane lie. */
+export interface FiguresPlace {
+  readonly arena: SharedArrayBuffer;
+  readonly countersOffset: number;
+  readonly nodeCountersOffset: number;
 }
 
 export interface LaneSetup extends PathSetup {
@@ -44,8 +67,6 @@ export interface LaneSetup extends PathSetup {
   waitMs: number;
   /** CPU to run on, −1: any. */
   cpu: number;
-  /** `performance.timeOrigin` of the conductor: lanes started later share its clock. */
-  timeOrigin: number;
 }
 
 /**

@@ -69,6 +69,22 @@ describe('good configurations', () => {
       lanes: 1,
       pin: undefined,
       slots: { count: 262144, sourcePortBase: 40000, sourcePortsPerLane: 4, replyLifetimeMs: 2000 },
+      commands: { flushAll: 'deny', verbosity: 'deny', me: 'deny', deny: [], broadcastMs: 500 },
+      gatekeeper: {
+        enabled: true,
+        sources: 16384,
+        // Neither the ends of the server's subnet nor the nodes.
+        ranges: [
+          [0, 0x0a4d00ff],
+          [0x0a4d0101, 0x0a4d010a],
+          [0x0a4d010d, 0x0a4d01fe],
+          [0x0a4d0200, 0xffffffff],
+        ],
+        requestsPerSecond: 0,
+        responseBytesPerSecond: 0,
+        responseRatioMax: 0,
+        newcomersPerSecond: 0,
+      },
       idle: { spinUs: 200, waitMs: 10 },
       neighbours: { retryMs: 200, retries: 5, lifetimeS: 60, queueFrames: 64 },
     });
@@ -90,6 +106,16 @@ lanes: 2
 pin: [3, 5]
 slots: { count: 1024, source_port_base: 65534, reply_lifetime_ms: 60000 }
 idle: { spin_us: 0, wait_ms: 100 }
+commands: { flush_all: broadcast, verbosity: broadcast, me: forward, deny: [writes, stats], broadcast_timeout_ms: 10 }
+gatekeeper:
+  enabled: true
+  sources: 1024
+  allow: [9.0.0.0/8, 10.0.0.1]
+  nodes_may_ask: true
+  requests_per_second: 1000000
+  response_bytes_per_second: 1000000000
+  response_ratio_max: 10000
+  newcomers_per_second: 7
 neighbours: { retry_ms: 10, retries: 1, lifetime_s: 86400, queue_frames: 1 }
 `,
       'f.yaml',
@@ -110,6 +136,34 @@ neighbours: { retry_ms: 10, retries: 1, lifetime_s: 86400, queue_frames: 1 }
     expect(config.pin).toEqual([3, 5]);
     expect(config.slots).toEqual({ count: 1024, sourcePortBase: 65534, sourcePortsPerLane: 1, replyLifetimeMs: 60000 });
     expect(config.neighbours).toEqual({ retryMs: 10, retries: 1, lifetimeS: 86400, queueFrames: 1 });
+    expect(config.commands).toEqual({
+      flushAll: 'broadcast',
+      verbosity: 'broadcast',
+      me: 'forward',
+      deny: ['writes', 'stats'],
+      broadcastMs: 10,
+    });
+    expect(config.gatekeeper).toEqual({
+      enabled: true,
+      sources: 1024,
+      ranges: [
+        [0x09000000, 0x09ffffff],
+        [0x0a000001, 0x0a000001],
+      ],
+      requestsPerSecond: 1_000_000,
+      responseBytesPerSecond: 1_000_000_000,
+      responseRatioMax: 10_000,
+      newcomersPerSecond: 7,
+    });
+  });
+
+  it('a /31 has no address that is nobody’s', () => {
+    const text = FIRST_LIGHT.replace('10.77.1.1/24', '10.77.1.10/31').replace(/.*mc2.*\n/, '');
+    const { ranges } = loadConfig(`${text}gatekeeper: { allow: [10.77.1.8/29] }`, 'f.yaml').gatekeeper;
+    expect(ranges).toEqual([
+      [0x0a4d0108, 0x0a4d010a],
+      [0x0a4d010c, 0x0a4d010f],
+    ]);
   });
 
   it('one-arm: requests leave from the client port’s address', () => {

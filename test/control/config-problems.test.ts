@@ -38,7 +38,11 @@ const RULES: Record<string, string> = {
     'it must be a host in the subnet of ports.server.address (10.77.1.1/24), or ports.server.gateway must be given',
   OUTSIDE_CLIENT:
     'it must be a host in the subnet of ports.client.address (10.77.0.1/24), or ports.client.gateway must be given',
-  TOP_FIELDS: 'the fields here are vip, mode, ports, nodes, steering, lanes, pin, slots, idle, neighbours',
+  VERB: 'it must be a verb in the words of the text protocols, as get or touch, or writes',
+  BLOCK: 'it must be an IPv4 address or block of addresses, as 10.77.0.0/24',
+  ENABLED: 'it must be left out, or gatekeeper.enabled be true',
+  TOP_FIELDS:
+    'the fields here are vip, mode, ports, nodes, steering, lanes, pin, slots, commands, gatekeeper, idle, neighbours',
 };
 
 function errorOf(text: string, flags: ConfigFlags = {}): ConfigError {
@@ -143,6 +147,20 @@ weight: 2         | hash_name: "a b"           | 8:56 | nodes[1].hash_name is "a
                   | slots: { count: 8388608 }  | 9:17 | slots.count is 8388608; it must be a power of two from 1024 to 4194304
                   | slots: { source_port_base: 80 }  | 9:28 | slots.source_port_base is 80; it must be a whole number from 1024 to 65535
                   | slots: { reply_lifetime_ms: 2s } | 9:29 | slots.reply_lifetime_ms is "2s"; it must be a whole number from 10 to 60000
+                  | commands: { flush_all: allow }   | 9:24 | commands.flush_all is "allow"; it must be deny or broadcast
+                  | commands: { me: yes }            | 9:17 | commands.me is "yes"; it must be deny or forward
+                  | commands: { deny: touch }        | 9:19 | commands.deny is "touch"; it must be a list of verbs
+                  | commands: { deny: [quit] }       | 9:20 | commands.deny[0] is "quit"; VERB
+                  | commands: { broadcast_timeout_ms: 1 } | 9:35 | commands.broadcast_timeout_ms is 1; it must be a whole number from 10 to 10000
+                  | gatekeeper: { enabled: 1 }       | 9:24 | gatekeeper.enabled is 1; it must be true or false
+                  | gatekeeper: { sources: 1000 }    | 9:24 | gatekeeper.sources is 1000; it must be a power of two from 1024 to 65536
+                  | gatekeeper: { allow: 10.0.0.0/8 }| 9:22 | gatekeeper.allow is "10.0.0.0/8"; it must be a list of address blocks
+                  | gatekeeper: { allow: [10.0.0.0/33] } | 9:23 | gatekeeper.allow[0] is "10.0.0.0/33"; BLOCK
+                  | gatekeeper: { allow: [10.0.0] }  | 9:23 | gatekeeper.allow[0] is "10.0.0"; BLOCK
+                  | gatekeeper: { requests_per_second: -1 } | 9:36 | gatekeeper.requests_per_second is -1; it must be a whole number from 0 to 1000000
+                  | gatekeeper: { response_bytes_per_second: 1e10 } | 9:42 | gatekeeper.response_bytes_per_second is 10000000000; it must be a whole number from 0 to 1000000000
+                  | gatekeeper: { response_ratio_max: 10001 } | 9:35 | gatekeeper.response_ratio_max is 10001; it must be a whole number from 0 to 10000
+                  | gatekeeper: { newcomers_per_second: 0.5 } | 9:37 | gatekeeper.newcomers_per_second is 0.5; it must be a whole number from 0 to 1000000
                   | idle: { spin_us: -1 }            | 9:18 | idle.spin_us is -1; it must be a whole number from 0 to 10000
                   | idle: { wait_ms: 0 }             | 9:18 | idle.wait_ms is 0; it must be a whole number from 1 to 100
                   | neighbours: { retry_ms: 1 }      | 9:25 | neighbours.retry_ms is 1; it must be a whole number from 10 to 10000
@@ -202,6 +220,9 @@ sv0               | cl0                        | 5:24 | ports.server.interface i
 sv0               | cl0, vlan: 7, transport: tap | 5:24 | ports.server.interface is "cl0"; it must differ from ports.client.interface, or its vlan from that one’s; for one-arm leave ports.server out
 10.77.0.100:11211 | 10.77.1.1                  | 5:38 | ports.server.address is "10.77.1.1/24"; it must differ from the address in vip
 10.77.1.1/24      | 10.77.1.0/24               | 5:38 | ports.server.address is "10.77.1.0/24"; HOST
+                  | gatekeeper: { enabled: false, allow: [10.0.0.0/8] } | 9:38 | gatekeeper.allow is a list of 1; ENABLED
+                  | gatekeeper: { enabled: false, requests_per_second: 9 } | 9:52 | gatekeeper.requests_per_second is 9; ENABLED
+                  | gatekeeper: { enabled: false, response_ratio_max: 9 } | 9:51 | gatekeeper.response_ratio_max is 9; ENABLED
 10.77.1.1/24      | 10.77.1.255/24             | 5:38 | ports.server.address is "10.77.1.255/24"; HOST
 cl0               | cl0, address: 10.77.0.1/24 | 4:38 | ports.client.address is "10.77.0.1/24"; ONE_ARM_ONLY
 cl0               | cl0, gateway: 10.77.0.1    | 4:38 | ports.client.gateway is "10.77.0.1"; ONE_ARM_ONLY

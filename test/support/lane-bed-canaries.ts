@@ -12,6 +12,7 @@ import { OUTBOX_BYTES } from '../../src/dataplane/outbox.ts';
 import { Parking } from '../../src/dataplane/parking.ts';
 import type { PathSetup } from '../../src/dataplane/setup.ts';
 import { slotTableByteLength } from '../../src/dataplane/slot-table.ts';
+import { sourceTableByteLength } from '../../src/dataplane/source-table.ts';
 import { Arena } from '../../src/mem/arena.ts';
 import {
   PORT_COUNTERS,
@@ -152,7 +153,8 @@ export class CanaryBed {
     const slots = slotTableByteLength(like.slots);
     const parking = Parking.byteLength(like.parkingFrames, CANARY_ROOM_BYTES);
     const frames = 2 * (CANARY_FRAMES + 4) * (PLACE_BYTES + GUARD_BYTES);
-    this.#memory = new GuardedMemory(slots + parking + frames + 65_536);
+    const sources = sourceTableByteLength(like.sourceRows);
+    this.#memory = new GuardedMemory(slots + sources + parking + frames + 65_536);
     const setup: PathSetup = {
       ...like,
       slotsOffset: this.#memory.take(slots),
@@ -160,6 +162,7 @@ export class CanaryBed {
       countersOffset: this.#memory.take(laneCountersByteLength()),
       nodeCountersOffset: this.#memory.take(nodeCountersByteLength(like.nodesMax)),
       outboxOffset: this.#memory.take(2 * OUTBOX_BYTES),
+      sourcesOffset: this.#memory.take(sources),
     };
     this.client = new CanaryPort(this.#memory, 'client', 0, NF_CLIENT_MAC);
     this.server = new CanaryPort(this.#memory, 'server', 1, NF_SERVER_MAC);
@@ -175,8 +178,9 @@ export class CanaryBed {
     this.world.nowMs += ms;
     this.lane.cycle(this.world.nowMs);
     this.#memory.assertCanaries();
-    const { memory, parking } = this.lane.path;
-    const lost = this.client.received + this.server.received - endedFrames(memory.counters) - parking.count;
+    const { memory, parking, broadcasts } = this.lane.path;
+    const waiting = parking.count + broadcasts.active;
+    const lost = this.client.received + this.server.received - endedFrames(memory.counters) - waiting;
     if (lost !== 0) throw new Error(`${lost} frames are in no counter`);
     return [...this.client.sent.splice(0), ...this.server.sent.splice(0)];
   }

@@ -38,7 +38,9 @@ const RULES: readonly ((judged: Judged) => void)[] = [
   unweightedHasNoWeights,
   sourcePortsFit,
   pinsMatchLanes,
+  pcapHasNoVlan,
   pcapHasOneLane,
+  limitsNeedGatekeeper,
 ];
 
 /** For `configSchema.superRefine(checkRules, { when: () => true })`. */
@@ -245,9 +247,33 @@ function sourcePortsFit({ config, sound, report }: Judged): void {
   );
 }
 
+/** What would be ignored without a word might be relied on. */
+function limitsNeedGatekeeper({ config, sound, report }: Judged): void {
+  if (!sound('gatekeeper') || config.gatekeeper.enabled) return;
+  const { gatekeeper } = config;
+  const limits = [
+    'requests_per_second',
+    'response_bytes_per_second',
+    'response_ratio_max',
+    'newcomers_per_second',
+  ] as const;
+  for (const field of limits) {
+    if (gatekeeper[field] !== 0) report(['gatekeeper', field], 'must be left out, or gatekeeper.enabled be true');
+  }
+  if (gatekeeper.allow.length > 0) report(['gatekeeper', 'allow'], 'must be left out, or gatekeeper.enabled be true');
+}
+
 function pinsMatchLanes({ config, sound, report }: Judged): void {
   if (config.pin === undefined || !sound('pin') || !sound('lanes')) return;
   if (config.pin.length !== config.lanes) report(['pin'], `must have one CPU for each lane (${config.lanes})`);
+}
+
+/** Its frames keep their tags. */
+function pcapHasNoVlan({ config, sound, report }: Judged): void {
+  for (const side of ['client', 'server'] as const) {
+    if (!sound('ports', side) || config.ports[side]?.transport !== 'pcap') continue;
+    if (config.ports[side].vlan !== undefined) report(['ports', side, 'vlan'], 'must be left out with transport pcap');
+  }
 }
 
 /** libpcap gives every frame to every lane: nothing spreads them. */
@@ -255,7 +281,6 @@ function pcapHasOneLane({ config, sound, report }: Judged): void {
   if (!sound('ports') || !sound('lanes') || config.lanes === 1) return;
   for (const side of ['client', 'server'] as const) {
     if (config.ports[side]?.transport !== 'pcap') continue;
-    if (config.ports[side]?.vlan !== undefined) report(['ports', side, 'vlan'], 'must be left out with transport pcap');
     report(
       ['ports', side, 'transport'],
       `must be af_packet when there is more than one lane (lanes is ${config.lanes})`,
