@@ -9,7 +9,7 @@
 
 import { configFromFlags } from '../src/control/config/load.ts';
 import type { Config } from '../src/control/config/normalise.ts';
-import { planLaneMemory, planSharedMemory } from '../src/control/memory-plan.ts';
+import { multigetSetup, planLaneMemory, planSharedMemory } from '../src/control/memory-plan.ts';
 import { COUNT } from '../src/dataplane/counters.ts';
 import { GateTable } from '../src/dataplane/gate-table.ts';
 import { BATCH_BYTES, Lane } from '../src/dataplane/lane.ts';
@@ -199,6 +199,8 @@ function pathSetup(
     countersOffset: plan.countersOffset,
     nodeCountersOffset: plan.nodeCountersOffset,
     outboxOffset: plan.outboxOffset,
+    gathersOffset: plan.gathersOffset,
+    multiget: multigetSetup(config),
     nodesMax: 16,
     steerOffset: shared.steerOffset,
     neighboursOffset: shared.neighboursOffset,

@@ -1,6 +1,8 @@
 /** Which memory there is, and where in it everything lies: one arena for all lanes, and one for each. */
 
 import { GateTable } from '../dataplane/gate-table.ts';
+import { gathersByteLength, type MultigetSetup } from '../dataplane/gather.ts';
+import { chunksFor } from '../dataplane/gather-store.ts';
 import { BATCH_BYTES } from '../dataplane/lane.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../dataplane/memory.ts';
 import { neighboursByteLength } from '../dataplane/neighbours.ts';
@@ -38,6 +40,7 @@ export interface LaneArena {
   readonly batchOffset: number;
   readonly outboxOffset: number;
   readonly sourcesOffset: number;
+  readonly gathersOffset: number;
 }
 
 export function planSharedMemory(config: Config, nodesMax: number): SharedMemory {
@@ -70,8 +73,18 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
   const rings = ports.reduce((sum, port) => sum + portByteLength(port.transport, port.ringFrames, port.mtu), 0);
   const sources = sourceTableByteLength(config.gatekeeper.sources);
   const counters = laneCountersByteLength() + nodeCountersByteLength(nodesMax);
+  const gathers = gathersByteLength(multigetSetup(config));
   const arena = Arena.create(
-    slots + sources + parking + rings + counters + BATCH_BYTES + 2 * OUTBOX_BYTES + CONTROL_BYTES + SLACK_BYTES,
+    slots +
+      sources +
+      parking +
+      gathers +
+      rings +
+      counters +
+      BATCH_BYTES +
+      2 * OUTBOX_BYTES +
+      CONTROL_BYTES +
+      SLACK_BYTES,
   );
   return {
     arena,
@@ -83,5 +96,12 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
     batchOffset: arena.allocate(BATCH_BYTES),
     outboxOffset: arena.allocate(2 * OUTBOX_BYTES),
     sourcesOffset: arena.allocate(sources),
+    gathersOffset: arena.allocate(gathers),
   };
+}
+
+/** Multi-key requests, as a lane is told of them. */
+export function multigetSetup({ multiget }: Config): MultigetSetup {
+  const { gathers, keysMax, bufferBytes, timeoutMs } = multiget;
+  return { gathers, keysMax, chunks: chunksFor(bufferBytes), timeoutMs };
 }

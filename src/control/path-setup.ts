@@ -2,7 +2,7 @@
 import type { GateOptions } from '../dataplane/gate-table.ts';
 import type { FiguresPlace, PathSetup } from '../dataplane/setup.ts';
 import type { Config } from './config/normalise.ts';
-import type { LaneArena, SharedMemory } from './memory-plan.ts';
+import { type LaneArena, multigetSetup, type SharedMemory } from './memory-plan.ts';
 
 /** Ids of a lane's ports. */
 export const CLIENT_PORT = 0;
@@ -45,6 +45,7 @@ export function pathSetup(
     slots: slots.count,
     replyLifetimeMs: slots.replyLifetimeMs,
     neighbourTimes: neighbourTimes(config),
+    multiget: multigetSetup(config),
     newcomerSlots: gatekeeper.enabled ? slots.count / NEWCOMERS_SHARE : 0,
     sourceRows: gatekeeper.sources,
     parkingFrames: neighbours.queueFrames,

@@ -2,6 +2,7 @@
  * What a lane counts. Every frame that reaches a lane ends in exactly one of these groups:
  *
  *     forwarded   requests, replies
+ *     gathered    multiget_answers
  *     answered    arp_answers, echo_answers, local_answers
  *     broadcast   broadcasts, and broadcast_replies from the nodes
  *     learned     arp_learned
@@ -10,6 +11,9 @@
  *     drop_*      ours, and not fit to travel on
  *     refused_*   a request turned away with a memcached error line (error_answers counts the line), or in silence when
  *                 the client asked for none
+ *
+ * A request for several keys (`multigets`) waits until it ends as `multiget_answers` or `refused_multiget_memory`. Its
+ * `multiget_keys` are requests that no client sent: each ends like one, without having reached the lane.
  *
  * A `parked` request waits until it ends as one of `requests` (`parked_sent` counts these) or as
  * `drop_neighbour_unreachable`. A command for every node waits until it ends as one of `broadcasts` or `refused_broadcast`.
@@ -80,6 +84,22 @@ export const COUNT = {
   drop_reply_stray: 47,
   /** Answers of the NF's own, to requests counted elsewhere, that would exceed what their client may be sent. */
   answers_withheld: 48,
+  /** Requests for several keys that were taken apart, and their keys: each is a request of its own to its node. */
+  multigets: 49,
+  multiget_keys: 50,
+  /** Merged replies, and the datagrams they went out in. */
+  multiget_answers: 51,
+  multiget_datagrams: 52,
+  /** Keys that became misses because their node did not answer in time, or answered what is no value. */
+  multiget_unanswered: 53,
+  multiget_node_errors: 54,
+  /** Keys that were not asked for, as the port had no frame left; they end as unanswered. */
+  multiget_unsent: 55,
+  /** Merged replies that the port did not take the rest of in time. */
+  multiget_abandoned: 56,
+  /** A part of a reply whose request is answered already; one that came twice, or does not fit the others. */
+  drop_multiget_late: 57,
+  drop_multiget_part: 58,
 } as const;
 
 /** Position of the first `refused_*` counter; reason r stands at this + r. */

@@ -2,7 +2,7 @@
  * A lane: one thread, its own queue on each port, one duty cycle.
  *
  *     for each port: receive → classify → admit → requests → replies → settle → transmit on each port → release
- *     then what time demands: commands for every node, parked frames, ARP
+ *     then what time demands: multi-key requests, commands for every node, parked frames, ARP
  */
 import type { Arena } from '../mem/arena.ts';
 import { type Port, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT, ROW_WORDS } from '../port/port.ts';
@@ -56,6 +56,7 @@ export class Lane {
     let work = 0;
     for (let i = 0; i < this.#ports.length; i++) work += this.#servePort(this.#ports[i]);
     if (this.path.broadcasts.active !== 0) work += this.#serveBroadcasts();
+    work += this.#serveGathers();
     if (this.path.parking.count !== 0) work += this.#serveParked();
     if (this.#isFirst && nowMs >= this.#arpDueMs) this.#serveNeighbours(nowMs);
     if (nowMs >= this.#refreshDueMs) this.#refresh(nowMs);
@@ -95,6 +96,12 @@ export class Lane {
     const work = broadcasts.tend();
     serverOut.flush();
     clientOut.flush();
+    return work;
+  }
+
+  #serveGathers(): number {
+    const work = this.path.gathers.tend();
+    if (work !== 0) this.path.clientOut.flush();
     return work;
   }
 

@@ -13,6 +13,7 @@ import * as ethernet from '../wire/ethernet.ts';
 import { Broadcasts } from './broadcasts.ts';
 import { COUNT } from './counters.ts';
 import { Gatekeeper } from './gatekeeper.ts';
+import { Gathers } from './gather.ts';
 import { LaneMemory } from './memory.ts';
 import { Neighbours } from './neighbours.ts';
 import { OUTBOX_BYTES, Outbox } from './outbox.ts';
@@ -52,6 +53,8 @@ export class Path {
   readonly gate: Gatekeeper;
   /** Commands for every node. */
   readonly broadcasts: Broadcasts;
+  /** Requests for several keys. */
+  readonly gathers: Gathers;
   readonly steerWords: Int32Array;
   /** Bytes of the arena that all lanes share. */
   readonly sharedBytes: Uint8Array;
@@ -93,6 +96,7 @@ export class Path {
     this.#steerBase = setup.steerOffset >> 2;
     this.gate = gatekeeperOf(setup, arena, shared, this.slots);
     this.broadcasts = new Broadcasts(this);
+    this.gathers = new Gathers(this, setup.multiget, setup.gathersOffset);
   }
 
   /** Begins a cycle: takes up the steering table in use and the time, ms of the lane's clock. */

@@ -32,6 +32,7 @@ import {
   SLOT_CLIENT,
   SLOT_CLIENT_MAC,
   SLOT_CLIENT_PORT,
+  SLOT_GATHER,
   SLOT_ID_SHIFT,
   SLOT_KEY_HASH,
   SLOT_NODE,
@@ -72,14 +73,16 @@ export class ReplyStage {
     const fault = this.#faultOfReply(slot, ipOffset, udpOffset, end);
     if (fault !== 0) return this.#drop(fault);
     if ((words[slot + SLOT_STATE] & SLOT_BROADCAST) !== 0) return this.#hearBroadcast(slot, header);
-    if (batch[row + ROW_LENGTH] > clientPort.frameBytesMax) return this.#drop(COUNT.drop_too_big);
+    const isGathered = (words[slot + SLOT_STATE] & SLOT_GATHER) !== 0;
+    if (!isGathered && batch[row + ROW_LENGTH] > clientPort.frameBytesMax) return this.#drop(COUNT.drop_too_big);
     slots.noteReply(slot, sequence(bytes, header), total(bytes, header));
     const node = words[slot + SLOT_NODE_PORT] >>> 16;
+    if (isGathered && !this.#path.gathers.collect(slot, header, end)) return DROP;
     const figures = node * NODE_COUNTER_COUNT;
     nodeCounters[figures + NODE_COUNT.replies] += 1;
     nodeCounters[figures + NODE_COUNT.reply_bytes] += end - header;
     memory.count(COUNT.replies);
-    return this.#toClient(batch, row, ipOffset, udpOffset, slot);
+    return isGathered ? DROP : this.#toClient(batch, row, ipOffset, udpOffset, slot);
   }
 
   /** What is wrong with a reply to an outstanding slot: the counter of its drop, or 0. */

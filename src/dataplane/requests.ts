@@ -25,7 +25,6 @@ import { parsePlainGet } from '../memcached/plain-get.ts';
 import {
   REFUSED_BUSY,
   REFUSED_DENIED,
-  REFUSED_MULTI_KEY,
   REFUSED_NEWCOMERS,
   REFUSED_NO_NODE,
   REFUSED_TOTAL,
@@ -111,7 +110,7 @@ export class RequestStage {
     const action = gate.action(located[OUT_VERB], located[OUT_CLASS]);
     if (action !== ACTION_FORWARD) return this.#keep(action, batch, row, ipOffset, udpOffset);
     if ((located[OUT_FLAGS] & REQUEST_MULTI_KEY) !== 0) {
-      return this.#refuse(batch, row, ipOffset, udpOffset, REFUSED_MULTI_KEY);
+      return this.#takeApart(batch, row, ipOffset, udpOffset, end);
     }
     const node = this.#home();
     if (node < 0) return this.#refuse(batch, row, ipOffset, udpOffset, REFUSED_NO_NODE);
@@ -141,6 +140,13 @@ export class RequestStage {
     } else if (action === ACTION_BROADCAST) {
       reason = broadcasts.start(batch[row + ROW_OFFSET], ipOffset, udpOffset, this.#located);
     }
+    return reason === 0 ? DROP : this.#refuse(batch, row, ipOffset, udpOffset, reason);
+  }
+
+  /** A request for several keys goes on as one for each. */
+  #takeApart(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number): number {
+    const { gathers } = this.#path;
+    const reason = gathers.ask(batch[row + ROW_OFFSET], ipOffset, udpOffset, end, this.#located);
     return reason === 0 ? DROP : this.#refuse(batch, row, ipOffset, udpOffset, reason);
   }
 

@@ -1,5 +1,6 @@
 /** What a lane is told when it starts: plain data and shared buffers, so that it can be posted to a worker. */
 import type { Description } from '../port/open.ts';
+import type { MultigetSetup } from './gather.ts';
 import type { NeighbourTimes } from './neighbours.ts';
 
 /** Addresses and modes of the data path; the same for every lane. */
@@ -17,6 +18,7 @@ export interface PathSetup {
   /** Per lane, a power of two. */
   slots: number;
   replyLifetimeMs: number;
+  multiget: MultigetSetup;
   neighbourTimes: NeighbourTimes;
   /** How many of the slots are for sources that are not known; 0: no difference is made. */
   newcomerSlots: number;
@@ -40,6 +42,7 @@ export interface PathSetup {
   /** Two of OUTBOX_BYTES. */
   outboxOffset: number;
   sourcesOffset: number;
+  gathersOffset: number;
   nodesMax: number;
   /** Byte offsets in the arena that all lanes share. */
   steerOffset: number;

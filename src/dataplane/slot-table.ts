@@ -7,7 +7,7 @@
  *
  * A slot is 8 words, half a cache line:
  *
- *     word 0  STATE        bits 0–1 state, 2 quiet, 4 broadcast, 5 haunted; bits 8–15 verb; bits 16–31 the client's
+ *     word 0  STATE        bits 0–1 state, 2 quiet, 3 gather, 4 broadcast, 5 haunted; bits 8–15 verb; bits 16–31 the client's
  *                          request id
  *          1  CLIENT       IPv4 address
  *          2  CLIENT_PORT  bits 0–15 UDP port; bits 16–31 upper 16 bits of the client's Ethernet address
@@ -16,6 +16,12 @@
  *          5  NODE_PORT    bits 0–15 UDP port; bits 16–31 the node's row in the table it was steered by
  *          6  KEY_HASH     of the key asked for
  *          7  SENT         µs of the lane's clock, wrapping
+ *
+ * A slot with the gather bit is one key of a multi-key request (gather-table.ts). Words 1 to 3 then say whose:
+ *
+ *          1  GATHER_RECORD      first word of the gather's record
+ *          2  GATHER_KEY         which of its keys
+ *          3  GATHER_GENERATION  the record's when the slot was taken
  *
  * Slots are handed out in a circle: the one used longest ago comes next, so a late or repeated reply meets a slot that
  * has moved on only after slots ÷ rate seconds. The last slots of the table can be a circle of their own, for requests of
@@ -63,6 +69,11 @@ export const SLOT_QUIET = 4;
 export const SLOT_BROADCAST = 16;
 /** The request before this one in the slot was never answered whole. */
 export const SLOT_HAUNTED = 32;
+/** The reply is one part of an answer that is gathered. */
+export const SLOT_GATHER = 8;
+export const SLOT_GATHER_RECORD = 1;
+export const SLOT_GATHER_KEY = 2;
+export const SLOT_GATHER_GENERATION = 3;
 export const SLOT_VERB_SHIFT = 8;
 export const SLOT_ID_SHIFT = 16;
 

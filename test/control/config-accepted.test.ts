@@ -85,6 +85,7 @@ describe('good configurations', () => {
         responseRatioMax: 0,
         newcomersPerSecond: 0,
       },
+      multiget: { keysMax: 100, gathers: 256, bufferBytes: 16_777_216, timeoutMs: 200 },
       idle: { spinUs: 200, waitMs: 10 },
       neighbours: { retryMs: 200, retries: 5, lifetimeS: 60, queueFrames: 64 },
     });
@@ -105,6 +106,7 @@ steering: { algorithm: maglev, hash: one_at_a_time }
 lanes: 2
 pin: [3, 5]
 slots: { count: 1024, source_port_base: 65534, reply_lifetime_ms: 60000 }
+multiget: { keys_max: 1024, gathers: 4096, buffer_bytes: 65536, timeout_ms: 60000 }
 idle: { spin_us: 0, wait_ms: 100 }
 commands: { flush_all: broadcast, verbosity: broadcast, me: forward, deny: [writes, stats], broadcast_timeout_ms: 10 }
 gatekeeper:
@@ -134,6 +136,7 @@ neighbours: { retry_ms: 10, retries: 1, lifetime_s: 86400, queue_frames: 1 }
       ['far', parseIpv4('200.0.0.254'), 'cache1.example', 65535],
     ]);
     expect(config.pin).toEqual([3, 5]);
+    expect(config.multiget).toEqual({ keysMax: 1024, gathers: 4096, bufferBytes: 65536, timeoutMs: 60000 });
     expect(config.slots).toEqual({ count: 1024, sourcePortBase: 65534, sourcePortsPerLane: 1, replyLifetimeMs: 60000 });
     expect(config.neighbours).toEqual({ retryMs: 10, retries: 1, lifetimeS: 86400, queueFrames: 1 });
     expect(config.commands).toEqual({
@@ -164,6 +167,11 @@ neighbours: { retry_ms: 10, retries: 1, lifetime_s: 86400, queue_frames: 1 }
       [0x0a4d0108, 0x0a4d010a],
       [0x0a4d010c, 0x0a4d010f],
     ]);
+  });
+
+  it('nobody waits for parts longer than a reply lives', () => {
+    const config = loadConfig(`${FIRST_LIGHT}slots: { reply_lifetime_ms: 50 }`, 'keysteer.yaml');
+    expect(config.multiget.timeoutMs).toBe(50);
   });
 
   it('one-arm: requests leave from the client port’s address', () => {

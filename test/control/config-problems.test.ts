@@ -42,7 +42,7 @@ const RULES: Record<string, string> = {
   BLOCK: 'it must be an IPv4 address or block of addresses, as 10.77.0.0/24',
   ENABLED: 'it must be left out, or gatekeeper.enabled be true',
   TOP_FIELDS:
-    'the fields here are vip, mode, ports, nodes, steering, lanes, pin, slots, commands, gatekeeper, idle, neighbours',
+    'the fields here are vip, mode, ports, nodes, steering, lanes, pin, slots, commands, gatekeeper, multiget, idle, neighbours',
 };
 
 function errorOf(text: string, flags: ConfigFlags = {}): ConfigError {
@@ -161,6 +161,10 @@ weight: 2         | hash_name: "a b"           | 8:56 | nodes[1].hash_name is "a
                   | gatekeeper: { response_bytes_per_second: 1e10 } | 9:42 | gatekeeper.response_bytes_per_second is 10000000000; it must be a whole number from 0 to 1000000000
                   | gatekeeper: { response_ratio_max: 10001 } | 9:35 | gatekeeper.response_ratio_max is 10001; it must be a whole number from 0 to 10000
                   | gatekeeper: { newcomers_per_second: 0.5 } | 9:37 | gatekeeper.newcomers_per_second is 0.5; it must be a whole number from 0 to 1000000
+                  | multiget: { keys_max: 0 }        | 9:23 | multiget.keys_max is 0; it must be a whole number from 1 to 1024
+                  | multiget: { gathers: 5000 }      | 9:22 | multiget.gathers is 5000; it must be a whole number from 1 to 4096
+                  | multiget: { buffer_bytes: 1MB }  | 9:27 | multiget.buffer_bytes is "1MB"; it must be a whole number from 65536 to 268435456
+                  | multiget: { timeout_ms: 0 }      | 9:25 | multiget.timeout_ms is 0; it must be a whole number from 1 to 60000
                   | idle: { spin_us: -1 }            | 9:18 | idle.spin_us is -1; it must be a whole number from 0 to 10000
                   | idle: { wait_ms: 0 }             | 9:18 | idle.wait_ms is 0; it must be a whole number from 1 to 100
                   | neighbours: { retry_ms: 1 }      | 9:25 | neighbours.retry_ms is 1; it must be a whole number from 10 to 10000

@@ -91,6 +91,8 @@ describe('for us, and not fit to travel on', () => {
       drop_neighbour_queue_full: 'lane-neighbours.test.ts',
       drop_neighbour_unreachable: 'lane-neighbours.test.ts',
       drop_lane_crash: 'worker.test.ts',
+      drop_multiget_late: 'gather.test.ts',
+      drop_multiget_part: 'gather.test.ts',
     };
     const here = ours.map(([, , counted]) => counted);
     const missing = LANE_COUNTERS.filter(name => name.startsWith('drop_') && !here.includes(name) && !elsewhere[name]);

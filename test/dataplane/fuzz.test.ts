@@ -5,7 +5,7 @@
  * KEYSTEER_FUZZ_FRAMES sets the number of frames, KEYSTEER_FUZZ_SEED replays a run.
  */
 import { describe, expect, it } from 'vitest';
-import { LANE_COUNTERS } from '../../src/dataplane/counters.ts';
+import { COUNT, LANE_COUNTERS } from '../../src/dataplane/counters.ts';
 import { sourceRanges } from '../../src/dataplane/source-ranges.ts';
 import {
   CHECKSUM_START_SHIFT,
@@ -73,6 +73,10 @@ const fromClients: readonly Uint8Array[] = [
   request('get k\r\n', { checksum: 'zero', padding: 18 }),
   request('gets k\r\n', { ttl: 2 }),
   request('get a b c\r\n'),
+  request('gats 60 k k k\r\n', { client: BOB }),
+  request(`get${' k'.repeat(100)}\r\n`),
+  request(binaryRequest({ opcode: 0x0d, key: 'k' }) + binaryRequest({ opcode: 0x0a })),
+  request(binaryRequest({ opcode: 0x09, key: 'k' }) + binaryRequest({ opcode: 0x0c, key: 'k' })),
   request('set k 0 0 10\r\n0123456789\r\n'),
   request('set k 0 0 10 noreply\r\n0123456789\r\n'),
   request(`set k 0 0 1400\r\n${'v'.repeat(1400)}\r\n`),
@@ -225,8 +229,9 @@ describe.each([
   ['with a gatekeeper, and commands for every node', GUARDED],
 ])(`property: whatever arrives, %s (seed ${SEED})`, (_name, options) => {
   const neighbourTimes = { retryMs: 20, retries: 3, lifetimeMs: 300 };
-  const world = new LaneBed({ slots: SLOTS, replyLifetimeMs: 40, parkingFrames: 8, neighbourTimes, ...options });
-  const bed = new CanaryBed(world);
+  const multiget = { gathers: 4, chunks: 64, timeoutMs: 20 };
+  const times = { replyLifetimeMs: 40, neighbourTimes };
+  const bed = new CanaryBed(new LaneBed({ slots: SLOTS, parkingFrames: 8, multiget, ...times, ...options }));
   const random = new Random(SEED);
   let offered = 0;
   let left = 0;
@@ -269,5 +274,13 @@ describe.each([
     const guarded = ['broadcasts', 'broadcast_requests', 'refused_broadcast', 'refused_source'];
     expect(guarded.filter(name => seen.includes(name))).toEqual('gate' in options ? guarded : []);
     expect(seen).toEqual(expect.arrayContaining(['local_answers', 'quiet_misses', 'drop_reply_stray']));
+    for (const name of [
+      'multiget_answers',
+      'multiget_unanswered',
+      'drop_multiget_late',
+      'drop_multiget_part',
+    ] as const) {
+      expect(counters[COUNT[name]], name).toBeGreaterThan(0);
+    }
   });
 });

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LANE_COUNTERS } from '../../src/dataplane/counters.ts';
+import { gathersByteLength } from '../../src/dataplane/gather.ts';
 import { BATCH_BYTES } from '../../src/dataplane/lane.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
 import { OUTBOX_BYTES } from '../../src/dataplane/outbox.ts';
@@ -60,7 +61,8 @@ class Stage {
     const like = this.world.setup();
     const slots = slotTableByteLength(like.slots);
     const parking = Parking.byteLength(like.parkingFrames, 2048);
-    this.arena = Arena.create(slots + parking + 2 * afPacketByteLength(RING_FRAMES) + BATCH_BYTES + 65_536);
+    const gathers = gathersByteLength(like.multiget);
+    this.arena = Arena.create(slots + parking + gathers + 2 * afPacketByteLength(RING_FRAMES) + BATCH_BYTES + 65_536);
     this.setup = {
       ...like,
       arena: this.arena.buffer,
@@ -71,6 +73,7 @@ class Stage {
       countersOffset: this.arena.allocate(laneCountersByteLength()),
       nodeCountersOffset: this.arena.allocate(nodeCountersByteLength(like.nodesMax)),
       outboxOffset: this.arena.allocate(2 * OUTBOX_BYTES),
+      gathersOffset: this.arena.allocate(gathers),
       controlOffset: this.arena.allocate(CONTROL_BYTES),
       batchOffset: this.arena.allocate(BATCH_BYTES),
       spinUs: 100,

@@ -6,6 +6,8 @@
  *
  * Slot table, parking and counters lie between canaries too.
  */
+
+import { gathersByteLength } from '../../src/dataplane/gather.ts';
 import { BATCH_BYTES, Lane } from '../../src/dataplane/lane.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
 import { OUTBOX_BYTES } from '../../src/dataplane/outbox.ts';
@@ -24,7 +26,16 @@ import {
   ROW_WORDS,
   VERDICT_PORT_BITS,
 } from '../../src/port/port.ts';
-import { endedFrames, type LaneBed, macWords, NF_CLIENT_MAC, NF_SERVER_MAC, type Sent, type Side } from './lane-bed.ts';
+import {
+  endedFrames,
+  type LaneBed,
+  macWords,
+  NF_CLIENT_MAC,
+  NF_SERVER_MAC,
+  type Sent,
+  type Side,
+  waitingFrames,
+} from './lane-bed.ts';
 
 /** Frames in one cycle, and so in one port. */
 export const CANARY_FRAMES = 64;
@@ -152,9 +163,10 @@ export class CanaryBed {
     const like = world.setup();
     const slots = slotTableByteLength(like.slots);
     const parking = Parking.byteLength(like.parkingFrames, CANARY_ROOM_BYTES);
+    const gathers = gathersByteLength(like.multiget);
     const frames = 2 * (CANARY_FRAMES + 4) * (PLACE_BYTES + GUARD_BYTES);
     const sources = sourceTableByteLength(like.sourceRows);
-    this.#memory = new GuardedMemory(slots + sources + parking + frames + 65_536);
+    this.#memory = new GuardedMemory(slots + sources + parking + gathers + frames + 65_536);
     const setup: PathSetup = {
       ...like,
       slotsOffset: this.#memory.take(slots),
@@ -163,6 +175,7 @@ export class CanaryBed {
       nodeCountersOffset: this.#memory.take(nodeCountersByteLength(like.nodesMax)),
       outboxOffset: this.#memory.take(2 * OUTBOX_BYTES),
       sourcesOffset: this.#memory.take(sources),
+      gathersOffset: this.#memory.take(gathers),
     };
     this.client = new CanaryPort(this.#memory, 'client', 0, NF_CLIENT_MAC);
     this.server = new CanaryPort(this.#memory, 'server', 1, NF_SERVER_MAC);
@@ -178,9 +191,9 @@ export class CanaryBed {
     this.world.nowMs += ms;
     this.lane.cycle(this.world.nowMs);
     this.#memory.assertCanaries();
-    const { memory, parking, broadcasts } = this.lane.path;
-    const waiting = parking.count + broadcasts.active;
-    const lost = this.client.received + this.server.received - endedFrames(memory.counters) - waiting;
+    const { path } = this.lane;
+    const ended = endedFrames(path.memory.counters) + waitingFrames(path);
+    const lost = this.client.received + this.server.received - ended;
     if (lost !== 0) throw new Error(`${lost} frames are in no counter`);
     return [...this.client.sent.splice(0), ...this.server.sent.splice(0)];
   }

@@ -10,12 +10,14 @@
 import { DEFAULT_POLICY } from '../../src/dataplane/commands.ts';
 import { COUNT, LANE_COUNTERS, REFUSED_FIRST } from '../../src/dataplane/counters.ts';
 import { type GateOptions, GateTable } from '../../src/dataplane/gate-table.ts';
+import { gathersByteLength, type MultigetSetup } from '../../src/dataplane/gather.ts';
 import { BATCH_BYTES, Lane } from '../../src/dataplane/lane.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
 import { Neighbours, type NeighbourTimes, neighboursByteLength } from '../../src/dataplane/neighbours.ts';
 import { nodeNamesByteLength, writeNodeName } from '../../src/dataplane/node-names.ts';
 import { OUTBOX_BYTES } from '../../src/dataplane/outbox.ts';
 import { Parking } from '../../src/dataplane/parking.ts';
+import type { Path } from '../../src/dataplane/path.ts';
 import { BATCH_ROWS } from '../../src/dataplane/path.ts';
 import type { FiguresPlace, PathSetup } from '../../src/dataplane/setup.ts';
 import { slotTableByteLength } from '../../src/dataplane/slot-table.ts';
@@ -93,6 +95,7 @@ export interface BedOptions {
   ownAddress?: string;
   clientVlan?: number;
   serverVlan?: number;
+  multiget?: Partial<MultigetSetup>;
   clientMtu?: number;
   serverMtu?: number;
   startMs?: number;
@@ -125,6 +128,7 @@ export const BED_VERSION = '1.6.0-keysteer-9.9.9';
 /** Of the process, and the Unix time at which the bed's clock was 0, ms: what `stats` tells. */
 export const BED_PID = 4711;
 export const BED_TIME_ORIGIN = 1_700_000_000_000;
+const MULTIGET: MultigetSetup = { gathers: 8, keysMax: 100, chunks: 1024, timeoutMs: 200 };
 export const BED_TIMES: NeighbourTimes = { retryMs: 200, retries: 3, lifetimeMs: 60_000 };
 /** Counters that count something else than what became of a frame. */
 const NOT_OF_FRAMES = new Set<string>(['cycles', 'idle_waits', 'idle_us']);
@@ -263,11 +267,14 @@ export class LaneBed {
     return this.lane(lane).path.memory.counters[LANE_COUNTERS.indexOf(name)]!;
   }
 
-  /** Frames received, less those that ended in a counter or wait in the parking: 0 when each was counted once. */
+  /** Frames received, less those that ended in a counter or wait for something: 0 when each was counted once. */
   unaccounted(lane = 0): number {
     const received = this.#lanes[lane]!.wires.reduce((sum, { near }) => sum + portCounter(near, 'received_frames'), 0);
-    const { memory, parking, broadcasts } = this.lane(lane).path;
-    return received - endedFrames(memory.counters) - parking.count - broadcasts.active;
+    return received - endedFrames(this.lane(lane).path.memory.counters) - waitingFrames(this.lane(lane).path);
+  }
+
+  get #multiget(): MultigetSetup {
+    return { ...MULTIGET, ...this.#options.multiget };
   }
 
   #build(lane: number): BedLane {
@@ -276,7 +283,8 @@ export class LaneBed {
     const parkingBytes = Parking.byteLength(parkingFrames, Math.max(clientMtu, serverMtu) + 14);
     const ports = 2 * (loopbackByteLength(RING_FRAMES, clientMtu) + loopbackByteLength(RING_FRAMES, serverMtu));
     const sources = sourceTableByteLength(this.#options.sourceRows ?? 1024);
-    const arena = Arena.create(slotTableByteLength(slots) + sources + parkingBytes + ports + 65_536);
+    const tables = slotTableByteLength(slots) + sources + parkingBytes + gathersByteLength(this.#multiget);
+    const arena = Arena.create(tables + ports + 65_536);
     const wires = [openWire('client', 0, arena, NF_CLIENT_MAC, clientMtu, clientVlan)];
     if (arms === 2) wires.push(openWire('server', 1, arena, NF_SERVER_MAC, serverMtu, serverVlan));
     const setup = this.#setup(lane, arena, parkingBytes);
@@ -316,6 +324,8 @@ export class LaneBed {
       countersOffset: arena.allocate(laneCountersByteLength()),
       nodeCountersOffset: arena.allocate(nodeCountersByteLength(NODES_MAX)),
       outboxOffset: arena.allocate(2 * OUTBOX_BYTES),
+      gathersOffset: arena.allocate(gathersByteLength(this.#multiget)),
+      multiget: this.#multiget,
       nodesMax: NODES_MAX,
       steerOffset: this.steer.base << 2,
       neighboursOffset: this.#neighboursOffset,
@@ -328,14 +338,31 @@ export class LaneBed {
   }
 }
 
-/** Frames that came to an end of some kind, by the groups of counters.ts. */
+/**
+ * Frames that came to an end of some kind, by the groups of counters.ts, less the requests that Keysteer itself made of a
+ * multi-key one.
+ */
 export function endedFrames(counters: Float64Array): number {
   const answered = ['arp_answers', 'echo_answers', 'local_answers', 'broadcasts'] as const;
-  const others = ['requests', 'replies', 'broadcast_replies', 'quiet_misses', 'arp_learned', 'foreign'] as const;
+  const others = [
+    'requests',
+    'replies',
+    'multiget_answers',
+    'broadcast_replies',
+    'quiet_misses',
+    'arp_learned',
+    'foreign',
+  ] as const;
   const ends = [...answered, ...others];
   const forwarded = ends.reduce((sum, name) => sum + counters[COUNT[name]]!, 0);
   const dropped = LANE_COUNTERS.reduce((sum, name, i) => (name.startsWith('drop_') ? sum + counters[i]! : sum), 0);
-  return forwarded + dropped + counters.slice(REFUSED_FIRST).reduce((sum, refused) => sum + refused, 0);
+  const refused = counters.slice(REFUSED_FIRST).reduce((sum, count) => sum + count, 0);
+  return forwarded + dropped + refused - (counters[COUNT.multiget_keys]! - counters[COUNT.multiget_unsent]!);
+}
+
+/** Requests that wait for their next hop, or for the parts of their answer. */
+export function waitingFrames({ parking, broadcasts, gathers }: Path): number {
+  return parking.count + broadcasts.active + gathers.table.waiting.count;
 }
 
 /** Flags of a frame whose UDP checksum is partial. */

@@ -45,6 +45,13 @@ export interface Config {
     readonly responseRatioMax: number;
     readonly newcomersPerSecond: number;
   };
+  readonly multiget: {
+    readonly keysMax: number;
+    /** Per lane, as the buffer. */
+    readonly gathers: number;
+    readonly bufferBytes: number;
+    readonly timeoutMs: number;
+  };
   readonly idle: { readonly spinUs: number; readonly waitMs: number };
   readonly neighbours: {
     readonly retryMs: number;
@@ -90,6 +97,7 @@ export function normalise(file: ConfigFile): Config {
     commands: normaliseCommands(file.commands),
     gatekeeper: normaliseGatekeeper(file, source),
     ...normaliseTimings(file),
+    multiget: normaliseMultiget(file),
   };
 }
 
@@ -133,6 +141,16 @@ function normaliseGatekeeper({ gatekeeper, nodes }: ConfigFile, source: Interfac
 function endsOf({ address, prefixLength }: InterfaceAddress): number[] {
   const hostBits = prefixLength >= 31 ? 0 : ~(-1 << (32 - prefixLength));
   return hostBits === 0 ? [] : [address & ~hostBits, address | hostBits];
+}
+
+function normaliseMultiget({ multiget, slots }: ConfigFile): Config['multiget'] {
+  return {
+    keysMax: multiget.keys_max,
+    gathers: multiget.gathers,
+    bufferBytes: multiget.buffer_bytes,
+    // A reply that comes later than its lifetime is nobody's.
+    timeoutMs: Math.min(multiget.timeout_ms, slots.reply_lifetime_ms),
+  };
 }
 
 function normalisePort({

@@ -166,6 +166,27 @@ const slots = mapping({
     .describe('How long a reply is accepted after its request, milliseconds.'),
 });
 
+const multiget = mapping({
+  keys_max: wholeNumber(1, 1024)
+    .default(100)
+    .describe('Keys that one request may ask for, 1 to 1024. A request for more is refused.'),
+  gathers: wholeNumber(1, 4096)
+    .default(256)
+    .describe(
+      'Requests for several keys that can be in progress, per lane, 1 to 4096. One more is refused, as SERVER_ERROR.',
+    ),
+  buffer_bytes: wholeNumber(65536, 268435456)
+    .default(16777216)
+    .describe(
+      'Memory for values that wait for the others of their request, per lane: 65536 to 268435456 bytes. One request may hold half of it.',
+    ),
+  timeout_ms: wholeNumber(1, 60000)
+    .default(200)
+    .describe(
+      'How long the nodes have to answer, milliseconds; a key that has no answer then is a miss. Never more than slots.reply_lifetime_ms.',
+    ),
+});
+
 const idle = mapping({
   spin_us: wholeNumber(0, 10000)
     .default(200)
@@ -279,6 +300,7 @@ export const configSchema = mapping({
   slots: slots.prefault({}).describe('Table of outstanding requests (nat mode).'),
   commands: commands.prefault({}).describe('What is done with commands that concern more than one item.'),
   gatekeeper: gatekeeper.prefault({}).describe('Who may ask, and how much.'),
+  multiget: multiget.prefault({}).describe('Requests for several keys, answered by one reply.'),
   idle: idle.prefault({}).describe('What a lane does when there is nothing to do.'),
   neighbours: neighbours.prefault({}).describe('Resolution of IPv4 to Ethernet addresses (ARP).'),
 });
