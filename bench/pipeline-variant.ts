@@ -11,6 +11,7 @@ import { configFromFlags } from '../src/control/config/load.ts';
 import type { Config } from '../src/control/config/normalise.ts';
 import { multigetSetup, planLaneMemory, planSharedMemory } from '../src/control/memory-plan.ts';
 import { COUNT } from '../src/dataplane/counters.ts';
+import { GateTable } from '../src/dataplane/gate-table.ts';
 import { BATCH_BYTES, Lane } from '../src/dataplane/lane.ts';
 import type { LaneMemory } from '../src/dataplane/memory.ts';
 import { Neighbours } from '../src/dataplane/neighbours.ts';
@@ -69,7 +70,11 @@ class Pipeline {
     });
     this.#flags = flags;
     const shared = planSharedMemory(this.#config, 16);
-    const plan = planLaneMemory(this.#config, 16, [4096, 4096]);
+    const plan = planLaneMemory(
+      this.#config,
+      16,
+      Array(2).fill({ transport: 'af_packet', ringFrames: 4096, mtu: 1500 }),
+    );
     this.#arena = plan.arena;
     this.#framesOffset = plan.arena.allocate(FRAMES * STRIDE_BYTES) + HEADROOM_BYTES;
     this.#frames = plan.arena.bytes.subarray(this.#framesOffset, this.#framesOffset + FRAMES * STRIDE_BYTES);
@@ -199,6 +204,16 @@ function pathSetup(
     nodesMax: 16,
     steerOffset: shared.steerOffset,
     neighboursOffset: shared.neighboursOffset,
+    newcomerSlots: config.slots.count / 4,
+    sourceRows: config.gatekeeper.sources,
+    sourceSeeds: [SEED | 0, ~SEED],
+    version: '',
+    lanes: [],
+    pid: 0,
+    timeOrigin: 0,
+    sourcesOffset: plan.sourcesOffset,
+    gateOffset: shared.gateOffset,
+    nodeNamesOffset: shared.nodeNamesOffset,
   };
 }
 
@@ -212,6 +227,11 @@ function publish(
   const nodes = config.nodes.map(node => ({ ...node, neighbour: neighbours.add(node.nextHop) }));
   for (const { nextHop } of config.nodes) neighbours.learn(nextHop, 0x024b, 0x77000002, 0);
   new SteerTable(shared.buffer, setup.steerOffset, capacity).publish(nodes, config.steering);
+  const { enabled: watches, ...budgets } = config.gatekeeper;
+  const { commands } = config;
+  const { broadcastMs } = commands;
+  const rules = { ...budgets, watches, lanes: 1, commands, broadcastMs };
+  new GateTable(shared.buffer, setup.gateOffset, capacity.lanesMax).publish(rules);
 }
 
 function main(name: string | undefined): void {

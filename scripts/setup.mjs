@@ -75,6 +75,13 @@ const PACKAGES = [
     wish: ['build', 'demo', 'test', 'bench'],
   },
   {
+    debian: 'tshark',
+    found: () => onPath('tshark'),
+    why: 'another opinion on captures in the tests',
+    must: [],
+    wish: ['test'],
+  },
+  {
     debian: 'nginx-light',
     found: () => onPath('nginx'),
     why: 'a baseline to compare with',

@@ -13,6 +13,9 @@ const FOR_USERS = new Set([
   'AddressError',
   'UserError',
   'UsageError',
+  'PcapError',
+  'CapError',
+  'LinkError',
 ]);
 
 /** A failure whose message says what the user can do. */

@@ -3,9 +3,11 @@
  *
  *     forwarded   requests, replies
  *     gathered    multiget_answers
- *     answered    arp_answers, echo_answers
+ *     answered    arp_answers, echo_answers, local_answers
+ *     broadcast   broadcasts, and broadcast_replies from the nodes
  *     learned     arp_learned
  *     foreign     not for our addresses: left to the kernel's own copy
+ *     swallowed   quiet_misses
  *     drop_*      ours, and not fit to travel on
  *     refused_*   a request turned away with a memcached error line (error_answers counts the line), or in silence when
  *                 the client asked for none
@@ -14,7 +16,8 @@
  * `multiget_keys` are requests that no client sent: each ends like one, without having reached the lane.
  *
  * A `parked` request waits until it ends as one of `requests` (`parked_sent` counts these) or as
- * `drop_neighbour_unreachable`. `reads` and `writes` are counted when a request is steered, before it may be dropped for
+ * `drop_neighbour_unreachable`. A command for every node waits until it ends as one of `broadcasts` or `refused_broadcast`.
+ * `reads` and `writes` are counted when a request is steered, before it may be dropped for
  * want of its next hop.
  */
 import { REFUSAL_NAMES } from '../memcached/refusals.ts';
@@ -67,22 +70,36 @@ export const COUNT = {
   cycles: 38,
   idle_waits: 39,
   idle_us: 40,
+  /** Requests that the NF answered itself: version, mn, noop, stats. */
+  local_answers: 41,
+  /** Commands that every node has carried out; what was sent to nodes for them, and what came back. */
+  broadcasts: 42,
+  broadcast_requests: 43,
+  broadcast_replies: 44,
+  /** "0 of 0": memcached says that it has nothing to say to a quiet request. The client has asked not to hear that. */
+  quiet_misses: 45,
+  /** A reply that would exceed what its client may be sent. */
+  drop_reply_over_budget: 46,
+  /** A datagram of a reply that came twice, or whose beginning was not seen where an older reply may be on its way. */
+  drop_reply_stray: 47,
+  /** Answers of the NF's own, to requests counted elsewhere, that would exceed what their client may be sent. */
+  answers_withheld: 48,
   /** Requests for several keys that were taken apart, and their keys: each is a request of its own to its node. */
-  multigets: 41,
-  multiget_keys: 42,
+  multigets: 49,
+  multiget_keys: 50,
   /** Merged replies, and the datagrams they went out in. */
-  multiget_answers: 43,
-  multiget_datagrams: 44,
+  multiget_answers: 51,
+  multiget_datagrams: 52,
   /** Keys that became misses because their node did not answer in time, or answered what is no value. */
-  multiget_unanswered: 45,
-  multiget_node_errors: 46,
+  multiget_unanswered: 53,
+  multiget_node_errors: 54,
   /** Keys that were not asked for, as the port had no frame left; they end as unanswered. */
-  multiget_unsent: 47,
+  multiget_unsent: 55,
   /** Merged replies that the port did not take the rest of in time. */
-  multiget_abandoned: 48,
+  multiget_abandoned: 56,
   /** A part of a reply whose request is answered already; one that came twice, or does not fit the others. */
-  drop_multiget_late: 49,
-  drop_multiget_part: 50,
+  drop_multiget_late: 57,
+  drop_multiget_part: 58,
 } as const;
 
 /** Position of the first `refused_*` counter; reason r stands at this + r. */

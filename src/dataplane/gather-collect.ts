@@ -197,7 +197,7 @@ export class Collector {
   #finish(gather: number, key: number): number {
     const { memory, slots } = this.#path;
     const { words } = memory;
-    if (words[key + KEY_TOTAL] > 1) slots.noteReply(words[key + KEY_SLOT], 1);
+    if (words[key + KEY_TOTAL] > 1) slots.free(words[key + KEY_SLOT]);
     if (words[key + KEY_BYTES] !== words[key + KEY_EXPECTED]) {
       memory.count(COUNT.multiget_node_errors);
       return this.#settle(gather, key, KEY_MISS);

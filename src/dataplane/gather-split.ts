@@ -26,6 +26,7 @@ import {
   SLOT_GATHER_GENERATION,
   SLOT_GATHER_KEY,
   SLOT_GATHER_RECORD,
+  SLOT_HAUNTED,
   SLOT_KEY_HASH,
   SLOT_NODE,
   SLOT_NODE_PORT,
@@ -107,7 +108,7 @@ export class Splitter {
       if (slots.skipped !== 0) counters[COUNT.slots_skipped] += slots.skipped;
       if (slots.expired !== 0) counters[COUNT.slots_expired] += 1;
       if (slot < 0) return this.#giveBackSlots(key);
-      words[slot + SLOT_STATE] = STATE_OUTSTANDING;
+      words[slot + SLOT_STATE] = STATE_OUTSTANDING | slots.haunted;
       words[slot + SLOT_SENT] = nowUs;
       this.keys.words[this.keys.row(key) + ASKED_SLOT] = slot;
     }
@@ -142,7 +143,8 @@ export class Splitter {
     const { memory, steerWords, table, nowUs } = this.#path;
     const { words } = memory;
     const node = this.keys.words[row + ASKED_NODE];
-    words[slot + SLOT_STATE] = STATE_OUTSTANDING | SLOT_GATHER | (this.#verb << SLOT_VERB_SHIFT);
+    const haunted = words[slot + SLOT_STATE] & SLOT_HAUNTED;
+    words[slot + SLOT_STATE] = STATE_OUTSTANDING | SLOT_GATHER | haunted | (this.#verb << SLOT_VERB_SHIFT);
     words[slot + SLOT_GATHER_RECORD] = gather;
     words[slot + SLOT_GATHER_KEY] = key;
     words[slot + SLOT_GATHER_GENERATION] = words[gather + GATHER_GENERATION];

@@ -1,11 +1,12 @@
 /**
  * A lane: one thread, its own queue on each port, one duty cycle.
  *
- *     for each port: receive → classify → requests → replies → transmit on each port → release
- *     then what time demands: multi-key requests, parked frames, ARP
+ *     for each port: receive → classify → admit → requests → replies → settle → transmit on each port → release
+ *     then what time demands: multi-key requests, commands for every node, parked frames, ARP
  */
 import type { Arena } from '../mem/arena.ts';
 import { type Port, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT, ROW_WORDS } from '../port/port.ts';
+import { AdmissionStage, SettlementStage } from './admission.ts';
 import { Classifier } from './classify.ts';
 import { COUNT } from './counters.ts';
 import { writeArpRequest } from './host.ts';
@@ -54,6 +55,7 @@ export class Lane {
     this.path.enter(nowMs);
     let work = 0;
     for (let i = 0; i < this.#ports.length; i++) work += this.#servePort(this.#ports[i]);
+    if (this.path.broadcasts.active !== 0) work += this.#serveBroadcasts();
     work += this.#serveGathers();
     if (this.path.parking.count !== 0) work += this.#serveParked();
     if (this.#isFirst && nowMs >= this.#arpDueMs) this.#serveNeighbours(nowMs);
@@ -87,6 +89,14 @@ export class Lane {
       const port = this.#ports[i];
       if ((senders & (1 << port.id)) !== 0) port.transmit(batch, rows);
     }
+  }
+
+  #serveBroadcasts(): number {
+    const { broadcasts, clientOut, serverOut } = this.path;
+    const work = broadcasts.tend();
+    serverOut.flush();
+    clientOut.flush();
+    return work;
   }
 
   #serveGathers(): number {
@@ -147,11 +157,15 @@ export class Lane {
 
 function stagesOf(path: Path, batch: Int32Array): Stage[] {
   const classifier = new Classifier(path);
+  const admission = new AdmissionStage(path);
   const requests = new RequestStage(path);
   const replies = new ReplyStage(path);
+  const settlement = new SettlementStage(path);
   return [
     (port, rows) => classifier.run(port, batch, rows),
+    () => classifier.keepRequests(admission.run(classifier.requests, classifier.requestCount)),
     () => requests.run(batch, classifier.requests, classifier.requestCount),
     () => replies.run(batch, classifier.replies, classifier.replyCount),
+    () => settlement.run(batch, classifier.replies, classifier.replyCount),
   ];
 }

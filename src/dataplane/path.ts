@@ -1,7 +1,7 @@
 /**
  * What the stages of a lane share: its memory, tables, ports, and the time and steering table of the cycle.
  *
- *     classify → requests → replies      each loops over the frames of a batch that concern it
+ *     classify → admit → requests → replies → settle      each loops over the frames of a batch that concern it
  *
  * Each stage is called through an array (lane.ts), so that V8 compiles it by itself: were they inlined into one
  * function, they would compete for one inlining budget, and which of them won would differ from process to process.
@@ -10,7 +10,9 @@ import type { Arena } from '../mem/arena.ts';
 import { enterTable, leaveTable } from '../mem/generation.ts';
 import type { Port } from '../port/port.ts';
 import * as ethernet from '../wire/ethernet.ts';
+import { Broadcasts } from './broadcasts.ts';
 import { COUNT } from './counters.ts';
+import { Gatekeeper } from './gatekeeper.ts';
 import { Gathers } from './gather.ts';
 import { LaneMemory } from './memory.ts';
 import { Neighbours } from './neighbours.ts';
@@ -25,7 +27,7 @@ export const BATCH_ROWS = 64;
 /**
  * A list of frames for a stage: per frame 4 int32.
  *
- *     word 0  ROW   its first word in the batch
+ *     word 0  ROW   its first word in the batch; of a request that came from a newcomer, LIST_NEWCOMER beside it
  *          1  IP    offset of the IPv4 header in the arena, bytes
  *          2  UDP   of the UDP header
  *          3  END   of the UDP payload
@@ -35,6 +37,7 @@ export const LIST_ROW = 0;
 export const LIST_IP = 1;
 export const LIST_UDP = 2;
 export const LIST_END = 3;
+export const LIST_NEWCOMER = 1 << 16;
 
 export class Path {
   readonly setup: PathSetup;
@@ -47,17 +50,25 @@ export class Path {
   /** What the lane says itself. The same one in one-arm. */
   readonly clientOut: Outbox;
   readonly serverOut: Outbox;
+  readonly gate: Gatekeeper;
+  /** Commands for every node. */
+  readonly broadcasts: Broadcasts;
   /** Requests for several keys. */
   readonly gathers: Gathers;
   readonly steerWords: Int32Array;
+  /** Bytes of the arena that all lanes share. */
+  readonly sharedBytes: Uint8Array;
   /** First word of the steering table in use in this cycle. */
   table = 0;
   /** Time of this cycle by the lane's clock, wrapping: ms and µs. */
   nowMs = 0;
   nowUs = 0;
+  /** The same, ms, not wrapping. */
+  clockMs = 0;
   /** Bit i: some row's verdict in this batch is the port with id i. */
   senders = 0;
   readonly #steerBase: number;
+  #identification = 0;
 
   constructor(setup: PathSetup, arena: Arena, shared: Arena, clientPort: Port, serverPort: Port) {
     this.setup = setup;
@@ -71,6 +82,7 @@ export class Path {
       setup.slots,
       setup.firstSourcePort,
       setup.replyLifetimeMs * 1000,
+      setup.newcomerSlots,
     );
     this.clientPort = clientPort;
     this.serverPort = serverPort;
@@ -80,20 +92,33 @@ export class Path {
         ? this.clientOut
         : new Outbox(serverPort, arena.buffer, setup.outboxOffset + OUTBOX_BYTES);
     this.steerWords = shared.words;
+    this.sharedBytes = shared.bytes;
     this.#steerBase = setup.steerOffset >> 2;
+    this.gate = gatekeeperOf(setup, arena, shared, this.slots);
+    this.broadcasts = new Broadcasts(this);
     this.gathers = new Gathers(this, setup.multiget, setup.gathersOffset);
   }
 
   /** Begins a cycle: takes up the steering table in use and the time, ms of the lane's clock. */
   enter(nowMs: number): void {
     this.table = enterTable(this.steerWords, this.#steerBase, this.setup.lane);
+    this.clockMs = nowMs;
     this.nowMs = nowMs | 0;
     this.nowUs = (nowMs * 1000) | 0;
+    this.gate.enter(this.nowMs);
+    this.slots.enter(this.nowUs);
   }
 
   /** Before the lane sleeps or ends: a new table need not wait for it. */
   leave(): void {
     leaveTable(this.steerWords, this.#steerBase, this.setup.lane);
+    this.gate.leave();
+  }
+
+  /** For the next datagram of the NF's own (RFC 6864). */
+  nextIdentification(): number {
+    this.#identification = (this.#identification + 1) & 0xffff;
+    return this.#identification;
   }
 
   /** The last step of every request that is forwarded: Ethernet addresses towards a usable neighbour. Returns the port. */
@@ -105,4 +130,20 @@ export class Path {
     this.senders |= 1 << serverPort.id;
     return serverPort.id;
   }
+}
+
+function gatekeeperOf(setup: PathSetup, arena: Arena, shared: Arena, slots: SlotTable): Gatekeeper {
+  const [seedA, seedB] = setup.sourceSeeds;
+  const { sourcesOffset, sourceRows, gateOffset, lane } = setup;
+  return new Gatekeeper(
+    arena.words,
+    sourcesOffset >> 2,
+    sourceRows,
+    seedA,
+    seedB,
+    shared.words,
+    gateOffset >> 2,
+    lane,
+    slots,
+  );
 }

@@ -22,10 +22,16 @@ import {
   REQUEST_QUIET,
 } from '../memcached/located.ts';
 import { parsePlainGet } from '../memcached/plain-get.ts';
-import { REFUSED_BUSY, REFUSED_DENIED, REFUSED_NO_NODE, REFUSED_TOTAL } from '../memcached/refusals.ts';
+import {
+  REFUSED_BUSY,
+  REFUSED_DENIED,
+  REFUSED_NEWCOMERS,
+  REFUSED_NO_NODE,
+  REFUSED_TOTAL,
+} from '../memcached/refusals.ts';
 import { parseReply, REPLY_OTHER } from '../memcached/reply.ts';
 import { parseRequest } from '../memcached/request.ts';
-import { CLASS_READ, CLASS_WRITE } from '../memcached/verbs.ts';
+import { CLASS_READ } from '../memcached/verbs.ts';
 import { DROP, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT, VERDICT_GROUP_SHIFT } from '../port/port.ts';
 import { steerHash } from '../steer/hash.ts';
 import { lookup, nodeAddress, nodeNeighbour, nodePort } from '../steer/lookup.ts';
@@ -33,8 +39,10 @@ import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as udp from '../wire/udp.ts';
 import { ANSWER_BYTES_MAX, turnIntoErrorAnswer } from './answer.ts';
+import { ACTION_BROADCAST, ACTION_FORWARD, ACTION_LOCAL } from './commands.ts';
 import { COUNT, NODE_COUNT, NODE_COUNTER_COUNT, REFUSED_FIRST } from './counters.ts';
-import { LIST_END, LIST_IP, LIST_ROW, LIST_UDP, LIST_WORDS, type Path } from './path.ts';
+import { Locals } from './locals.ts';
+import { LIST_END, LIST_IP, LIST_NEWCOMER, LIST_ROW, LIST_UDP, LIST_WORDS, type Path } from './path.ts';
 import { rewriteDatagram } from './rewrite.ts';
 import {
   SLOT_CLIENT,
@@ -54,6 +62,7 @@ import {
 
 export class RequestStage {
   readonly #path: Path;
+  readonly #locals: Locals;
   readonly #located = new Int32Array(OUT_WORDS);
   readonly #replied = new Int32Array(OUT_WORDS);
   readonly #decoded = new Uint8Array(KEY_BYTES_MAX);
@@ -61,18 +70,25 @@ export class RequestStage {
   readonly #vipPort: number;
   readonly #ownAddress: number;
   #keyHash = 0;
+  /** Whether the request at hand is from a source that is not known (gatekeeper.ts). */
+  #isNewcomer = false;
 
   constructor(path: Path) {
     this.#path = path;
+    this.#locals = new Locals(path);
     this.#vipPort = path.setup.vipPort;
     this.#ownAddress = path.setup.ownAddress;
   }
 
   /** Gives a verdict to each of the `count` rows of `batch` that `list` names. */
   run(batch: Int32Array, list: Int32Array, count: number): void {
+    const { slots } = this.#path;
     const end = count * LIST_WORDS;
     for (let at = 0; at < end; at += LIST_WORDS) {
-      const row = list[at + LIST_ROW];
+      const tagged = list[at + LIST_ROW];
+      const row = tagged & (LIST_NEWCOMER - 1);
+      this.#isNewcomer = tagged !== row;
+      slots.aim(tagged !== row);
       batch[row + ROW_VERDICT] = this.#request(
         batch,
         row,
@@ -84,13 +100,16 @@ export class RequestStage {
   }
 
   #request(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number): number {
-    const { memory, serverPort } = this.#path;
+    const { memory, serverPort, gate } = this.#path;
     const header = udpOffset + udp.HEADER_BYTES;
+    const located = this.#located;
     // Parsed in any case: an error line is written in the protocol of the request.
-    const parsed = this.#reasonToRefuse(header + FRAME_HEADER_BYTES, end);
+    const parsed = this.#parse(header + FRAME_HEADER_BYTES, end);
     const reason = isSingleDatagram(memory.bytes, header) ? parsed : REFUSED_TOTAL;
     if (reason !== 0) return this.#refuse(batch, row, ipOffset, udpOffset, reason);
-    if ((this.#located[OUT_FLAGS] & REQUEST_MULTI_KEY) !== 0) {
+    const action = gate.action(located[OUT_VERB], located[OUT_CLASS]);
+    if (action !== ACTION_FORWARD) return this.#keep(action, batch, row, ipOffset, udpOffset);
+    if ((located[OUT_FLAGS] & REQUEST_MULTI_KEY) !== 0) {
       return this.#takeApart(batch, row, ipOffset, udpOffset, end);
     }
     const node = this.#home();
@@ -103,22 +122,32 @@ export class RequestStage {
     return this.#toNode(batch, row, ipOffset, udpOffset, slot, node);
   }
 
+  #parse(start: number, end: number): number {
+    const { bytes, view } = this.#path.memory;
+    return parsePlainGet(view, start, end, this.#located) ? 0 : parseRequest(bytes, start, end, this.#located);
+  }
+
+  /** A request that is not forwarded to one node: answered here, sent to all of them, or denied. */
+  #keep(action: number, batch: Int32Array, row: number, ipOffset: number, udpOffset: number): number {
+    const { memory, broadcasts } = this.#path;
+    // Servers that take our answers for requests must not have any.
+    if (udp.sourcePort(memory.view, udpOffset) === this.#vipPort) return this.#drop(REFUSED_FIRST + REFUSED_DENIED);
+    let reason = REFUSED_DENIED;
+    if (action === ACTION_LOCAL) {
+      const verdict = this.#locals.answer(batch, row, ipOffset, udpOffset, this.#located);
+      if (verdict >= DROP) return verdict;
+      reason = DROP - verdict;
+    } else if (action === ACTION_BROADCAST) {
+      reason = broadcasts.start(batch[row + ROW_OFFSET], ipOffset, udpOffset, this.#located);
+    }
+    return reason === 0 ? DROP : this.#refuse(batch, row, ipOffset, udpOffset, reason);
+  }
+
   /** A request for several keys goes on as one for each. */
   #takeApart(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number): number {
     const { gathers } = this.#path;
     const reason = gathers.ask(batch[row + ROW_OFFSET], ipOffset, udpOffset, end, this.#located);
     return reason === 0 ? DROP : this.#refuse(batch, row, ipOffset, udpOffset, reason);
-  }
-
-  /** Parses the request into `#located`; 0 when it may be forwarded. */
-  #reasonToRefuse(start: number, end: number): number {
-    const { bytes, view } = this.#path.memory;
-    const located = this.#located;
-    if (parsePlainGet(view, start, end, located)) return 0;
-    const reason = parseRequest(bytes, start, end, located);
-    if (reason !== 0) return reason;
-    const verbClass = located[OUT_CLASS];
-    return verbClass === CLASS_READ || verbClass === CLASS_WRITE ? 0 : REFUSED_DENIED;
   }
 
   /** Node of the located key, or −1; leaves the key's hash in `#keyHash`. */
@@ -155,14 +184,15 @@ export class RequestStage {
   }
 
   #fillSlot(slot: number, offset: number, ipOffset: number, udpOffset: number, node: number): void {
-    const { memory, steerWords, table, nowUs } = this.#path;
+    const { memory, slots, steerWords, table, nowUs } = this.#path;
     const { bytes, view, words } = memory;
     const located = this.#located;
     const id = requestId(bytes, udpOffset + udp.HEADER_BYTES);
     const quiet = (located[OUT_FLAGS] & REQUEST_QUIET) !== 0 ? SLOT_QUIET : 0;
     // To noreply nothing is ever answered: the slot is free for the next in the circle at once.
     const state = (located[OUT_FLAGS] & REQUEST_NOREPLY) !== 0 ? STATE_ANSWERED : STATE_OUTSTANDING;
-    words[slot + SLOT_STATE] = state | quiet | (located[OUT_VERB] << SLOT_VERB_SHIFT) | (id << SLOT_ID_SHIFT);
+    const verb = located[OUT_VERB] << SLOT_VERB_SHIFT;
+    words[slot + SLOT_STATE] = state | quiet | slots.haunted | verb | (id << SLOT_ID_SHIFT);
     words[slot + SLOT_CLIENT] = ipv4.source(view, ipOffset);
     words[slot + SLOT_CLIENT_PORT] = udp.sourcePort(view, udpOffset) | (ethernet.sourceHigh(view, offset) << 16);
     words[slot + SLOT_CLIENT_MAC] = ethernet.sourceLow(view, offset);
@@ -213,13 +243,18 @@ export class RequestStage {
 
   /** Turns a request away: with an error line in its own frame where memcached would answer and the client listens. */
   #refuse(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, reason: number): number {
-    const { memory, clientPort: port } = this.#path;
+    const { memory, clientPort: port, gate, nowMs } = this.#path;
     const offset = batch[row + ROW_OFFSET];
+    // Sources that are not known have slots of their own; when those are taken, it may be a flood that took them.
+    if (reason === REFUSED_BUSY && this.#isNewcomer) return this.#drop(REFUSED_FIRST + REFUSED_NEWCOMERS);
+    const source = ipv4.source(memory.view, ipOffset);
     memory.count(REFUSED_FIRST + reason);
     // An error may be the answer to an error: two servers must not talk for ever.
     if (udp.sourcePort(memory.view, udpOffset) === this.#vipPort || this.#isReply(udpOffset)) return DROP;
     if (udpOffset + ANSWER_BYTES_MAX - offset > port.roomBytes) return DROP;
     if (!turnIntoErrorAnswer(memory, batch, row, ipOffset, udpOffset, reason, this.#located)) return DROP;
+    const bytes = udp.length(memory.view, udpOffset) - udp.HEADER_BYTES;
+    if (!gate.charge(source, bytes, nowMs)) return this.#drop(COUNT.answers_withheld);
     ethernet.turnToSender(memory.view, offset, port.macHigh, port.macLow);
     memory.count(COUNT.error_answers);
     this.#path.senders |= 1 << port.id;

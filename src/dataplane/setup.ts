@@ -1,5 +1,5 @@
 /** What a lane is told when it starts: plain data and shared buffers, so that it can be posted to a worker. */
-import type { AfPacketDescription } from '../port/af-packet.ts';
+import type { Description } from '../port/open.ts';
 import type { MultigetSetup } from './gather.ts';
 import type { NeighbourTimes } from './neighbours.ts';
 
@@ -20,6 +20,19 @@ export interface PathSetup {
   replyLifetimeMs: number;
   multiget: MultigetSetup;
   neighbourTimes: NeighbourTimes;
+  /** How many of the slots are for sources that are not known; 0: no difference is made. */
+  newcomerSlots: number;
+  /** Rows of the table of sources, a power of two. */
+  sourceRows: number;
+  /** Secret words that place sources in it; new ones for each start of the program. */
+  sourceSeeds: readonly [number, number];
+  /** What `version` answers, 64 bytes at most. */
+  version: string;
+  /** Of all lanes, this one too: `stats` answers for the whole. */
+  lanes: readonly FiguresPlace[];
+  /** Process, and the Unix time at which the lane's clock was 0, ms: `stats` tells both. */
+  pid: number;
+  timeOrigin: number;
   /** Byte offsets in the lane's own arena. */
   slotsOffset: number;
   parkingOffset: number;
@@ -28,17 +41,27 @@ export interface PathSetup {
   nodeCountersOffset: number;
   /** Two of OUTBOX_BYTES. */
   outboxOffset: number;
+  sourcesOffset: number;
   gathersOffset: number;
   nodesMax: number;
   /** Byte offsets in the arena that all lanes share. */
   steerOffset: number;
   neighboursOffset: number;
+  gateOffset: number;
+  nodeNamesOffset: number;
+}
+
+/** Where the figures of a lane lie. */
+export interface FiguresPlace {
+  readonly arena: SharedArrayBuffer;
+  readonly countersOffset: number;
+  readonly nodeCountersOffset: number;
 }
 
 export interface LaneSetup extends PathSetup {
   arena: SharedArrayBuffer;
   shared: SharedArrayBuffer;
-  ports: AfPacketDescription[];
+  ports: Description[];
   controlOffset: number;
   batchOffset: number;
   /** µs of fruitless polling before the lane sleeps. */
@@ -47,8 +70,6 @@ export interface LaneSetup extends PathSetup {
   waitMs: number;
   /** CPU to run on, −1: any. */
   cpu: number;
-  /** `performance.timeOrigin` of the conductor: lanes started later share its clock. */
-  timeOrigin: number;
 }
 
 /**
@@ -57,10 +78,12 @@ export interface LaneSetup extends PathSetup {
  *     word 0  STOP    1: end after this cycle                 writer: conductor
  *          1  STATE   LANE_*                                  writer: the lane; conductor sets CRASHED
  *          2  BEAT    cycles, wrapping: it moves while the lane lives     writer: the lane
+ *          3  BELL    moved on when a pcap port has frames                writer: the ports' feeds, conductor's thread
  */
 export const CONTROL_STOP = 0;
 export const CONTROL_STATE = 1;
 export const CONTROL_BEAT = 2;
+export const CONTROL_BELL = 3;
 export const CONTROL_BYTES = 64;
 
 export const LANE_STARTING = 0;

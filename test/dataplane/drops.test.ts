@@ -86,6 +86,8 @@ describe('for us, and not fit to travel on', () => {
       drop_reply_wrong_node: 'replies.test.ts',
       drop_reply_framing: 'replies.test.ts',
       drop_reply_wrong_key: 'replies.test.ts',
+      drop_reply_stray: 'reply-parts.test.ts',
+      drop_reply_over_budget: 'gate-lane.test.ts',
       drop_neighbour_queue_full: 'lane-neighbours.test.ts',
       drop_neighbour_unreachable: 'lane-neighbours.test.ts',
       drop_lane_crash: 'worker.test.ts',

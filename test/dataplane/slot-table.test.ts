@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  SLOT_HAUNTED,
   SLOT_QUIET,
   SLOT_SENT,
   SLOT_STATE,
@@ -242,5 +243,86 @@ describe('the slot table and its model', () => {
     for (let i = 0; i < 100; i++) take(words, table, i * LIFETIME_US);
     const outside = [...words.slice(0, BASE), ...words.slice(BASE + slotTableByteLength(16) / 4)];
     expect(outside.every(word => word === 0)).toBe(true);
+  });
+});
+
+describe('two circles', () => {
+  const COUNT = 16;
+  const NEW = 4;
+
+  function circles() {
+    const words = new Int32Array(BASE + slotTableByteLength(COUNT) / 4 + 64);
+    return { words, table: new SlotTable(words, BASE, COUNT, FIRST_PORT, LIFETIME_US, NEW) };
+  }
+
+  it('property: newcomers get the last slots alone, in their order, and the others the rest in theirs', () => {
+    fc.assert(
+      fc.property(fc.array(fc.boolean(), { maxLength: 100 }), turns => {
+        const { words, table } = circles();
+        const next = [0, 0];
+        for (const isNewcomer of turns) {
+          table.aim(isNewcomer);
+          const slot = take(words, table, 0);
+          answer(words, find(table, slot));
+          const [first, length] = isNewcomer ? [COUNT - NEW, NEW] : [0, COUNT - NEW];
+          expect(slot).toBe(first + (next[+isNewcomer]! % length));
+          next[+isNewcomer]! += 1;
+        }
+      }),
+    );
+  });
+
+  it('when one is full the other is not', () => {
+    const { words, table } = circles();
+    table.aim(true);
+    for (let n = 0; n < NEW; n++) expect(take(words, table, 0)).toBe(COUNT - NEW + n);
+    expect(take(words, table, 0)).toBe(-1);
+    table.aim(false);
+    for (let n = 0; n < COUNT - NEW; n++) expect(take(words, table, 0)).toBe(n);
+    expect(take(words, table, 0)).toBe(-1);
+    answer(words, find(table, COUNT - 1));
+    expect(take(words, table, 0)).toBe(-1);
+    table.aim(true);
+    expect(take(words, table, 0)).toBe(COUNT - 1);
+  });
+});
+
+describe('the datagrams of a reply', () => {
+  it('property: are told apart as a set of those seen would tell them', () => {
+    const datagram = fc.record({ sequence: fc.nat(5), total: fc.integer({ min: 1, max: 6 }) });
+    const scenario = fc.tuple(fc.boolean(), fc.array(datagram, { maxLength: 30 }));
+    fc.assert(
+      fc.property(scenario, ([isHaunted, datagrams]) => {
+        const { words, table } = tableOf(4);
+        take(words, table, 0);
+        if (isHaunted) words[find(table, 0) + SLOT_STATE]! |= SLOT_HAUNTED;
+        const seen = new Set<number>();
+        let stated = 0;
+        for (const { sequence, total } of datagrams.filter(piece => piece.sequence < piece.total)) {
+          const word = find(table, 0);
+          if (!table.isOutstanding(word)) break;
+          const isFirst = seen.size === 0;
+          const fits = isFirst ? sequence === 0 || !isHaunted : total === stated && !seen.has(sequence);
+          expect(table.fitsReply(word, sequence, total)).toBe(fits);
+          if (!fits) continue;
+          stated = total;
+          seen.add(sequence);
+          expect(table.noteReply(word, sequence, total)).toBe(seen.size === total);
+          expect(table.isOutstanding(word)).toBe(seen.size < total);
+        }
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('a slot is haunted when the request before was never answered whole', () => {
+    const { words, table } = tableOf(1);
+    const late = (n: number) => n * (LIFETIME_US + 1);
+    expect([take(words, table, late(0)), table.haunted]).toEqual([0, 0]);
+    expect([take(words, table, late(1)), table.haunted]).toEqual([0, SLOT_HAUNTED]);
+    table.noteReply(find(table, 0), 0, 2);
+    expect([take(words, table, late(2)), table.haunted]).toEqual([0, SLOT_HAUNTED]);
+    table.noteReply(find(table, 0), 0, 1);
+    expect([take(words, table, late(3)), table.haunted]).toEqual([0, 0]);
   });
 });

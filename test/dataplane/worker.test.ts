@@ -19,13 +19,9 @@ import {
 } from '../../src/dataplane/setup.ts';
 import { slotTableByteLength } from '../../src/dataplane/slot-table.ts';
 import { Arena } from '../../src/mem/arena.ts';
-import {
-  type AfPacketDescription,
-  AfPacketPort,
-  afPacketByteLength,
-  describeAfPacket,
-} from '../../src/port/af-packet.ts';
+import { AfPacketPort, afPacketByteLength, describeAfPacket } from '../../src/port/af-packet.ts';
 import { loadShim } from '../../src/port/shim.ts';
+import type { PortDescription } from '../../src/port/shim-port.ts';
 import { arpReply, arpRequest, hex } from '../support/frames.ts';
 import {
   ALICE,
@@ -117,7 +113,7 @@ class Stage {
   }
 
   /** The NF's own Ethernet address in place of the interface's, so that this machine's kernel looks away. */
-  #describe(end: string, id: number, mac: string): AfPacketDescription {
+  #describe(end: string, id: number, mac: string): PortDescription {
     const options = { id, interfaceName: this.bed.interfaceOf(end), arena: this.arena, ringFrames: RING_FRAMES };
     const { high: macHigh, low: macLow } = macWords(mac);
     return { ...describeAfPacket(options), macHigh, macLow };
@@ -177,7 +173,7 @@ describe.skipIf(missing)('a lane on a thread', () => {
 
   it('frames that lay in the hands of one that died are given back and counted; the next one goes on', async () => {
     stage.client.say([request(GET), request(GET), request(GET)]);
-    const port = new AfPacketPort(stage.setup.ports[0]!, stage.arena);
+    const port = new AfPacketPort(stage.setup.ports[0] as PortDescription, stage.arena);
     const batch = new Int32Array(stage.arena.buffer, stage.setup.batchOffset, BATCH_BYTES / 4);
     await eventually(() => port.receive(batch, 64) === 3);
     lane = await stage.start();

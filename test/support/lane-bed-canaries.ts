@@ -14,6 +14,7 @@ import { OUTBOX_BYTES } from '../../src/dataplane/outbox.ts';
 import { Parking } from '../../src/dataplane/parking.ts';
 import type { PathSetup } from '../../src/dataplane/setup.ts';
 import { slotTableByteLength } from '../../src/dataplane/slot-table.ts';
+import { sourceTableByteLength } from '../../src/dataplane/source-table.ts';
 import { Arena } from '../../src/mem/arena.ts';
 import {
   PORT_COUNTERS,
@@ -49,6 +50,7 @@ export class CanaryPort implements Port {
   readonly name: Side;
   readonly macHigh: number;
   readonly macLow: number;
+  readonly vlan = 0;
   readonly frameBytesMax = CANARY_ROOM_BYTES;
   readonly roomBytes = CANARY_ROOM_BYTES;
   readonly handle = -1;
@@ -163,7 +165,8 @@ export class CanaryBed {
     const parking = Parking.byteLength(like.parkingFrames, CANARY_ROOM_BYTES);
     const gathers = gathersByteLength(like.multiget);
     const frames = 2 * (CANARY_FRAMES + 4) * (PLACE_BYTES + GUARD_BYTES);
-    this.#memory = new GuardedMemory(slots + parking + gathers + frames + 65_536);
+    const sources = sourceTableByteLength(like.sourceRows);
+    this.#memory = new GuardedMemory(slots + sources + parking + gathers + frames + 65_536);
     const setup: PathSetup = {
       ...like,
       slotsOffset: this.#memory.take(slots),
@@ -171,6 +174,7 @@ export class CanaryBed {
       countersOffset: this.#memory.take(laneCountersByteLength()),
       nodeCountersOffset: this.#memory.take(nodeCountersByteLength(like.nodesMax)),
       outboxOffset: this.#memory.take(2 * OUTBOX_BYTES),
+      sourcesOffset: this.#memory.take(sources),
       gathersOffset: this.#memory.take(gathers),
     };
     this.client = new CanaryPort(this.#memory, 'client', 0, NF_CLIENT_MAC);

@@ -6,17 +6,23 @@
  *
  * Every frame that leaves is judged by the strict decoder and the slow checksum before the test sees it.
  */
+
+import { DEFAULT_POLICY } from '../../src/dataplane/commands.ts';
 import { COUNT, LANE_COUNTERS, REFUSED_FIRST } from '../../src/dataplane/counters.ts';
+import { type GateOptions, GateTable } from '../../src/dataplane/gate-table.ts';
 import { gathersByteLength, type MultigetSetup } from '../../src/dataplane/gather.ts';
 import { BATCH_BYTES, Lane } from '../../src/dataplane/lane.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
 import { Neighbours, type NeighbourTimes, neighboursByteLength } from '../../src/dataplane/neighbours.ts';
+import { nodeNamesByteLength, writeNodeName } from '../../src/dataplane/node-names.ts';
 import { OUTBOX_BYTES } from '../../src/dataplane/outbox.ts';
 import { Parking } from '../../src/dataplane/parking.ts';
 import type { Path } from '../../src/dataplane/path.ts';
 import { BATCH_ROWS } from '../../src/dataplane/path.ts';
-import type { PathSetup } from '../../src/dataplane/setup.ts';
+import type { FiguresPlace, PathSetup } from '../../src/dataplane/setup.ts';
 import { slotTableByteLength } from '../../src/dataplane/slot-table.ts';
+import { sourceRanges } from '../../src/dataplane/source-ranges.ts';
+import { sourceTableByteLength } from '../../src/dataplane/source-table.ts';
 import { Arena } from '../../src/mem/arena.ts';
 import { type LoopbackPort, loopbackByteLength, openLoopback } from '../../src/port/loopback.ts';
 import {
@@ -64,6 +70,8 @@ export interface Outcome {
 }
 
 export interface BedNode extends Host {
+  /** Default mc1, mc2 … */
+  readonly name?: string;
   readonly weight?: number;
   readonly enabled?: boolean;
   /** Next hop, its own address by default. */
@@ -85,15 +93,41 @@ export interface BedOptions {
   parkingFrames?: number;
   /** Source address towards the nodes; the VIP in the one-arm set-up that shares it. */
   ownAddress?: string;
+  clientVlan?: number;
+  serverVlan?: number;
   multiget?: Partial<MultigetSetup>;
   clientMtu?: number;
   serverMtu?: number;
   startMs?: number;
+  /** Rules of the gatekeeper and for commands; default: it does not watch, and nothing is allowed that is not anyway. */
+  gate?: Partial<GateOptions>;
+  /** Default 0. */
+  newcomerSlots?: number;
+  /** Default 1024. */
+  sourceRows?: number;
 }
 
+/** What comes by here is not looked at. */
+const SCRATCH = new Int32Array(BATCH_BYTES / 4);
 const RING_FRAMES = 128;
 const NODES_MAX = 16;
 const STEERING: SteerOptions = { algorithm: 'ketama', hash: 'murmur3' };
+const OPEN_GATE: GateOptions = {
+  watches: false,
+  requestsPerSecond: 0,
+  responseBytesPerSecond: 0,
+  responseRatioMax: 0,
+  newcomersPerSecond: 0,
+  lanes: 1,
+  ranges: sourceRanges([], []),
+  commands: DEFAULT_POLICY,
+  broadcastMs: 500,
+};
+/** What `version` answers in a bed. */
+export const BED_VERSION = '1.6.0-keysteer-9.9.9';
+/** Of the process, and the Unix time at which the bed's clock was 0, ms: what `stats` tells. */
+export const BED_PID = 4711;
+export const BED_TIME_ORIGIN = 1_700_000_000_000;
 const MULTIGET: MultigetSetup = { gathers: 8, keysMax: 100, chunks: 1024, timeoutMs: 200 };
 export const BED_TIMES: NeighbourTimes = { retryMs: 200, retries: 3, lifetimeMs: 60_000 };
 /** Counters that count something else than what became of a frame. */
@@ -118,10 +152,13 @@ export class LaneBed {
   readonly shared: Arena;
   readonly steer: SteerTable;
   readonly neighbours: Neighbours;
+  readonly gate: GateTable;
   nowMs: number;
   readonly #options: BedOptions;
   readonly #lanes: BedLane[] = [];
   readonly #neighboursOffset: number;
+  readonly #nodeNamesOffset: number;
+  readonly #figuresPlaces: FiguresPlace[] = [];
 
   constructor(options: BedOptions = {}) {
     this.#options = options;
@@ -129,14 +166,21 @@ export class LaneBed {
     const capacity = { nodesMax: NODES_MAX, lanesMax: lanes };
     const steerBytes = SteerTable.byteLength(capacity);
     this.nowMs = startMs;
-    this.shared = Arena.create(steerBytes + neighboursByteLength(NODES_MAX) + 4096);
+    const gateBytes = GateTable.byteLength(lanes);
+    const nameBytes = nodeNamesByteLength(NODES_MAX);
+    this.shared = Arena.create(steerBytes + neighboursByteLength(NODES_MAX) + gateBytes + nameBytes + 4096);
     this.steer = new SteerTable(this.shared.buffer, this.shared.allocate(steerBytes), capacity);
     this.#neighboursOffset = this.shared.allocate(neighboursByteLength(NODES_MAX));
     const times = options.neighbourTimes ?? BED_TIMES;
     this.neighbours = new Neighbours(this.shared.words, this.#neighboursOffset >> 2, times);
+    this.gate = new GateTable(this.shared.buffer, this.shared.allocate(gateBytes), lanes);
+    this.#nodeNamesOffset = this.shared.allocate(nameBytes);
+    this.publishGate(options.gate ?? {});
     this.publish(nodes);
     if (resolved) for (const node of nodes) this.resolve(node);
     for (let lane = 0; lane < lanes; lane++) this.#lanes.push(this.#build(lane));
+    // A lane looks at the figures of all: they must lie before it starts.
+    for (let lane = 0; lane < lanes; lane++) this.restart(lane);
   }
 
   /** Control: these nodes from now on. False while a lane still uses the table before. */
@@ -144,7 +188,16 @@ export class LaneBed {
     const rows: SteerNode[] = nodes.map(({ ip, port, weight = 1, enabled = true, via = ip }) => {
       return { address: address(ip), port, weight, enabled, neighbour: this.neighbours.add(address(via)) };
     });
+    for (const [row, { name = `mc${row + 1}` }] of nodes.entries()) {
+      writeNodeName(this.shared.bytes, this.#nodeNamesOffset, row, name);
+    }
     return this.steer.publish(rows, STEERING);
+  }
+
+  /** Control: these rules from now on. False while a lane still uses those before. */
+  publishGate(options: Partial<GateOptions>): boolean {
+    const { lanes = 1 } = this.#options;
+    return this.gate.publish({ ...OPEN_GATE, lanes, ...options });
   }
 
   /** As if its ARP reply had come. */
@@ -175,6 +228,22 @@ export class LaneBed {
       if (!wire.near.inject(frame, flags)) throw new Error('the bed was given more frames than its rings hold');
     }
     return this.turn(lane);
+  }
+
+  /** A frame arrives, but no cycle turns. */
+  inject(side: Side, frame: Uint8Array, { flags = 0, lane = 0 } = {}): void {
+    const wire = this.#lanes[lane]!.wires.find(candidate => candidate.side === side)!;
+    if (!wire.near.inject(frame, flags)) throw new Error('the bed was given more frames than its rings hold');
+  }
+
+  /** One cycle of a lane; what leaves is let go, unseen. */
+  turnQuietly(lane = 0): void {
+    this.lane(lane).cycle(this.nowMs);
+    for (const { far } of this.#lanes[lane]!.wires) {
+      for (let rows = far.receive(SCRATCH, BATCH_ROWS); rows > 0; rows = far.receive(SCRATCH, BATCH_ROWS)) {
+        far.release(SCRATCH, rows);
+      }
+    }
   }
 
   /** One cycle of a lane. */
@@ -210,12 +279,14 @@ export class LaneBed {
 
   #build(lane: number): BedLane {
     const { arms = 2, clientMtu = 1500, serverMtu = 1500, slots = 1024, parkingFrames = 16 } = this.#options;
+    const { clientVlan, serverVlan } = this.#options;
     const parkingBytes = Parking.byteLength(parkingFrames, Math.max(clientMtu, serverMtu) + 14);
     const ports = 2 * (loopbackByteLength(RING_FRAMES, clientMtu) + loopbackByteLength(RING_FRAMES, serverMtu));
-    const tables = slotTableByteLength(slots) + parkingBytes + gathersByteLength(this.#multiget);
+    const sources = sourceTableByteLength(this.#options.sourceRows ?? 1024);
+    const tables = slotTableByteLength(slots) + sources + parkingBytes + gathersByteLength(this.#multiget);
     const arena = Arena.create(tables + ports + 65_536);
-    const wires = [openWire('client', 0, arena, NF_CLIENT_MAC, clientMtu)];
-    if (arms === 2) wires.push(openWire('server', 1, arena, NF_SERVER_MAC, serverMtu));
+    const wires = [openWire('client', 0, arena, NF_CLIENT_MAC, clientMtu, clientVlan)];
+    if (arms === 2) wires.push(openWire('server', 1, arena, NF_SERVER_MAC, serverMtu, serverVlan));
     const setup = this.#setup(lane, arena, parkingBytes);
     arena.words[setup.slotsOffset >> 2] = this.#options.firstSlot ?? 0;
     return { setup, arena, wires, lane: this.#lane(setup, arena, wires) };
@@ -228,7 +299,8 @@ export class LaneBed {
 
   #setup(lane: number, arena: Arena, parkingBytes: number): PathSetup {
     const { arms = 2, slots = 1024, ownAddress = OWN, replyLifetimeMs = 1000, parkingFrames = 16 } = this.#options;
-    return {
+    const { newcomerSlots = 0, sourceRows = 1024 } = this.#options;
+    const setup: PathSetup = {
       lane,
       clientPort: 0,
       serverPort: arms - 1,
@@ -239,6 +311,13 @@ export class LaneBed {
       slots,
       replyLifetimeMs,
       neighbourTimes: this.#options.neighbourTimes ?? BED_TIMES,
+      newcomerSlots,
+      sourceRows,
+      sourceSeeds: [0x1234567, -99],
+      version: BED_VERSION,
+      lanes: this.#figuresPlaces,
+      pid: BED_PID,
+      timeOrigin: BED_TIME_ORIGIN,
       slotsOffset: arena.allocate(slotTableByteLength(slots)),
       parkingOffset: arena.allocate(parkingBytes),
       parkingFrames,
@@ -250,7 +329,12 @@ export class LaneBed {
       nodesMax: NODES_MAX,
       steerOffset: this.steer.base << 2,
       neighboursOffset: this.#neighboursOffset,
+      sourcesOffset: arena.allocate(sourceTableByteLength(sourceRows)),
+      gateOffset: this.gate.base << 2,
+      nodeNamesOffset: this.#nodeNamesOffset,
     };
+    this.#figuresPlaces.push({ ...setup, arena: arena.buffer });
+    return setup;
   }
 }
 
@@ -259,15 +343,17 @@ export class LaneBed {
  * multi-key one.
  */
 export function endedFrames(counters: Float64Array): number {
-  const ends = [
+  const answered = ['arp_answers', 'echo_answers', 'local_answers', 'broadcasts'] as const;
+  const others = [
     'requests',
     'replies',
     'multiget_answers',
-    'arp_answers',
+    'broadcast_replies',
+    'quiet_misses',
     'arp_learned',
-    'echo_answers',
     'foreign',
   ] as const;
+  const ends = [...answered, ...others];
   const forwarded = ends.reduce((sum, name) => sum + counters[COUNT[name]]!, 0);
   const dropped = LANE_COUNTERS.reduce((sum, name, i) => (name.startsWith('drop_') ? sum + counters[i]! : sum), 0);
   const refused = counters.slice(REFUSED_FIRST).reduce((sum, count) => sum + count, 0);
@@ -275,8 +361,8 @@ export function endedFrames(counters: Float64Array): number {
 }
 
 /** Requests that wait for their next hop, or for the parts of their answer. */
-export function waitingFrames({ parking, gathers }: Path): number {
-  return parking.count + gathers.table.waiting.count;
+export function waitingFrames({ parking, broadcasts, gathers }: Path): number {
+  return parking.count + broadcasts.active + gathers.table.waiting.count;
 }
 
 /** Flags of a frame whose UDP checksum is partial. */
@@ -321,11 +407,11 @@ function portCounter(port: Port, name: (typeof PORT_COUNTERS)[number]): number {
   return port.counters[PORT_COUNTERS.indexOf(name)]!;
 }
 
-function openWire(side: Side, id: number, arena: Arena, mac: string, mtu: number): Wire {
+function openWire(side: Side, id: number, arena: Arena, mac: string, mtu: number, vlan = 0): Wire {
   const farArena = Arena.create(loopbackByteLength(RING_FRAMES, mtu));
   const { high: macHigh, low: macLow } = macWords(mac);
   const { near, far } = openLoopback({
-    near: { arena, id, macHigh, macLow, name: side },
+    near: { arena, id, macHigh, macLow, vlan, name: side },
     far: { arena: farArena },
     ringFrames: RING_FRAMES,
     mtu,
