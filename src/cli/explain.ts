@@ -1,5 +1,8 @@
 import type { Command } from 'commander';
+import { ADDRESS_PATTERN } from '../control/config/addresses.ts';
+import type { Config } from '../control/config/normalise.ts';
 import { explainKey } from '../control/explain.ts';
+import { type ExplainedVerb, explainVerb, whySourceIsRefused } from '../control/explain-gate.ts';
 import { addConfigOptions, type ConfigOptions, readConfig } from './config-options.ts';
 import { printJson, table, UserError } from './output.ts';
 
@@ -7,6 +10,8 @@ const KEY_BYTES_MAX = 250;
 
 interface ExplainOptions extends ConfigOptions {
   readonly json?: boolean;
+  readonly source?: string;
+  readonly verb?: string;
 }
 
 export function registerExplain(program: Command): void {
@@ -14,10 +19,13 @@ export function registerExplain(program: Command): void {
     .command('explain')
     .argument('<key>', 'a memcached key')
     .description('say where a key goes and why: hash, ring slot, node, from the code that steers frames')
+    .option('--source <address>', 'say, too, whether requests from this IPv4 address are taken')
+    .option('--verb <verb>', 'say, too, what is done with this verb, as get or flush_all')
     .option('--json', 'machine-readable');
-  addConfigOptions(command).action((key: string, { json, ...options }: ExplainOptions) => {
+  addConfigOptions(command).action((key: string, { json, source, verb, ...options }: ExplainOptions) => {
     checkKey(key);
-    const explained = explainKey(readConfig({ ...options, ...quietDefaults(options) }), key);
+    const config = readConfig({ ...options, ...quietDefaults(options) });
+    const explained = { ...explainKey(config, key), ...explainGate(config, source, verb) };
     if (json) return printJson(explained);
     const { node } = explained;
     process.stdout.write(
@@ -29,10 +37,32 @@ export function registerExplain(program: Command): void {
           ['node', node ? `${node.name} at ${node.address}, weight ${node.weight}` : 'none: every node is drained'],
           ['keys there', node ? `${(100 * node.slotShare).toFixed(1)} % of the ring slots` : '–'],
           ['successor', explained.successor ?? 'none: one node holds the whole ring'],
+          ...(explained.source ? [['source', `${source}: ${explained.source.refused ?? 'taken'}`]] : []),
+          ...(explained.verbs ?? []).map(row => ['verb', `${row.verb} as ${row.class}: ${row.action}`]),
         ].map(([name, value]) => [name.padEnd(10), value.padEnd(48)]),
       )}\n`,
     );
   });
+}
+
+interface ExplainedGate {
+  readonly source?: { readonly address: string; readonly refused: string | null };
+  readonly verbs?: readonly ExplainedVerb[];
+}
+
+function explainGate(config: Config, source: string | undefined, verb: string | undefined): ExplainedGate {
+  if (source !== undefined && !ADDRESS_PATTERN.test(source)) {
+    throw new UserError(`--source is ${JSON.stringify(source)}; it must be the IPv4 address of a host, as 10.77.0.1`);
+  }
+  const verbs = verb === undefined ? undefined : explainVerb(config, verb);
+  if (verbs?.length === 0)
+    throw new UserError(`--verb is ${JSON.stringify(verb)}; it must be one of memcached’s verbs`);
+  return {
+    ...(source === undefined
+      ? {}
+      : { source: { address: source, refused: whySourceIsRefused(config, source) ?? null } }),
+    ...(verbs === undefined ? {} : { verbs }),
+  };
 }
 
 /** Where keys go does not depend on ports and addresses of the balancer; without a file they need not be given. */
