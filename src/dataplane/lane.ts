@@ -165,7 +165,16 @@ function stagesOf(path: Path, batch: Int32Array): Stage[] {
     (port, rows) => classifier.run(port, batch, rows),
     () => classifier.keepRequests(admission.run(classifier.requests, classifier.requestCount)),
     () => requests.run(batch, classifier.requests, classifier.requestCount),
+    () => runNewcomers(path, requests, batch, admission),
     () => replies.run(batch, classifier.replies, classifier.replyCount),
     () => settlement.run(batch, classifier.replies, classifier.replyCount),
   ];
+}
+
+/** Requests of sources that are not known: as all others, but in slots of their own. */
+function runNewcomers(path: Path, requests: RequestStage, batch: Int32Array, admission: AdmissionStage): void {
+  if (admission.newcomerCount === 0) return;
+  path.slots.aim(true);
+  requests.run(batch, admission.newcomers, admission.newcomerCount);
+  path.slots.aim(false);
 }

@@ -27,7 +27,7 @@ export const BATCH_ROWS = 64;
 /**
  * A list of frames for a stage: per frame 4 int32.
  *
- *     word 0  ROW   its first word in the batch; of a request that came from a newcomer, LIST_NEWCOMER beside it
+ *     word 0  ROW   its first word in the batch
  *          1  IP    offset of the IPv4 header in the arena, bytes
  *          2  UDP   of the UDP header
  *          3  END   of the UDP payload
@@ -37,7 +37,6 @@ export const LIST_ROW = 0;
 export const LIST_IP = 1;
 export const LIST_UDP = 2;
 export const LIST_END = 3;
-export const LIST_NEWCOMER = 1 << 16;
 
 export class Path {
   readonly setup: PathSetup;

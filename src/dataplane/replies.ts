@@ -39,7 +39,12 @@ import {
   SLOT_NODE_PORT,
   SLOT_QUIET,
   SLOT_STATE,
+  STATE_MASK,
+  STATE_OUTSTANDING,
 } from './slot-table.ts';
+
+/** Where sequence and total stand in the frame header, 16 bits each. */
+const SEQUENCE_AT = 2;
 
 export class ReplyStage {
   readonly #path: Path;
@@ -94,8 +99,10 @@ export class ReplyStage {
     const nodePortOfSlot = words[slot + SLOT_NODE_PORT] & 0xffff;
     if (udp.sourcePort(view, udpOffset) !== nodePortOfSlot) return COUNT.drop_reply_wrong_node;
     if (slots.isLate(slot, nowUs)) return COUNT.drop_reply_late;
-    if (sequence(bytes, header) >= total(bytes, header)) return this.#faultOfFraming(slot, header);
-    if (!slots.fitsReply(slot, sequence(bytes, header), total(bytes, header))) return COUNT.drop_reply_stray;
+    // Sequence 0, total 1, and the first to come: nearly every reply.
+    const isPlain = view.getInt32(header + SEQUENCE_AT) === 1 && (words[slot] & STATE_MASK) === STATE_OUTSTANDING;
+    const fault = isPlain ? 0 : this.#faultOfPart(slot, header);
+    if (fault !== 0) return fault;
     if (sequence(bytes, header) !== 0) return 0;
     const located = this.#located;
     parseReply(bytes, header + FRAME_HEADER_BYTES, end, located);
@@ -105,6 +112,14 @@ export class ReplyStage {
         ? hashKey(this.#decoded, this.#decodedView, 0, this.#decodeKey())
         : hashKey(bytes, view, located[OUT_KEY_OFFSET], located[OUT_KEY_LENGTH]);
     return keyHash === words[slot + SLOT_KEY_HASH] ? 0 : COUNT.drop_reply_wrong_key;
+  }
+
+  /** Whether the datagram can be a part of the reply that is expected. */
+  #faultOfPart(slot: number, header: number): number {
+    const { bytes } = this.#path.memory;
+    if (sequence(bytes, header) >= total(bytes, header)) return this.#faultOfFraming(slot, header);
+    const fits = this.#path.slots.fitsReply(slot, sequence(bytes, header), total(bytes, header));
+    return fits ? 0 : COUNT.drop_reply_stray;
   }
 
   /** memcached's "0 of 0": it has nothing to say to a quiet request, and says so. Anything else is no framing. */

@@ -39,15 +39,16 @@ import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as udp from '../wire/udp.ts';
 import { ANSWER_BYTES_MAX, turnIntoErrorAnswer } from './answer.ts';
-import { ACTION_BROADCAST, ACTION_FORWARD, ACTION_LOCAL } from './commands.ts';
+import { ACTION_BROADCAST, ACTION_FORWARD, ACTION_LOCAL, VERBS_MAX } from './commands.ts';
 import { COUNT, NODE_COUNT, NODE_COUNTER_COUNT, REFUSED_FIRST } from './counters.ts';
 import { Locals } from './locals.ts';
-import { LIST_END, LIST_IP, LIST_NEWCOMER, LIST_ROW, LIST_UDP, LIST_WORDS, type Path } from './path.ts';
+import { LIST_END, LIST_IP, LIST_ROW, LIST_UDP, LIST_WORDS, type Path } from './path.ts';
 import { rewriteDatagram } from './rewrite.ts';
 import {
   SLOT_CLIENT,
   SLOT_CLIENT_MAC,
   SLOT_CLIENT_PORT,
+  SLOT_HAUNTED,
   SLOT_ID_SHIFT,
   SLOT_KEY_HASH,
   SLOT_NODE,
@@ -70,8 +71,6 @@ export class RequestStage {
   readonly #vipPort: number;
   readonly #ownAddress: number;
   #keyHash = 0;
-  /** Whether the request at hand is from a source that is not known (gatekeeper.ts). */
-  #isNewcomer = false;
 
   constructor(path: Path) {
     this.#path = path;
@@ -82,13 +81,9 @@ export class RequestStage {
 
   /** Gives a verdict to each of the `count` rows of `batch` that `list` names. */
   run(batch: Int32Array, list: Int32Array, count: number): void {
-    const { slots } = this.#path;
     const end = count * LIST_WORDS;
     for (let at = 0; at < end; at += LIST_WORDS) {
-      const tagged = list[at + LIST_ROW];
-      const row = tagged & (LIST_NEWCOMER - 1);
-      this.#isNewcomer = tagged !== row;
-      slots.aim(tagged !== row);
+      const row = list[at + LIST_ROW];
       batch[row + ROW_VERDICT] = this.#request(
         batch,
         row,
@@ -107,7 +102,7 @@ export class RequestStage {
     const parsed = this.#parse(header + FRAME_HEADER_BYTES, end);
     const reason = isSingleDatagram(memory.bytes, header) ? parsed : REFUSED_TOTAL;
     if (reason !== 0) return this.#refuse(batch, row, ipOffset, udpOffset, reason);
-    const action = gate.action(located[OUT_VERB], located[OUT_CLASS]);
+    const action = gate.actions[located[OUT_CLASS] * VERBS_MAX + located[OUT_VERB]];
     if (action !== ACTION_FORWARD) return this.#keep(action, batch, row, ipOffset, udpOffset);
     if ((located[OUT_FLAGS] & REQUEST_MULTI_KEY) !== 0) {
       return this.#takeApart(batch, row, ipOffset, udpOffset, end);
@@ -184,15 +179,15 @@ export class RequestStage {
   }
 
   #fillSlot(slot: number, offset: number, ipOffset: number, udpOffset: number, node: number): void {
-    const { memory, slots, steerWords, table, nowUs } = this.#path;
+    const { memory, steerWords, table, nowUs } = this.#path;
     const { bytes, view, words } = memory;
     const located = this.#located;
     const id = requestId(bytes, udpOffset + udp.HEADER_BYTES);
     const quiet = (located[OUT_FLAGS] & REQUEST_QUIET) !== 0 ? SLOT_QUIET : 0;
     // To noreply nothing is ever answered: the slot is free for the next in the circle at once.
     const state = (located[OUT_FLAGS] & REQUEST_NOREPLY) !== 0 ? STATE_ANSWERED : STATE_OUTSTANDING;
-    const verb = located[OUT_VERB] << SLOT_VERB_SHIFT;
-    words[slot + SLOT_STATE] = state | quiet | slots.haunted | verb | (id << SLOT_ID_SHIFT);
+    const bits = state | quiet | (words[slot + SLOT_STATE] & SLOT_HAUNTED);
+    words[slot + SLOT_STATE] = bits | (located[OUT_VERB] << SLOT_VERB_SHIFT) | (id << SLOT_ID_SHIFT);
     words[slot + SLOT_CLIENT] = ipv4.source(view, ipOffset);
     words[slot + SLOT_CLIENT_PORT] = udp.sourcePort(view, udpOffset) | (ethernet.sourceHigh(view, offset) << 16);
     words[slot + SLOT_CLIENT_MAC] = ethernet.sourceLow(view, offset);
@@ -243,10 +238,10 @@ export class RequestStage {
 
   /** Turns a request away: with an error line in its own frame where memcached would answer and the client listens. */
   #refuse(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, reason: number): number {
-    const { memory, clientPort: port, gate, nowMs } = this.#path;
+    const { memory, clientPort: port, slots, gate, nowMs } = this.#path;
     const offset = batch[row + ROW_OFFSET];
     // Sources that are not known have slots of their own; when those are taken, it may be a flood that took them.
-    if (reason === REFUSED_BUSY && this.#isNewcomer) return this.#drop(REFUSED_FIRST + REFUSED_NEWCOMERS);
+    if (reason === REFUSED_BUSY && slots.isAimedAtNewcomers) return this.#drop(REFUSED_FIRST + REFUSED_NEWCOMERS);
     const source = ipv4.source(memory.view, ipOffset);
     memory.count(REFUSED_FIRST + reason);
     // An error may be the answer to an error: two servers must not talk for ever.

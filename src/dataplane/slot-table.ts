@@ -78,11 +78,6 @@ export const SLOT_VERB_SHIFT = 8;
 export const SLOT_ID_SHIFT = 16;
 
 const PROBES_MAX = 16;
-/** One turn in so many is used to see whether slots are short; in a table that is small beside that, every turn. */
-const PEEK_TURNS = 64;
-const PEEK_ALWAYS_BELOW = 1024;
-/** How long slots count as short after they were seen to be, µs. */
-const SHORT_US = 100_000;
 /** Slots that are looked at to tell a client's share of them. */
 export const SHARE_SAMPLES = 64;
 /** Words before the first slot: per circle the slot whose turn is next, so that a restarted lane goes on there. */
@@ -104,8 +99,6 @@ export class SlotTable {
   skipped = 0;
   /** 1 when the last `take` reused a slot whose request was never answered. */
   expired = 0;
-  /** SLOT_HAUNTED when the last `take` reused a slot whose request was never answered whole, else 0. */
-  haunted = 0;
   /** Whether slots of the main circle are short: seven in eight were taken less than a lifetime ago, and wait. */
   isShort = false;
   readonly #words: Int32Array;
@@ -116,13 +109,10 @@ export class SlotTable {
   /** Slots of the main circle, and of the newcomers'. */
   readonly #main: number;
   readonly #newcomers: number;
-  readonly #peekMask: number;
   /** The circle that `take` takes from: word of its cursor, first word of its first slot, its slots. */
   #cursor: number;
   #first: number;
   #length: number;
-  /** When slots were last seen to be short, µs. */
-  #shortUs = 0;
   readonly #firstPort: number;
   readonly #lifetimeUs: number;
 
@@ -141,7 +131,6 @@ export class SlotTable {
     this.#mask = slots - 1;
     this.#main = slots - newcomers;
     this.#newcomers = newcomers;
-    this.#peekMask = this.#main < PEEK_ALWAYS_BELOW ? 0 : PEEK_TURNS - 1;
     this.#cursor = base;
     this.#first = this.#base;
     this.#length = this.#main;
@@ -149,9 +138,14 @@ export class SlotTable {
     this.#lifetimeUs = lifetimeUs;
   }
 
-  /** Once a cycle: slots that were short are so for a while; they are looked at by those who take them. */
+  /**
+   * Once a cycle. The slots from the cursor to `ahead` were taken before that one: if it is young, so are the seven
+   * eighths behind it.
+   */
   enter(nowUs: number): void {
-    if (this.isShort && (nowUs - this.#shortUs) >>> 0 > SHORT_US) this.isShort = false;
+    const ahead = this.#words[this.#header] + (this.#main >> 3);
+    const word = this.#base + (ahead < this.#main ? ahead : ahead - this.#main) * SLOT_WORDS;
+    this.isShort = this.isOutstanding(word) && !this.isLate(word, nowUs);
   }
 
   /** Says whose requests the slots taken from now on are for. */
@@ -163,17 +157,19 @@ export class SlotTable {
     this.#length = circle === 0 ? this.#main : this.#newcomers;
   }
 
-  /** Takes the next slot; returns its first word, or −1 when the next PROBES_MAX are all in use. `nowUs` wraps. */
+  /**
+   * Takes the next slot; returns its first word, or −1 when the next PROBES_MAX are all in use. `nowUs` wraps. Of its old
+   * STATE the bit SLOT_HAUNTED is for the new one.
+   */
   take(nowUs: number): number {
     this.skipped = 0;
     this.expired = 0;
-    this.haunted = 0;
     while (this.skipped < PROBES_MAX) {
-      const word = this.#next(nowUs);
+      const word = this.#next();
       if (!this.isOutstanding(word)) return word;
       if (this.isLate(word, nowUs)) {
         this.expired = (this.#words[word] & (STATE_MASK | SLOT_QUIET)) === STATE_OUTSTANDING ? 1 : 0;
-        this.haunted = SLOT_HAUNTED;
+        this.#words[word] |= SLOT_HAUNTED;
         return word;
       }
       this.skipped++;
@@ -182,11 +178,10 @@ export class SlotTable {
   }
 
   /** First word of the slot whose turn it is in the circle. */
-  #next(nowUs: number): number {
+  #next(): number {
     const words = this.#words;
     const turn = words[this.#cursor];
     words[this.#cursor] = turn + 1 < this.#length ? turn + 1 : 0;
-    if ((turn & this.#peekMask) === 0 && this.#first === this.#base) this.#peek(turn, nowUs);
     return this.#first + turn * SLOT_WORDS;
   }
 
@@ -205,14 +200,6 @@ export class SlotTable {
     return share;
   }
 
-  /** The slots from the cursor to `ahead` were taken before that one: if it is young, so are the seven eighths behind it. */
-  #peek(turn: number, nowUs: number): void {
-    const ahead = turn + (this.#main >> 3);
-    const word = this.#base + (ahead < this.#main ? ahead : ahead - this.#main) * SLOT_WORDS;
-    this.isShort = this.isOutstanding(word) && !this.isLate(word, nowUs);
-    this.#shortUs = nowUs;
-  }
-
   /** First word of the slot that a reply to (`port`, `id`) belongs to, or −1 when the port is not this lane's. */
   find(port: number, id: number): number {
     const slot = ((port - this.#firstPort) << IDS_PER_PORT_SHIFT) | id;
@@ -222,6 +209,11 @@ export class SlotTable {
   /** Whether datagrams are expected for it: OUTSTANDING or PARTLY, the odd states. */
   isOutstanding(word: number): boolean {
     return (this.#words[word] & 1) !== 0;
+  }
+
+  /** Whether `take` takes slots for newcomers. */
+  get isAimedAtNewcomers(): boolean {
+    return this.#first !== this.#base;
   }
 
   /** Whether datagram `sequence` of `total` can belong to the reply that an outstanding slot waits for. */
@@ -236,13 +228,14 @@ export class SlotTable {
   /** Notes datagram `sequence` of a reply of `total`, which fits. Returns whether the reply is whole now. */
   noteReply(word: number, sequence: number, total: number): boolean {
     const isWhole = total === 1 || this.#notePart(word, sequence, total);
-    this.#words[word] = (this.#words[word] & ~STATE_MASK) | (isWhole ? STATE_ANSWERED : STATE_PARTLY);
+    if (isWhole) this.free(word);
+    else this.#words[word] = (this.#words[word] & ~STATE_MASK) | STATE_PARTLY;
     return isWhole;
   }
 
-  /** Nothing more is expected for the slot. */
+  /** Nothing more is expected for the slot, and nothing haunts it. */
   free(word: number): void {
-    this.#words[word] = (this.#words[word] & ~STATE_MASK) | STATE_ANSWERED;
+    this.#words[word] = (this.#words[word] & ~(STATE_MASK | SLOT_HAUNTED)) | STATE_ANSWERED;
   }
 
   #notePart(word: number, sequence: number, total: number): boolean {
