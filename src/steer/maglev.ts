@@ -36,6 +36,20 @@ export function maglevEntries(ring: readonly RingNode[], size: number): Int32Arr
   return entries;
 }
 
+/**
+ * Gives the slots of nodes that are not available to the next slot's node along the table: as those are anybody's, the
+ * keys spread over all others. At least one node must be available.
+ */
+export function passOver(entries: Int32Array, ring: readonly RingNode[]): void {
+  const out = new Set(ring.filter(({ available }) => !available).map(({ node }) => node));
+  if (out.size === 0) return;
+  let next = entries.find(node => !out.has(node))!;
+  for (let slot = entries.length - 1; slot >= 0; slot--) {
+    if (out.has(entries[slot]!)) entries[slot] = next;
+    else next = entries[slot]!;
+  }
+}
+
 /** Writes header words and entries, two to a word. `ringAt` is relative to `table`. */
 export function writeMaglev(words: Int32Array, table: number, ringAt: number, entries: Int32Array): void {
   words[table + RING_KIND] = RING_MAGLEV;
