@@ -1,6 +1,7 @@
 /** Which memory there is, and where in it everything lies: one arena for all lanes, and one for each. */
 
 import { BATCH_BYTES } from '../dataplane/lane.ts';
+import { latencyByteLength } from '../dataplane/latency.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../dataplane/memory.ts';
 import { neighboursByteLength } from '../dataplane/neighbours.ts';
 import { Parking } from '../dataplane/parking.ts';
@@ -28,6 +29,7 @@ export interface LaneArena {
   readonly parkingOffset: number;
   readonly countersOffset: number;
   readonly nodeCountersOffset: number;
+  readonly latencyOffset: number;
   readonly controlOffset: number;
   readonly batchOffset: number;
 }
@@ -49,7 +51,7 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
   const slots = slotTableByteLength(config.slots.count);
   const parking = Parking.byteLength(config.neighbours.queueFrames, PARKED_FRAME_BYTES);
   const rings = ports.reduce((sum, frames) => sum + afPacketByteLength(frames), 0);
-  const counters = laneCountersByteLength() + nodeCountersByteLength(nodesMax);
+  const counters = laneCountersByteLength() + nodeCountersByteLength(nodesMax) + latencyByteLength();
   const arena = Arena.create(slots + parking + rings + counters + BATCH_BYTES + CONTROL_BYTES + SLACK_BYTES);
   return {
     arena,
@@ -57,6 +59,7 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
     parkingOffset: arena.allocate(parking),
     countersOffset: arena.allocate(laneCountersByteLength()),
     nodeCountersOffset: arena.allocate(nodeCountersByteLength(nodesMax)),
+    latencyOffset: arena.allocate(latencyByteLength()),
     controlOffset: arena.allocate(CONTROL_BYTES),
     batchOffset: arena.allocate(BATCH_BYTES),
   };

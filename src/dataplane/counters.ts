@@ -63,6 +63,9 @@ export const COUNT = {
   cycles: 38,
   idle_waits: 39,
   idle_us: 40,
+  /** Cycles that found work, and the time they took. */
+  busy_cycles: 41,
+  busy_us: 42,
 } as const;
 
 /** Position of the first `refused_*` counter; reason r stands at this + r. */
