@@ -22,6 +22,11 @@ export interface SteerNode {
   readonly neighbour: number;
   /** False keeps the row, so that the nodes after it keep their index, and nothing else. Default: true. */
   readonly enabled?: boolean;
+  /**
+   * False while the node is out: its keys go to its successors on the ring, and no other key moves. (weight 0 builds
+   * another ring, on which with unequal weights keys of the other nodes may move too.) Default: true.
+   */
+  readonly available?: boolean;
 }
 
 export interface SteerOptions {
@@ -60,7 +65,7 @@ export class SteerConfigError extends Error {
   }
 }
 
-/** The nodes that take keys. @throws SteerConfigError */
+/** The nodes that the ring is built of, those that are out at the moment included. @throws SteerConfigError */
 export function ringNodes(nodes: readonly SteerNode[], options: SteerOptions): RingNode[] {
   for (const [index, node] of nodes.entries()) checkNode(node, index, options.algorithm);
   const ring = nodes.flatMap((node, index) =>

@@ -9,7 +9,7 @@ import {
   tableInUse,
 } from '../mem/generation.ts';
 import { KEY_HASH_IDS, KEY_HASHES } from './hash.ts';
-import { plainPoints, weightedPoints, writeKetama } from './ketama.ts';
+import { type PackedPoints, plainPoints, pointNode, weightedPoints, writeKetama } from './ketama.ts';
 import {
   KEY_HASH,
   NODE_ADDRESS,
@@ -28,7 +28,7 @@ import {
   tableWords,
 } from './layout.ts';
 import { nodeAtSlot } from './lookup.ts';
-import { maglevEntries, writeMaglev } from './maglev.ts';
+import { maglevEntries, withSuccessors, writeMaglev } from './maglev.ts';
 import {
   checkMaglevSize,
   MAGLEV_SIZE,
@@ -57,6 +57,8 @@ export class SteerTable {
   readonly base: number;
   readonly #nodesMax: number;
   readonly #maglevSizeMax: number;
+  #wholeKey = '';
+  #wholeRing: PackedPoints | Int32Array = new Int32Array(0);
 
   /** Bytes to allocate, aligned to 64. */
   static byteLength(capacity: SteerCapacity): number {
@@ -93,7 +95,7 @@ export class SteerTable {
     if (nodes.length > this.#nodesMax) {
       throw new SteerConfigError('nodes', nodes.length, `there must be at most ${this.#nodesMax}`);
     }
-    const writeRing = this.#build(ringNodes(nodes, options), options);
+    const writeRing = this.#build(ringNodes(nodes, options), options, node => nodes[node]!.available !== false);
     if (!this.canPublish) return false;
     const table = spareTable(this.words, this.base);
     this.words.fill(0, table, table + NODE_ROWS);
@@ -105,19 +107,37 @@ export class SteerTable {
     return true;
   }
 
-  #build(ring: readonly RingNode[], options: SteerOptions): RingWriter {
+  #build(ring: readonly RingNode[], options: SteerOptions, isAvailable: (node: number) => boolean): RingWriter {
     const ringAt = ringWord(this.#nodesMax);
     const size = options.maglevSize ?? MAGLEV_SIZE;
     if (options.algorithm === 'maglev') checkMaglevSize(size, ring, this.#maglevSizeMax);
-    if (ring.length === 0) return () => {};
+    const left = ring.filter(({ node }) => isAvailable(node));
+    if (left.length === 0) return () => {};
+    const whole = this.#whole(ring, options, size);
     if (options.algorithm === 'maglev') {
-      const entries = maglevEntries(ring, size);
+      const entries = withSuccessors(whole as Int32Array, isAvailable) ?? maglevEntries(left, size);
       return (words, table) => writeMaglev(words, table, ringAt, entries);
     }
-    const weighted = options.algorithm === 'ketama';
-    const points = weighted ? weightedPoints(ring) : plainPoints(ring, KEY_HASHES[options.hash]);
-    return (words, table) => writeKetama(words, table, ringAt, points);
+    const points = (whole as PackedPoints).filter(point => isAvailable(pointNode(point)));
+    // Too light for a point of their own beside those that are out: then the ring is theirs.
+    const some = points.length > 0 ? points : (buildWhole(left, options, size) as PackedPoints);
+    return (words, table) => writeKetama(words, table, ringAt, some);
   }
+
+  /** The ring with all nodes in. Kept, as the next publish often differs in who is available alone. */
+  #whole(ring: readonly RingNode[], options: SteerOptions, size: number): PackedPoints | Int32Array {
+    const key = JSON.stringify([ring, options]);
+    if (this.#wholeKey !== key) {
+      this.#wholeRing = buildWhole(ring, options, size);
+      this.#wholeKey = key;
+    }
+    return this.#wholeRing;
+  }
+}
+
+function buildWhole(ring: readonly RingNode[], options: SteerOptions, size: number): PackedPoints | Int32Array {
+  if (options.algorithm === 'maglev') return maglevEntries(ring, size);
+  return options.algorithm === 'ketama' ? weightedPoints(ring) : plainPoints(ring, KEY_HASHES[options.hash]);
 }
 
 function writeNodes(words: Int32Array, table: number, nodes: readonly SteerNode[]): void {
