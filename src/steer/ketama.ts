@@ -66,12 +66,6 @@ export function plainPoints(ring: readonly RingNode[], hash: KeyHash): PackedPoi
   return inRingOrder(packed, ring);
 }
 
-/** The points of the nodes that are available: what lay at the others' points falls to the next point, its successor. */
-export function availablePoints(points: PackedPoints, ring: readonly RingNode[]): PackedPoints {
-  const out = new Set(ring.filter(({ available }) => !available).map(({ node }) => node));
-  return out.size === 0 ? points : points.filter(packed => !out.has(pointNode(packed)));
-}
-
 /** @param packed with each node's position in `ring` in place of the node */
 function inRingOrder(packed: readonly number[], ring: readonly RingNode[]): PackedPoints {
   const sorted = Float64Array.from(packed).sort();

@@ -37,17 +37,20 @@ export function maglevEntries(ring: readonly RingNode[], size: number): Int32Arr
 }
 
 /**
- * Gives the slots of nodes that are not available to the next slot's node along the table: as those are anybody's, the
- * keys spread over all others. At least one node must be available.
+ * The same with each slot of a node that is out given to the next node along the table that is in, which is its
+ * successor as `nextNodeSlot` has it. Slots lie in no order, so the load spreads over all that are left. Undefined when
+ * no node that is in has a slot.
  */
-export function passOver(entries: Int32Array, ring: readonly RingNode[]): void {
-  const out = new Set(ring.filter(({ available }) => !available).map(({ node }) => node));
-  if (out.size === 0) return;
-  let next = entries.find(node => !out.has(node))!;
+export function withSuccessors(entries: Int32Array, isAvailable: (node: number) => boolean): Int32Array | undefined {
+  const first = entries.find(node => isAvailable(node));
+  if (first === undefined) return undefined;
+  const filled = entries.slice();
+  let successor = first;
   for (let slot = entries.length - 1; slot >= 0; slot--) {
-    if (out.has(entries[slot]!)) entries[slot] = next;
-    else next = entries[slot]!;
+    if (isAvailable(entries[slot]!)) successor = entries[slot]!;
+    else filled[slot] = successor;
   }
+  return filled;
 }
 
 /** Writes header words and entries, two to a word. `ringAt` is relative to `table`. */

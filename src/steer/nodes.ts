@@ -25,9 +25,8 @@ export interface SteerNode {
   /** False keeps the row, and nothing else. Default: true. */
   readonly enabled?: boolean;
   /**
-   * False: out for now. It keeps its place on the ring, but its keys go to its successors, and no other key moves.
-   * (Weight 0 takes the node off the ring, as its removal from the clients' server lists would; with weights, that may
-   * move some points of the others.) Default: true.
+   * False while the node is out: its keys go to its successors on the ring, and no other key moves. (weight 0 builds
+   * another ring, on which with unequal weights keys of the other nodes may move too.) Default: true.
    */
   readonly available?: boolean;
 }
@@ -46,7 +45,6 @@ export interface RingNode {
   readonly name: string;
   readonly port: number;
   readonly weight: number;
-  readonly available: boolean;
 }
 
 export const MAGLEV_SIZE = 65537;
@@ -70,13 +68,13 @@ export class SteerConfigError extends Error {
   }
 }
 
-/** The nodes that have a place on the ring, in the order of the list. @throws SteerConfigError */
+/** The nodes that the ring is built of, those that are out at the moment included. @throws SteerConfigError */
 export function ringNodes(nodes: readonly SteerNode[], options: SteerOptions): RingNode[] {
   for (const [index, node] of nodes.entries()) checkNode(node, index, options.algorithm);
   checkDistinct(nodes);
   return nodes.flatMap((node, index) => {
-    const { port, weight, available = true } = node;
-    return isOnRing(node) ? [{ node: rowOf(node, index), name: hashNameOf(node), port, weight, available }] : [];
+    const { port, weight } = node;
+    return isOnRing(node) ? [{ node: rowOf(node, index), name: hashNameOf(node), port, weight }] : [];
   });
 }
 

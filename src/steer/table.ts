@@ -9,7 +9,7 @@ import {
   tableInUse,
 } from '../mem/generation.ts';
 import { KEY_HASH_IDS, KEY_HASHES } from './hash.ts';
-import { availablePoints, plainPoints, weightedPoints, writeKetama } from './ketama.ts';
+import { type PackedPoints, plainPoints, pointNode, weightedPoints, writeKetama } from './ketama.ts';
 import {
   KEY_HASH,
   NODE_ADDRESS,
@@ -28,7 +28,7 @@ import {
   tableWords,
 } from './layout.ts';
 import { nodeAtSlot } from './lookup.ts';
-import { maglevEntries, passOver, writeMaglev } from './maglev.ts';
+import { maglevEntries, withSuccessors, writeMaglev } from './maglev.ts';
 import {
   checkMaglevSize,
   MAGLEV_SIZE,
@@ -58,6 +58,8 @@ export class SteerTable {
   readonly base: number;
   readonly #nodesMax: number;
   readonly #maglevSizeMax: number;
+  #wholeKey = '';
+  #wholeRing: PackedPoints | Int32Array = new Int32Array(0);
 
   /** Bytes to allocate, aligned to 64. */
   static byteLength(capacity: SteerCapacity): number {
@@ -96,7 +98,8 @@ export class SteerTable {
       throw new SteerConfigError('nodes', nodes.length, `there must be at most ${this.#nodesMax}`);
     }
     checkRows(nodes, this.#nodesMax);
-    const writeRing = this.#build(ringNodes(nodes, options), options);
+    const out = new Set(nodes.flatMap((node, index) => (node.available === false ? [rowOf(node, index)] : [])));
+    const writeRing = this.#build(ringNodes(nodes, options), options, row => !out.has(row));
     if (!this.canPublish) return false;
     const table = spareTable(this.words, this.base);
     this.words.fill(0, table, table + NODE_ROWS);
@@ -108,21 +111,37 @@ export class SteerTable {
     return true;
   }
 
-  #build(ring: readonly RingNode[], options: SteerOptions): RingWriter {
+  #build(ring: readonly RingNode[], options: SteerOptions, isAvailable: (node: number) => boolean): RingWriter {
     const ringAt = ringWord(this.#nodesMax);
     const size = options.maglevSize ?? MAGLEV_SIZE;
     if (options.algorithm === 'maglev') checkMaglevSize(size, ring, this.#maglevSizeMax);
-    if (!ring.some(({ available }) => available)) return () => {};
+    const left = ring.filter(({ node }) => isAvailable(node));
+    if (left.length === 0) return () => {};
+    const whole = this.#whole(ring, options, size);
     if (options.algorithm === 'maglev') {
-      const entries = maglevEntries(ring, size);
-      passOver(entries, ring);
+      const entries = withSuccessors(whole as Int32Array, isAvailable) ?? maglevEntries(left, size);
       return (words, table) => writeMaglev(words, table, ringAt, entries);
     }
-    const weighted = options.algorithm === 'ketama';
-    const all = weighted ? weightedPoints(ring) : plainPoints(ring, KEY_HASHES[options.hash]);
-    const points = availablePoints(all, ring);
-    return points.length === 0 ? () => {} : (words, table) => writeKetama(words, table, ringAt, points);
+    const points = (whole as PackedPoints).filter(point => isAvailable(pointNode(point)));
+    // Too light for a point of their own beside those that are out: then the ring is theirs.
+    const some = points.length > 0 ? points : (buildWhole(left, options, size) as PackedPoints);
+    return (words, table) => writeKetama(words, table, ringAt, some);
   }
+
+  /** The ring with all nodes in. Kept, as the next publish often differs in who is available alone. */
+  #whole(ring: readonly RingNode[], options: SteerOptions, size: number): PackedPoints | Int32Array {
+    const key = JSON.stringify([ring, options]);
+    if (this.#wholeKey !== key) {
+      this.#wholeRing = buildWhole(ring, options, size);
+      this.#wholeKey = key;
+    }
+    return this.#wholeRing;
+  }
+}
+
+function buildWhole(ring: readonly RingNode[], options: SteerOptions, size: number): PackedPoints | Int32Array {
+  if (options.algorithm === 'maglev') return maglevEntries(ring, size);
+  return options.algorithm === 'ketama' ? weightedPoints(ring) : plainPoints(ring, KEY_HASHES[options.hash]);
 }
 
 /** A row that is out of range or given twice is a defect of the caller. */

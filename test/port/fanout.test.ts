@@ -77,6 +77,7 @@ function expectedLane(packet: Uint8Array, { lanes, portBase, portsPerLane }: Gro
   if (view.getUint8(9) !== 17 || isLaterFragment) return 0;
   const udp = (view.getUint8(0) % 16) * 4;
   const ours = view.getUint16(udp + 2) - portBase;
+  if (ours === -1) return 0;
   if (ours >= 0 && ours < lanes * portsPerLane) return Math.floor(ours / portsPerLane);
   const mixed = (view.getUint32(12) + view.getUint16(udp)) % 2 ** 32;
   return ((mixed ^ (mixed >>> 7)) >>> 0) % lanes;
@@ -99,7 +100,8 @@ const ask = {
 const [firstFragment, secondFragment] = udpFragments(ask, 24) as [Uint8Array, Uint8Array];
 
 const rows: readonly (readonly [name: string, frame: Uint8Array, lane: number])[] = [
-  ['the port below ours', udpFrame({ ...ask, src: '0.0.0.0', sport: 1, dport: 19_999 }), 1],
+  ['the port below ours, that probes leave by', udpFrame({ ...ask, src: '0.0.0.0', sport: 1, dport: 19_999 }), 0],
+  ['the port below that', udpFrame({ ...ask, src: '0.0.0.0', sport: 1, dport: 19_998 }), 1],
   ['the port above ours', udpFrame({ ...ask, src: '0.0.0.0', sport: 1, dport: 20_006 }), 1],
   ['the first lane’s first port', udpFrame({ ...ask, dport: 20_000 }), 0],
   ['the first lane’s last port', udpFrame({ ...ask, dport: 20_001 }), 0],
@@ -148,7 +150,7 @@ describe('the fanout program says which lane', () => {
     .record({
       lanes: fc.integer({ min: 1, max: 64 }),
       portsPerLane: fc.integer({ min: 1, max: 16 }),
-      portBase: fc.nat(60_000),
+      portBase: fc.integer({ min: 1, max: 60_000 }),
     })
     .filter(({ lanes, portsPerLane, portBase }) => portBase + lanes * portsPerLane <= 65_536);
   const ip = fc.ipV4();

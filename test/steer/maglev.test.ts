@@ -9,7 +9,7 @@ const SIZE = 65537;
 const MAGLEV = { algorithm: 'maglev', hash: 'murmur3' } as const;
 
 function ringOf(...weights: number[]): RingNode[] {
-  return weights.map((weight, node) => ({ node, name: `10.0.0.${node + 1}`, port: 11211, weight, available: true }));
+  return weights.map((weight, node) => ({ node, name: `10.0.0.${node + 1}`, port: 11211, weight }));
 }
 
 function slotsOf(entries: Int32Array, nodes: number): number[] {
