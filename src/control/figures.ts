@@ -2,9 +2,11 @@
 import { COUNT, LANE_COUNTERS, type NODE_COUNT, NODE_COUNTER_COUNT, NODE_COUNTERS } from '../dataplane/counters.ts';
 import { LATENCY_CLASSES, LATENCY_PATHS, LATENCY_SERIES } from '../dataplane/latency.ts';
 import type { LaneSetup } from '../dataplane/setup.ts';
+import { countOutstanding } from '../dataplane/slot-table.ts';
 import { countersAt, sumCounters } from '../mem/counters.ts';
 import { HISTOGRAM_BUCKETS, Histograms, quantileUs } from '../mem/histogram.ts';
 import { PORT_COUNTERS } from '../port/port.ts';
+import { NODES_LIMIT } from '../steer/layout.ts';
 import type { LaneArena } from './memory-plan.ts';
 import type { DirectoryNode } from './nodes.ts';
 import type { Steering } from './steering.ts';
@@ -47,6 +49,9 @@ export interface NodeFigures extends Record<(typeof NODE_COUNTERS)[number], numb
   readonly neighbour: string;
   /** Share of the ring's slots, 0 to 1. */
   readonly slotShare: number;
+  /** Requests that an answer may still come for, and those that it can no longer come for. */
+  readonly outstanding: number;
+  readonly unanswered: number;
 }
 
 export interface LatencyFigures {
@@ -123,9 +128,13 @@ export function rowCounts(lanes: readonly LaneMemoryView[], row: number): Float6
 }
 
 export function nodeFigures(lanes: readonly LaneMemoryView[], steering: Steering): NodeFigures[] {
-  return steering.directory.nodes.map(node => {
-    const { config, row, base } = node;
-    const counts = rowCounts(lanes, row).map((count, i) => count - base[i]);
+  const { nodes } = steering.directory;
+  const before = nodes.map(node => countsOf(lanes, node));
+  const outstanding = outstandingByRow(lanes);
+  return nodes.map((node, position) => {
+    const { config, row } = node;
+    const counts = countsOf(lanes, node);
+    noteUnanswered(node, before[position], outstanding[row], counts.answered);
     return {
       name: config.name,
       address: `${config.text}:${config.port}`,
@@ -134,9 +143,37 @@ export function nodeFigures(lanes: readonly LaneMemoryView[], steering: Steering
       ...stateOf(node),
       neighbour: steering.neighbourOf(node),
       slotShare: steering.slotShare(node),
-      ...(sumCounters(NODE_COUNTERS, [counts]) as Record<keyof typeof NODE_COUNT, number>),
+      outstanding: outstanding[row],
+      unanswered: node.unanswered,
+      ...counts,
     };
   });
+}
+
+type NodeCounts = Record<keyof typeof NODE_COUNT, number>;
+
+function countsOf(lanes: readonly LaneMemoryView[], { row, base }: DirectoryNode): NodeCounts {
+  const counts = rowCounts(lanes, row).map((count, i) => count - base[i]);
+  return sumCounters(NODE_COUNTERS, [counts]) as NodeCounts;
+}
+
+/** Requests that an answer may still come for, by row of the node table. */
+function outstandingByRow(lanes: readonly LaneMemoryView[]): Float64Array {
+  const rows = new Float64Array(NODES_LIMIT);
+  for (const { memory, setup } of lanes) {
+    const nowUs = ((performance.timeOrigin - setup.timeOrigin + performance.now()) * 1000) | 0;
+    const { slots, slotsOffset, replyLifetimeMs } = setup;
+    countOutstanding(memory.arena.words, slotsOffset >> 2, slots, replyLifetimeMs * 1000, nowUs, rows);
+  }
+  return rows;
+}
+
+/**
+ * What is neither answered nor outstanding has been lost. Lanes go on counting while we read, so requests were read before
+ * the slots, and answers after: the difference is never too large, and once it was seen it stays.
+ */
+function noteUnanswered(node: DirectoryNode, asked: NodeCounts, outstanding: number, answered: number): void {
+  node.unanswered = Math.max(node.unanswered, asked.requests - asked.silent_requests - outstanding - answered);
 }
 
 function stateOf({ config, available, drained, reason }: DirectoryNode): { state: NodeState; reason: string } {

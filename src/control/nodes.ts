@@ -27,6 +27,8 @@ export interface DirectoryNode {
   reason: string;
   /** Set by the admin: as not available, until enabled again. */
   drained: boolean;
+  /** Requests that no answer came for in time, as far as known: figures.ts. */
+  unanswered: number;
 }
 
 /** What a reload is about to make of the directory. */
@@ -142,7 +144,7 @@ export class NodeDirectory {
     if (neighbour < 0) throw new RowsInUseError(this.#whyFull());
     this.#taken.add(row);
     const base = this.#countsOf(row);
-    return { row, neighbour, base, config, available: true, reason: '', drained: false };
+    return { row, neighbour, base, config, available: true, reason: '', drained: false, unanswered: 0 };
   }
 
   #freeRow(): number {

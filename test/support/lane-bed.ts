@@ -8,6 +8,7 @@
  */
 import { COUNT, LANE_COUNTERS, REFUSED_FIRST } from '../../src/dataplane/counters.ts';
 import { BATCH_BYTES, Lane } from '../../src/dataplane/lane.ts';
+import { latencyByteLength } from '../../src/dataplane/latency.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
 import { Neighbours, type NeighbourTimes, neighboursByteLength } from '../../src/dataplane/neighbours.ts';
 import { OUTBOX_BYTES } from '../../src/dataplane/outbox.ts';
@@ -236,6 +237,7 @@ export class LaneBed {
       countersOffset: arena.allocate(laneCountersByteLength()),
       nodeCountersOffset: arena.allocate(nodeCountersByteLength(NODES_MAX)),
       outboxOffset: arena.allocate(2 * OUTBOX_BYTES),
+      latencyOffset: arena.allocate(latencyByteLength()),
       nodesMax: NODES_MAX,
       steerOffset: this.steer.base << 2,
       neighboursOffset: this.#neighboursOffset,
