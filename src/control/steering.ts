@@ -16,7 +16,12 @@ const SWAP_MS_MAX = 2000;
 /** What the row of a node that left may be needed for beyond reply lifetime and ARP, ms: a lane's start after a crash. */
 const KEEP_MARGIN_MS = 1000;
 
-/** A node that is not there, or that no other could stand in for. */
+/** A name that no node has. */
+export class UnknownNodeError extends Error {
+  override readonly name = 'UnknownNodeError';
+}
+
+/** A node that no other could stand in for. */
 export class NodeChoiceError extends Error {
   override readonly name = 'NodeChoiceError';
 }
@@ -79,13 +84,13 @@ export class Steering {
 
   /**
    * The admin: takes a node out of the ring without any other key moving, or puts it back in.
-   * @throws NodeChoiceError for a node that is not there, or the last one that takes keys
+   * @throws UnknownNodeError, or NodeChoiceError for the last one that takes keys
    */
   setDrained(name: string, drained: boolean): Promise<void> {
     const node = this.directory.find(name);
     if (node === undefined) {
       const names = this.directory.nodes.map(({ config }) => config.name).join(', ');
-      throw new NodeChoiceError(`there is no node ${JSON.stringify(name)}; there are ${names}`);
+      throw new UnknownNodeError(`there is no node ${JSON.stringify(name)}; there are ${names}`);
     }
     if (drained && this.directory.nodes.every(other => other === node || !takesKeys(other))) {
       throw new NodeChoiceError(`${name} is the last node that takes keys; without it every request would be refused`);

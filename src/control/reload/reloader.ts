@@ -3,6 +3,7 @@
  * those that come meanwhile wait their turn.
  */
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { NODES_LIMIT } from '../../steer/layout.ts';
 import { SteerTable } from '../../steer/table.ts';
 import type { Conductor } from '../conductor.ts';
@@ -70,6 +71,11 @@ export class Reloader {
     this.#conductor = conductor;
     this.source = source;
     this.#listener = listener;
+  }
+
+  /** Of the file; undefined when there is none. */
+  get absolutePath(): string | undefined {
+    return this.source.path === undefined ? undefined : resolve(this.source.path);
   }
 
   get figures(): ReloadFigures {
