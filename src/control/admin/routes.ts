@@ -35,6 +35,7 @@ const GETS: Readonly<Record<string, Route>> = {
   '/': () => ({ endpoints: [...Object.keys(GETS), ...Object.keys(POSTS)] }),
   '/status': statusOf,
   '/nodes': ({ conductor }) => ({ nodes: conductor.figures().nodes }),
+  '/metrics': metrics,
   '/config': ({ conductor, reloader }) => ({ file: reloader.absolutePath ?? null, config: conductor.config.fields }),
 };
 const POSTS: Readonly<Record<string, Route>> = {
@@ -49,11 +50,11 @@ export async function answerAdmin(instance: Instance, method: string, url: strin
   const [, name = ''] = /^\/nodes\/([^/]+)\/[^/]+$/.exec(path) ?? [];
   const pattern = name === '' ? path : path.replace(`/${name}/`, '/NAME/');
   const isGet = method === 'GET' || method === 'HEAD';
-  if (isGet && path === '/metrics') return metrics(instance);
   const route = isGet ? ownEntry(GETS, pattern) : method === 'POST' ? ownEntry(POSTS, pattern) : undefined;
   if (route === undefined) return notThere(method, path, pattern);
   try {
-    return answer(200, await route(instance, parseBody(body), decodeURIComponent(name)));
+    const value = await route(instance, parseBody(body), decodeURIComponent(name));
+    return route === metrics ? (value as AdminAnswer) : answer(200, value);
   } catch (error) {
     return failure(error);
   }
@@ -71,8 +72,9 @@ function answer(status: number, value: unknown): AdminAnswer {
   return { status, type: JSON_TYPE, body: `${JSON.stringify(value)}\n` };
 }
 
+/** Nothing of that name, or not by that method. */
 function notThere(method: string, path: string, pattern: string): AdminAnswer {
-  const isGet = Object.hasOwn(GETS, pattern) || path === '/metrics';
+  const isGet = Object.hasOwn(GETS, pattern);
   if (isGet || Object.hasOwn(POSTS, pattern)) {
     const allowed = isGet ? 'GET, HEAD' : 'POST';
     return errorAnswer(405, `${path} does not know ${method}; it knows ${allowed}`, { allow: allowed });
