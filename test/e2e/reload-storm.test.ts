@@ -91,7 +91,7 @@ describe.skipIf(requireBed())('a storm of reloads', () => {
       const before = residentBytes();
       expect(await storm()).toBe(REFUSED);
       const grown = residentBytes() - before;
-      
+
       const { lost, wrong, errors, hits, late, duplicates } = await load.end();
       expect({ lost, wrong, errors, late, duplicates }).toEqual({
         lost: 0,
