@@ -16,12 +16,13 @@
  * A series is 96 float64: 93 buckets, two unused, and the sum of all durations, µs. A float64 counts exactly to 2^53.
  */
 
+// Literals, and exported: the bundler writes such constants where they are used, and V8 need not load them.
 /** Durations above this share the last bucket, µs. */
-const LIMIT_US = 1 << 24;
+export const LIMIT_US = 16_777_216;
 export const HISTOGRAM_BUCKETS = 93;
-const LAST = HISTOGRAM_BUCKETS - 1;
-const SERIES_WORDS = 96;
-const SUM = 95;
+export const LAST_BUCKET = 92;
+export const SERIES_WORDS = 96;
+export const SUM_WORD = 95;
 
 /** Bytes of `series` histograms. */
 export function histogramsByteLength(series: number): number {
@@ -31,14 +32,14 @@ export function histogramsByteLength(series: number): number {
 /** Bucket of a duration, µs, int32; what is not positive is in the first. */
 export function bucketOf(us: number): number {
   const w = (us - 1) | 0;
-  if (w >>> 0 > LIMIT_US) return us <= 0 ? 0 : LAST;
+  if (w >>> 0 > LIMIT_US) return us <= 0 ? 0 : LAST_BUCKET;
   const shift = (29 - Math.clz32(w | 7)) | 0;
   return ((shift << 2) + (w >> shift)) | 0;
 }
 
 /** Longest duration of a bucket, µs; Infinity for the last. */
 export function bucketLimitUs(bucket: number): number {
-  if (bucket >= LAST) return Number.POSITIVE_INFINITY;
+  if (bucket >= LAST_BUCKET) return Number.POSITIVE_INFINITY;
   return bucket < 4 ? bucket + 1 : ((bucket & 3) + 5) * 2 ** ((bucket >> 2) - 1);
 }
 
@@ -56,14 +57,14 @@ export class Histograms {
     const words = this.#words;
     const base = series * SERIES_WORDS;
     words[base + bucketOf(us)] += 1;
-    words[base + SUM] += us;
+    words[base + SUM_WORD] += us;
   }
 
   /** Adds a series to counts of a reader's own, `HISTOGRAM_BUCKETS` long; returns the sum of its durations, µs. */
   addTo(counts: Float64Array, series: number): number {
     const base = series * SERIES_WORDS;
     for (let bucket = 0; bucket < HISTOGRAM_BUCKETS; bucket++) counts[bucket] += this.#words[base + bucket];
-    return this.#words[base + SUM];
+    return this.#words[base + SUM_WORD];
   }
 }
 
