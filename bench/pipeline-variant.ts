@@ -201,6 +201,7 @@ function pathSetup(
     outboxOffset: plan.outboxOffset,
     gathersOffset: plan.gathersOffset,
     multiget: multigetSetup(config),
+    latencyOffset: plan.latencyOffset,
     nodesMax: 16,
     steerOffset: shared.steerOffset,
     neighboursOffset: shared.neighboursOffset,

@@ -4,6 +4,7 @@ import { GateTable } from '../dataplane/gate-table.ts';
 import { gathersByteLength, type MultigetSetup } from '../dataplane/gather.ts';
 import { chunksFor } from '../dataplane/gather-store.ts';
 import { BATCH_BYTES } from '../dataplane/lane.ts';
+import { latencyByteLength } from '../dataplane/latency.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../dataplane/memory.ts';
 import { neighboursByteLength } from '../dataplane/neighbours.ts';
 import { nodeNamesByteLength } from '../dataplane/node-names.ts';
@@ -36,6 +37,7 @@ export interface LaneArena {
   readonly parkingOffset: number;
   readonly countersOffset: number;
   readonly nodeCountersOffset: number;
+  readonly latencyOffset: number;
   readonly controlOffset: number;
   readonly batchOffset: number;
   readonly outboxOffset: number;
@@ -72,7 +74,7 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
   const parking = Parking.byteLength(config.neighbours.queueFrames, mtuMax + PARKED_EXTRA_BYTES);
   const rings = ports.reduce((sum, port) => sum + portByteLength(port.transport, port.ringFrames, port.mtu), 0);
   const sources = sourceTableByteLength(config.gatekeeper.sources);
-  const counters = laneCountersByteLength() + nodeCountersByteLength(nodesMax);
+  const counters = laneCountersByteLength() + nodeCountersByteLength(nodesMax) + latencyByteLength();
   const gathers = gathersByteLength(multigetSetup(config));
   const arena = Arena.create(
     slots +
@@ -92,6 +94,7 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
     parkingOffset: arena.allocate(parking),
     countersOffset: arena.allocate(laneCountersByteLength()),
     nodeCountersOffset: arena.allocate(nodeCountersByteLength(nodesMax)),
+    latencyOffset: arena.allocate(latencyByteLength()),
     controlOffset: arena.allocate(CONTROL_BYTES),
     batchOffset: arena.allocate(BATCH_BYTES),
     outboxOffset: arena.allocate(2 * OUTBOX_BYTES),

@@ -100,6 +100,9 @@ export const COUNT = {
   /** A part of a reply whose request is answered already; one that came twice, or does not fit the others. */
   drop_multiget_late: 57,
   drop_multiget_part: 58,
+  /** Cycles that found work, and the time they took. */
+  busy_cycles: 59,
+  busy_us: 60,
 } as const;
 
 /** Position of the first `refused_*` counter; reason r stands at this + r. */
@@ -111,7 +114,16 @@ export const LANE_COUNTERS: readonly string[] = [
 ];
 
 /** Per node and lane, in rows of this many counters. */
-export const NODE_COUNT = { requests: 0, replies: 1, request_bytes: 2, reply_bytes: 3 } as const;
+export const NODE_COUNT = {
+  requests: 0,
+  replies: 1,
+  request_bytes: 2,
+  reply_bytes: 3,
+  /** Of the requests: those that need not be answered (noreply, quiet). */
+  silent_requests: 4,
+  /** Of the others: those of which a first datagram of the reply has come. */
+  answered: 5,
+} as const;
 export const NODE_COUNTERS = Object.keys(NODE_COUNT) as readonly (keyof typeof NODE_COUNT)[];
 /** Counters of a row. */
-export const NODE_COUNTER_COUNT = 4;
+export const NODE_COUNTER_COUNT = 6;

@@ -14,6 +14,7 @@ import { Broadcasts } from './broadcasts.ts';
 import { COUNT } from './counters.ts';
 import { Gatekeeper } from './gatekeeper.ts';
 import { Gathers } from './gather.ts';
+import { Latency } from './latency.ts';
 import { LaneMemory } from './memory.ts';
 import { Neighbours } from './neighbours.ts';
 import { OUTBOX_BYTES, Outbox } from './outbox.ts';
@@ -44,6 +45,7 @@ export class Path {
   readonly neighbours: Neighbours;
   readonly parking: Parking;
   readonly slots: SlotTable;
+  readonly latency: Latency;
   readonly clientPort: Port;
   readonly serverPort: Port;
   /** What the lane says itself. The same one in one-arm. */
@@ -83,6 +85,7 @@ export class Path {
       setup.replyLifetimeMs * 1000,
       setup.newcomerSlots,
     );
+    this.latency = new Latency(arena.buffer, setup.latencyOffset);
     this.clientPort = clientPort;
     this.serverPort = serverPort;
     this.clientOut = new Outbox(clientPort, arena.buffer, setup.outboxOffset);

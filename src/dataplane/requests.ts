@@ -203,6 +203,9 @@ export class RequestStage {
     const figures = node * NODE_COUNTER_COUNT;
     nodeCounters[figures + NODE_COUNT.requests] += 1;
     nodeCounters[figures + NODE_COUNT.request_bytes] += payloadBytes;
+    if ((this.#located[OUT_FLAGS] & (REQUEST_NOREPLY | REQUEST_QUIET)) !== 0) {
+      nodeCounters[figures + NODE_COUNT.silent_requests] += 1;
+    }
   }
 
   /** Rewrites the request towards its node; the frame waits aside when the next hop is not resolved. */

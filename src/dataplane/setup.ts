@@ -39,6 +39,7 @@ export interface PathSetup {
   parkingFrames: number;
   countersOffset: number;
   nodeCountersOffset: number;
+  latencyOffset: number;
   /** Two of OUTBOX_BYTES. */
   outboxOffset: number;
   sourcesOffset: number;

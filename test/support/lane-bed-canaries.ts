@@ -9,6 +9,7 @@
 
 import { gathersByteLength } from '../../src/dataplane/gather.ts';
 import { BATCH_BYTES, Lane } from '../../src/dataplane/lane.ts';
+import { latencyByteLength } from '../../src/dataplane/latency.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
 import { OUTBOX_BYTES } from '../../src/dataplane/outbox.ts';
 import { Parking } from '../../src/dataplane/parking.ts';
@@ -176,6 +177,7 @@ export class CanaryBed {
       outboxOffset: this.#memory.take(2 * OUTBOX_BYTES),
       sourcesOffset: this.#memory.take(sources),
       gathersOffset: this.#memory.take(gathers),
+      latencyOffset: this.#memory.take(latencyByteLength()),
     };
     this.client = new CanaryPort(this.#memory, 'client', 0, NF_CLIENT_MAC);
     this.server = new CanaryPort(this.#memory, 'server', 1, NF_SERVER_MAC);

@@ -12,6 +12,7 @@ import { COUNT, LANE_COUNTERS, REFUSED_FIRST } from '../../src/dataplane/counter
 import { type GateOptions, GateTable } from '../../src/dataplane/gate-table.ts';
 import { gathersByteLength, type MultigetSetup } from '../../src/dataplane/gather.ts';
 import { BATCH_BYTES, Lane } from '../../src/dataplane/lane.ts';
+import { latencyByteLength } from '../../src/dataplane/latency.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
 import { Neighbours, type NeighbourTimes, neighboursByteLength } from '../../src/dataplane/neighbours.ts';
 import { nodeNamesByteLength, writeNodeName } from '../../src/dataplane/node-names.ts';
@@ -326,6 +327,7 @@ export class LaneBed {
       outboxOffset: arena.allocate(2 * OUTBOX_BYTES),
       gathersOffset: arena.allocate(gathersByteLength(this.#multiget)),
       multiget: this.#multiget,
+      latencyOffset: arena.allocate(latencyByteLength()),
       nodesMax: NODES_MAX,
       steerOffset: this.steer.base << 2,
       neighboursOffset: this.#neighboursOffset,
