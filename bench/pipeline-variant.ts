@@ -197,6 +197,11 @@ function pathSetup(
     nodesMax: 16,
     steerOffset: shared.steerOffset,
     neighboursOffset: shared.neighboursOffset,
+    healthOffset: shared.healthOffset,
+    missNotesOffset: plan.missNotesOffset,
+    probePort: 0,
+    probeTimeoutMs: 20,
+    missAfterMs: 0,
   };
 }
 

@@ -9,6 +9,7 @@ import { networkInterfaces } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { COUNT, LANE_COUNTERS, type NODE_COUNT, NODE_COUNTER_COUNT, NODE_COUNTERS } from '../dataplane/counters.ts';
+import { HealthBlock } from '../dataplane/health-block.ts';
 import { NEIGHBOUR_STATE_NAMES, Neighbours } from '../dataplane/neighbours.ts';
 import {
   CONTROL_BEAT,
@@ -22,12 +23,13 @@ import {
 import { countersAt, sumCounters } from '../mem/counters.ts';
 import { leaveTable } from '../mem/generation.ts';
 import { type AfPacketDescription, describeAfPacket } from '../port/af-packet.ts';
-import { FANOUT_CBPF, fanoutProgram } from '../port/fanout.ts';
+import { FANOUT_CBPF, fanoutProgram, probePort } from '../port/fanout.ts';
 import { PORT_COUNTERS } from '../port/port.ts';
 import { loadShim } from '../port/shim.ts';
 import { NODES_LIMIT } from '../steer/layout.ts';
 import { SteerTable } from '../steer/table.ts';
 import type { Config, PortConfig } from './config/normalise.ts';
+import { HealthMonitor, type NodeCensus, type NodeHealthFigures } from './health/monitor.ts';
 import { type LaneArena, planLaneMemory, planSharedMemory, type SharedMemory } from './memory-plan.ts';
 
 const CLIENT_PORT = 0;
@@ -70,12 +72,17 @@ export interface LaneFigures {
   readonly replies: number;
 }
 
+export interface NodeFigures extends Readonly<Record<keyof typeof NODE_COUNT, number>>, NodeHealthFigures {
+  readonly name: string;
+  readonly neighbour: string;
+}
+
 /** Everything that is counted, summed over lanes; cumulative since the start. */
 export interface Figures {
   readonly seconds: number;
   readonly counters: Record<string, number>;
   readonly ports: readonly PortFigures[];
-  readonly nodes: readonly (Record<(typeof NODE_COUNTERS)[number], number> & { name: string; neighbour: string })[];
+  readonly nodes: readonly NodeFigures[];
   readonly lanes: readonly LaneFigures[];
 }
 
@@ -95,6 +102,9 @@ export class Conductor {
   readonly #steer: SteerTable;
   readonly #neighbours: Neighbours;
   readonly #lanes: LaneRecord[] = [];
+  readonly #health: HealthMonitor;
+  /** Nodes that health has taken out. */
+  readonly #unavailable = new Set<number>();
   readonly #pool: Piscina;
   readonly #startedMs = performance.now();
   /** Two processes in one network namespace must not share a group; process ids repeat across containers. */
@@ -117,6 +127,7 @@ export class Conductor {
     this.#steer = new SteerTable(arena.buffer, steerOffset, capacity);
     this.#neighbours = new Neighbours(arena.words, neighboursOffset >> 2, neighbourTimes(config));
     this.#publish();
+    this.#health = this.#watch();
     try {
       for (let lane = 0; lane < config.lanes; lane++) this.#lanes.push(this.#prepare(lane));
     } catch (error) {
@@ -133,6 +144,7 @@ export class Conductor {
       recordTiming: false,
     });
     for (const lane of this.#lanes) lane.ended = this.#run(lane);
+    this.#health.start();
   }
 
   /**
@@ -170,6 +182,7 @@ export class Conductor {
   /** Ends the lanes (within their longest sleep), closes the ports, and returns the final figures. */
   async stop(): Promise<Figures> {
     this.#stopping = true;
+    this.#health.stop();
     for (const { control } of this.#lanes) Atomics.store(control, CONTROL_STOP, 1);
     // A lane that hangs is ended with its thread; it must not hold up the others' end.
     await within(STOP_MS_MAX, Promise.all(this.#lanes.map(lane => lane.ended)));
@@ -179,15 +192,39 @@ export class Conductor {
     return figures;
   }
 
-  #publish(): void {
-    const nodes = this.#config.nodes.map(({ address, port, weight, hashName, nextHop }) => ({
+  #publish(): boolean {
+    const nodes = this.#config.nodes.map(({ address, port, weight, hashName, nextHop }, node) => ({
       address,
       port,
       weight,
       hashName,
       neighbour: this.#neighbours.add(nextHop),
+      available: !this.#unavailable.has(node),
     }));
-    this.#steer.publish(nodes, this.#config.steering);
+    return this.#steer.publish(nodes, this.#config.steering);
+  }
+
+  #watch(): HealthMonitor {
+    const { arena, healthOffset, capacity } = this.#shared;
+    const block = new HealthBlock(arena.words, healthOffset >> 2, capacity.nodesMax);
+    const availability = { set: (node: number, available: boolean) => this.#setAvailable(node, available) };
+    return new HealthMonitor(this.#config.health, block, availability, () => this.#census());
+  }
+
+  /** Takes a node out of steering or back; resolves when the table that says so is in use. */
+  async #setAvailable(node: number, available: boolean): Promise<void> {
+    if (available) this.#unavailable.delete(node);
+    else this.#unavailable.add(node);
+    while (!this.#publish()) await sleep(1);
+  }
+
+  /** What the health monitor needs to know of each node. */
+  #census(): NodeCensus[] {
+    return this.#config.nodes.map(({ weight, nextHop }, node) => {
+      const { requests, silent_requests, replies } = this.#nodeCounters(node);
+      const resolved = !this.#neighbours.hasFailed(this.#neighbours.add(nextHop));
+      return { node, weight, requests: requests - silent_requests, replies, resolved };
+    });
   }
 
   #prepare(lane: number): LaneRecord {
@@ -257,6 +294,10 @@ export class Conductor {
       nodesMax: this.#shared.capacity.nodesMax,
       steerOffset: this.#shared.steerOffset,
       neighboursOffset: this.#shared.neighboursOffset,
+      healthOffset: this.#shared.healthOffset,
+      probePort: probePort(slots.sourcePortBase),
+      probeTimeoutMs: this.#config.health.timeoutMs,
+      missAfterMs: this.#config.health.missAfterMs,
       arena: arena.buffer,
       shared: this.#shared.arena.buffer,
       ports,
@@ -326,13 +367,16 @@ export class Conductor {
 
   #nodeFigures(): Figures['nodes'] {
     return this.#config.nodes.map(({ name, nextHop }, node) => {
-      const blocks = this.#lanes.map(({ memory }) =>
-        countersAt(memory.arena.buffer, memory.nodeCountersOffset + node * NODE_COUNTER_COUNT * 8, NODE_COUNTERS),
-      );
-      const counters = sumCounters(NODE_COUNTERS, blocks) as Record<keyof typeof NODE_COUNT, number>;
       const neighbour = NEIGHBOUR_STATE_NAMES[this.#neighbours.state(this.#neighbours.add(nextHop))];
-      return { name, neighbour, ...counters };
+      return { name, neighbour, ...this.#health.figures(node), ...this.#nodeCounters(node) };
     });
+  }
+
+  #nodeCounters(node: number): Record<keyof typeof NODE_COUNT, number> {
+    const blocks = this.#lanes.map(({ memory }) =>
+      countersAt(memory.arena.buffer, memory.nodeCountersOffset + node * NODE_COUNTER_COUNT * 8, NODE_COUNTERS),
+    );
+    return sumCounters(NODE_COUNTERS, blocks) as Record<keyof typeof NODE_COUNT, number>;
   }
 
   #closePorts(): void {

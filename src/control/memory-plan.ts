@@ -1,5 +1,6 @@
 /** Which memory there is, and where in it everything lies: one arena for all lanes, and one for each. */
 
+import { healthBlockByteLength } from '../dataplane/health-block.ts';
 import { BATCH_BYTES } from '../dataplane/lane.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../dataplane/memory.ts';
 import { neighboursByteLength } from '../dataplane/neighbours.ts';
@@ -8,6 +9,7 @@ import { Parking } from '../dataplane/parking.ts';
 import { CONTROL_BYTES } from '../dataplane/setup.ts';
 import { slotTableByteLength } from '../dataplane/slot-table.ts';
 import { Arena } from '../mem/arena.ts';
+import { NOTE_BYTES } from '../memcached/miss-reply.ts';
 import { afPacketByteLength } from '../port/af-packet.ts';
 import { type SteerCapacity, SteerTable } from '../steer/table.ts';
 import type { Config } from './config/normalise.ts';
@@ -21,6 +23,7 @@ export interface SharedMemory {
   readonly capacity: SteerCapacity;
   readonly steerOffset: number;
   readonly neighboursOffset: number;
+  readonly healthOffset: number;
 }
 
 export interface LaneArena {
@@ -32,17 +35,20 @@ export interface LaneArena {
   readonly controlOffset: number;
   readonly batchOffset: number;
   readonly outboxOffset: number;
+  readonly missNotesOffset: number;
 }
 
 export function planSharedMemory(config: Config, nodesMax: number): SharedMemory {
   const capacity = { nodesMax, lanesMax: config.lanes };
   const steerBytes = SteerTable.byteLength(capacity);
-  const arena = Arena.create(steerBytes + neighboursByteLength(nodesMax) + SLACK_BYTES);
+  const healthBytes = healthBlockByteLength(nodesMax);
+  const arena = Arena.create(steerBytes + neighboursByteLength(nodesMax) + healthBytes + SLACK_BYTES);
   return {
     arena,
     capacity,
     steerOffset: arena.allocate(steerBytes),
     neighboursOffset: arena.allocate(neighboursByteLength(nodesMax)),
+    healthOffset: arena.allocate(healthBytes),
   };
 }
 
@@ -52,8 +58,10 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
   const parking = Parking.byteLength(config.neighbours.queueFrames, PARKED_FRAME_BYTES);
   const rings = ports.reduce((sum, frames) => sum + afPacketByteLength(frames), 0);
   const counters = laneCountersByteLength() + nodeCountersByteLength(nodesMax);
+  // Untouched pages cost nothing, and most are: only meta and binary reads leave a note.
+  const missNotes = config.slots.count * NOTE_BYTES;
   const arena = Arena.create(
-    slots + parking + rings + counters + BATCH_BYTES + 2 * OUTBOX_BYTES + CONTROL_BYTES + SLACK_BYTES,
+    slots + missNotes + parking + rings + counters + BATCH_BYTES + 2 * OUTBOX_BYTES + CONTROL_BYTES + SLACK_BYTES,
   );
   return {
     arena,
@@ -64,5 +72,6 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
     controlOffset: arena.allocate(CONTROL_BYTES),
     batchOffset: arena.allocate(BATCH_BYTES),
     outboxOffset: arena.allocate(2 * OUTBOX_BYTES),
+    missNotesOffset: arena.allocate(missNotes),
   };
 }

@@ -3,7 +3,7 @@
  *
  *     forwarded   requests, replies
  *     answered    arp_answers, echo_answers
- *     learned     arp_learned
+ *     learned     arp_learned, probe_answers, ping_answers, icmp_unreachable
  *     foreign     not for our addresses: left to the kernel's own copy
  *     drop_*      ours, and not fit to travel on
  *     refused_*   a request turned away with a memcached error line (error_answers counts the line), or in silence when
@@ -63,6 +63,20 @@ export const COUNT = {
   cycles: 38,
   idle_waits: 39,
   idle_us: 40,
+  /** `version` to the nodes, and what they said to it. */
+  probes_sent: 41,
+  probe_answers: 42,
+  /** ICMP echo requests to the nodes, and the replies. */
+  pings_sent: 43,
+  ping_answers: 44,
+  /** `flush_all` to nodes that are to take keys again. */
+  flushes_sent: 45,
+  /** ICMP "port unreachable" about a datagram of ours. */
+  icmp_unreachable: 46,
+  /** To the probe port, and not a reply of the node that was asked. */
+  drop_probe_answer: 47,
+  /** Reads answered "not there" in the place of a node that does not answer. */
+  misses_answered: 48,
 } as const;
 
 /** Position of the first `refused_*` counter; reason r stands at this + r. */
@@ -74,7 +88,14 @@ export const LANE_COUNTERS: readonly string[] = [
 ];
 
 /** Per node and lane, in rows of this many counters. */
-export const NODE_COUNT = { requests: 0, replies: 1, request_bytes: 2, reply_bytes: 3 } as const;
+export const NODE_COUNT = {
+  requests: 0,
+  replies: 1,
+  request_bytes: 2,
+  reply_bytes: 3,
+  /** Of the requests: those that need not be answered (noreply, quiet). */
+  silent_requests: 4,
+} as const;
 export const NODE_COUNTERS = Object.keys(NODE_COUNT) as readonly (keyof typeof NODE_COUNT)[];
 /** Counters of a row. */
-export const NODE_COUNTER_COUNT = 4;
+export const NODE_COUNTER_COUNT = 5;

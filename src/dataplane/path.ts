@@ -15,6 +15,7 @@ import { LaneMemory } from './memory.ts';
 import { Neighbours } from './neighbours.ts';
 import { OUTBOX_BYTES, Outbox } from './outbox.ts';
 import { Parking } from './parking.ts';
+import type { Prober } from './prober.ts';
 import type { PathSetup } from './setup.ts';
 import { SlotTable } from './slot-table.ts';
 
@@ -46,6 +47,8 @@ export class Path {
   /** What the lane says itself. The same one in one-arm. */
   readonly clientOut: Outbox;
   readonly serverOut: Outbox;
+  /** Lane 0's alone. */
+  prober: Prober | undefined;
   readonly steerWords: Int32Array;
   /** First word of the steering table in use in this cycle. */
   table = 0;

@@ -21,6 +21,7 @@ import {
   REQUEST_NOREPLY,
   REQUEST_QUIET,
 } from '../memcached/located.ts';
+import { canMiss, NOTE_BYTES, noteRequest } from '../memcached/miss-reply.ts';
 import {
   REFUSED_BUSY,
   REFUSED_DENIED,
@@ -49,6 +50,7 @@ import {
   SLOT_KEY_HASH,
   SLOT_NODE,
   SLOT_NODE_PORT,
+  SLOT_NOTED,
   SLOT_QUIET,
   SLOT_SENT,
   SLOT_STATE,
@@ -156,7 +158,8 @@ export class RequestStage {
     const quiet = (located[OUT_FLAGS] & REQUEST_QUIET) !== 0 ? SLOT_QUIET : 0;
     // To noreply nothing is ever answered: the slot is free for the next in the circle at once.
     const state = (located[OUT_FLAGS] & REQUEST_NOREPLY) !== 0 ? STATE_ANSWERED : STATE_OUTSTANDING;
-    words[slot + SLOT_STATE] = state | quiet | (located[OUT_VERB] << SLOT_VERB_SHIFT) | (id << SLOT_ID_SHIFT);
+    const noted = canMiss(located[OUT_VERB]) && this.#note(slot) ? SLOT_NOTED : 0;
+    words[slot + SLOT_STATE] = state | quiet | noted | (located[OUT_VERB] << SLOT_VERB_SHIFT) | (id << SLOT_ID_SHIFT);
     words[slot + SLOT_CLIENT] = ipv4.source(view, ipOffset);
     words[slot + SLOT_CLIENT_PORT] = udp.sourcePort(view, udpOffset) | (ethernet.sourceHigh(view, offset) << 16);
     words[slot + SLOT_CLIENT_MAC] = ethernet.sourceLow(view, offset);
@@ -166,12 +169,22 @@ export class RequestStage {
     words[slot + SLOT_SENT] = nowUs;
   }
 
+  /** Keeps what a miss would have to repeat, should the node not answer; false when that is nothing. */
+  #note(slot: number): boolean {
+    const { memory, slots, setup } = this.#path;
+    const note = setup.missNotesOffset + slots.indexOf(slot) * NOTE_BYTES;
+    return noteRequest(memory.bytes, this.#located, memory.bytes, note);
+  }
+
   #countSteered(node: number, payloadBytes: number): void {
     const { counters, nodeCounters } = this.#path.memory;
     counters[this.#located[OUT_CLASS] === CLASS_READ ? COUNT.reads : COUNT.writes] += 1;
     const figures = node * NODE_COUNTER_COUNT;
     nodeCounters[figures + NODE_COUNT.requests] += 1;
     nodeCounters[figures + NODE_COUNT.request_bytes] += payloadBytes;
+    if ((this.#located[OUT_FLAGS] & (REQUEST_NOREPLY | REQUEST_QUIET)) !== 0) {
+      nodeCounters[figures + NODE_COUNT.silent_requests] += 1;
+    }
   }
 
   /** Rewrites the request towards its node; the frame waits aside when the next hop is not resolved. */

@@ -26,10 +26,18 @@ export interface PathSetup {
   nodeCountersOffset: number;
   /** Two of OUTBOX_BYTES. */
   outboxOffset: number;
+  /** NOTE_BYTES for each slot. */
+  missNotesOffset: number;
   nodesMax: number;
   /** Byte offsets in the arena that all lanes share. */
   steerOffset: number;
   neighboursOffset: number;
+  healthOffset: number;
+  /** UDP port that lane 0 probes the nodes from, and how long a probe may take. */
+  probePort: number;
+  probeTimeoutMs: number;
+  /** Reads that have waited so long are answered as misses; 0: only when their node is down. */
+  missAfterMs: number;
 }
 
 export interface LaneSetup extends PathSetup {

@@ -104,6 +104,11 @@ function noteText(
   if (fits) copy(bytes, from, length, notes, note + TEXT);
 }
 
+/** Whether `writeMiss` has what it needs. @param note as there */
+export function isSayable(notes: Uint8Array, note: number): boolean {
+  return note < 0 || notes[note + KIND] !== NOTE_SILENT;
+}
+
 /**
  * Writes at `offset` (behind the 8-byte frame header, MISS_BYTES_MAX of room) the reply to a request with `verb` that
  * finds nothing; returns its length, or 0 when it cannot be said.

@@ -50,6 +50,20 @@ describe('good configurations', () => {
       slots: { count: 262144, sourcePortBase: 40000, sourcePortsPerLane: 4, replyLifetimeMs: 2000 },
       idle: { spinUs: 200, waitMs: 10 },
       neighbours: { retryMs: 200, retries: 5, lifetimeS: 60, queueFrames: 64 },
+      health: {
+        enabled: true,
+        intervalMs: 500,
+        timeoutMs: 20,
+        failMs: 120,
+        failAfter: 12,
+        passAfter: 3,
+        returnAfterMs: 2000,
+        returnAfterMaxMs: 60_000,
+        dampingHalfLifeS: 60,
+        flushOnReturn: true,
+        keepShare: 0.5,
+        missAfterMs: 0,
+      },
     });
   });
 
@@ -70,6 +84,19 @@ pin: [3, 5]
 slots: { count: 1024, source_port_base: 65534, reply_lifetime_ms: 60000 }
 idle: { spin_us: 0, wait_ms: 100 }
 neighbours: { retry_ms: 10, retries: 1, lifetime_s: 86400, queue_frames: 1 }
+health:
+  enabled: false
+  interval_ms: 20
+  timeout_ms: 300
+  fail_ms: 60000
+  fail_after: 3
+  pass_after: 1
+  return_after_ms: 0
+  return_after_max_ms: 0
+  damping_half_life_s: 1
+  flush_on_return: false
+  keep_share: 1
+  miss_after_ms: 59999
 `,
       'f.yaml',
     );
@@ -88,6 +115,20 @@ neighbours: { retry_ms: 10, retries: 1, lifetime_s: 86400, queue_frames: 1 }
     expect(config.pin).toEqual([3, 5]);
     expect(config.slots).toEqual({ count: 1024, sourcePortBase: 65534, sourcePortsPerLane: 1, replyLifetimeMs: 60000 });
     expect(config.neighbours).toEqual({ retryMs: 10, retries: 1, lifetimeS: 86400, queueFrames: 1 });
+    expect(config.health).toEqual({
+      enabled: false,
+      intervalMs: 20,
+      timeoutMs: 300,
+      failMs: 60_000,
+      failAfter: 3,
+      passAfter: 1,
+      returnAfterMs: 0,
+      returnAfterMaxMs: 0,
+      dampingHalfLifeS: 1,
+      flushOnReturn: false,
+      keepShare: 1,
+      missAfterMs: 59_999,
+    });
   });
 
   it('one-arm: requests leave from the client port’s address', () => {

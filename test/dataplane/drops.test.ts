@@ -88,6 +88,7 @@ describe('for us, and not fit to travel on', () => {
       drop_reply_wrong_key: 'replies.test.ts',
       drop_neighbour_queue_full: 'lane-neighbours.test.ts',
       drop_neighbour_unreachable: 'lane-neighbours.test.ts',
+      drop_probe_answer: 'prober.test.ts',
       drop_lane_crash: 'worker.test.ts',
     };
     const here = ours.map(([, , counted]) => counted);

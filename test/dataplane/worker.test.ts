@@ -18,6 +18,7 @@ import {
 } from '../../src/dataplane/setup.ts';
 import { slotTableByteLength } from '../../src/dataplane/slot-table.ts';
 import { Arena } from '../../src/mem/arena.ts';
+import { NOTE_BYTES } from '../../src/memcached/miss-reply.ts';
 import {
   type AfPacketDescription,
   AfPacketPort,
@@ -75,6 +76,7 @@ class Stage {
       countersOffset: this.arena.allocate(laneCountersByteLength()),
       nodeCountersOffset: this.arena.allocate(nodeCountersByteLength(like.nodesMax)),
       outboxOffset: this.arena.allocate(2 * OUTBOX_BYTES),
+      missNotesOffset: this.arena.allocate(like.slots * NOTE_BYTES),
       controlOffset: this.arena.allocate(CONTROL_BYTES),
       batchOffset: this.arena.allocate(BATCH_BYTES),
       spinUs: 100,

@@ -13,6 +13,7 @@ import { Parking } from '../../src/dataplane/parking.ts';
 import type { PathSetup } from '../../src/dataplane/setup.ts';
 import { slotTableByteLength } from '../../src/dataplane/slot-table.ts';
 import { Arena } from '../../src/mem/arena.ts';
+import { NOTE_BYTES } from '../../src/memcached/miss-reply.ts';
 import {
   PORT_COUNTERS,
   type Port,
@@ -159,6 +160,7 @@ export class CanaryBed {
       countersOffset: this.#memory.take(laneCountersByteLength()),
       nodeCountersOffset: this.#memory.take(nodeCountersByteLength(like.nodesMax)),
       outboxOffset: this.#memory.take(2 * OUTBOX_BYTES),
+      missNotesOffset: this.#memory.take(like.slots * NOTE_BYTES),
     };
     this.client = new CanaryPort(this.#memory, 'client', 0, NF_CLIENT_MAC);
     this.server = new CanaryPort(this.#memory, 'server', 1, NF_SERVER_MAC);

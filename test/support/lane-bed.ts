@@ -7,6 +7,7 @@
  * Every frame that leaves is judged by the strict decoder and the slow checksum before the test sees it.
  */
 import { COUNT, LANE_COUNTERS, REFUSED_FIRST } from '../../src/dataplane/counters.ts';
+import { HealthBlock, healthBlockByteLength } from '../../src/dataplane/health-block.ts';
 import { BATCH_BYTES, Lane } from '../../src/dataplane/lane.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
 import { Neighbours, type NeighbourTimes, neighboursByteLength } from '../../src/dataplane/neighbours.ts';
@@ -16,6 +17,7 @@ import { BATCH_ROWS } from '../../src/dataplane/path.ts';
 import type { PathSetup } from '../../src/dataplane/setup.ts';
 import { slotTableByteLength } from '../../src/dataplane/slot-table.ts';
 import { Arena } from '../../src/mem/arena.ts';
+import { NOTE_BYTES } from '../../src/memcached/miss-reply.ts';
 import { type LoopbackPort, loopbackByteLength, openLoopback } from '../../src/port/loopback.ts';
 import {
   CHECKSUM_START_SHIFT,
@@ -39,6 +41,7 @@ import {
   NF_CLIENT_MAC,
   NF_SERVER_MAC,
   OWN,
+  PROBE_PORT,
   VIP,
 } from './lane-bed-frames.ts';
 import { type Decoded, decodeReplyDatagram, decodeRequestDatagram, decodeStrict } from './strict-decoder.ts';
@@ -86,6 +89,7 @@ export interface BedOptions {
   clientMtu?: number;
   serverMtu?: number;
   startMs?: number;
+  missAfterMs?: number;
 }
 
 const RING_FRAMES = 128;
@@ -114,10 +118,12 @@ export class LaneBed {
   readonly shared: Arena;
   readonly steer: SteerTable;
   readonly neighbours: Neighbours;
+  readonly health: HealthBlock;
   nowMs: number;
   readonly #options: BedOptions;
   readonly #lanes: BedLane[] = [];
   readonly #neighboursOffset: number;
+  readonly #healthOffset: number;
 
   constructor(options: BedOptions = {}) {
     this.#options = options;
@@ -125,9 +131,12 @@ export class LaneBed {
     const capacity = { nodesMax: NODES_MAX, lanesMax: lanes };
     const steerBytes = SteerTable.byteLength(capacity);
     this.nowMs = startMs;
-    this.shared = Arena.create(steerBytes + neighboursByteLength(NODES_MAX) + 4096);
+    const healthBytes = healthBlockByteLength(NODES_MAX);
+    this.shared = Arena.create(steerBytes + neighboursByteLength(NODES_MAX) + healthBytes + 4096);
     this.steer = new SteerTable(this.shared.buffer, this.shared.allocate(steerBytes), capacity);
     this.#neighboursOffset = this.shared.allocate(neighboursByteLength(NODES_MAX));
+    this.#healthOffset = this.shared.allocate(healthBytes);
+    this.health = new HealthBlock(this.shared.words, this.#healthOffset >> 2, NODES_MAX);
     const times = options.neighbourTimes ?? BED_TIMES;
     this.neighbours = new Neighbours(this.shared.words, this.#neighboursOffset >> 2, times);
     this.publish(nodes);
@@ -204,7 +213,7 @@ export class LaneBed {
     const { arms = 2, clientMtu = 1500, serverMtu = 1500, slots = 1024, parkingFrames = 16 } = this.#options;
     const parkingBytes = Parking.byteLength(parkingFrames, Math.max(clientMtu, serverMtu) + 14);
     const ports = 2 * (loopbackByteLength(RING_FRAMES, clientMtu) + loopbackByteLength(RING_FRAMES, serverMtu));
-    const arena = Arena.create(slotTableByteLength(slots) + parkingBytes + ports + 65_536);
+    const arena = Arena.create(slotTableByteLength(slots) + slots * NOTE_BYTES + parkingBytes + ports + 65_536);
     const wires = [openWire('client', 0, arena, NF_CLIENT_MAC, clientMtu)];
     if (arms === 2) wires.push(openWire('server', 1, arena, NF_SERVER_MAC, serverMtu));
     const setup = this.#setup(lane, arena, parkingBytes);
@@ -239,13 +248,28 @@ export class LaneBed {
       nodesMax: NODES_MAX,
       steerOffset: this.steer.base << 2,
       neighboursOffset: this.#neighboursOffset,
+      healthOffset: this.#healthOffset,
+      missNotesOffset: arena.allocate(slots * NOTE_BYTES),
+      probePort: PROBE_PORT,
+      probeTimeoutMs: 20,
+      missAfterMs: this.#options.missAfterMs ?? 0,
     };
   }
 }
 
 /** Frames that came to an end of some kind, by the groups of counters.ts. */
 export function endedFrames(counters: Float64Array): number {
-  const ends = ['requests', 'replies', 'arp_answers', 'arp_learned', 'echo_answers', 'foreign'] as const;
+  const ends = [
+    'requests',
+    'replies',
+    'arp_answers',
+    'arp_learned',
+    'echo_answers',
+    'foreign',
+    'probe_answers',
+    'ping_answers',
+    'icmp_unreachable',
+  ] as const;
   const forwarded = ends.reduce((sum, name) => sum + counters[COUNT[name]]!, 0);
   const dropped = LANE_COUNTERS.reduce((sum, name, i) => (name.startsWith('drop_') ? sum + counters[i]! : sum), 0);
   return forwarded + dropped + counters.slice(REFUSED_FIRST).reduce((sum, refused) => sum + refused, 0);

@@ -2,6 +2,7 @@
 
 import { parseIpv4 } from '../../wire/ipv4-text.ts';
 import { type Mac, parseMac } from '../../wire/mac-text.ts';
+import type { HealthSettings } from '../health/settings.ts';
 import { type Endpoint, type InterfaceAddress, isHostOf, parseCidr, parseEndpoint } from './addresses.ts';
 import { sourcePortsFor } from './rules.ts';
 import type { ConfigFile, NodeFields } from './schema.ts';
@@ -37,6 +38,7 @@ export interface Config {
     readonly lifetimeS: number;
     readonly queueFrames: number;
   };
+  readonly health: HealthSettings;
 }
 
 export interface PortConfig {
@@ -69,6 +71,24 @@ export function normalise(file: ConfigFile): Config {
     lanes: file.lanes,
     pin: file.pin,
     ...normaliseTimings(file),
+    health: normaliseHealth(file.health),
+  };
+}
+
+function normaliseHealth(health: ConfigFile['health']): HealthSettings {
+  return {
+    enabled: health.enabled,
+    intervalMs: health.interval_ms,
+    timeoutMs: health.timeout_ms,
+    failMs: health.fail_ms,
+    failAfter: health.fail_after,
+    passAfter: health.pass_after,
+    returnAfterMs: health.return_after_ms,
+    returnAfterMaxMs: health.return_after_max_ms,
+    dampingHalfLifeS: health.damping_half_life_s,
+    flushOnReturn: health.flush_on_return,
+    keepShare: health.keep_share,
+    missAfterMs: health.miss_after_ms,
   };
 }
 
