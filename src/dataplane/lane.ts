@@ -79,8 +79,9 @@ export class Lane {
   #servePort(port: Port): number {
     const batch = this.#batch;
     const rows = port.receive(batch, BATCH_ROWS);
-    if (rows === 0) return 0;
     const { path } = this;
+    if (port === path.serverPort) path.serverDrained = rows < BATCH_ROWS;
+    if (rows === 0) return 0;
     path.senders = 0;
     for (let stage = 0; stage < this.#stages.length; stage++) this.#stages[stage](port, rows);
     path.serverOut.flush();

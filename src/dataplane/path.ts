@@ -55,6 +55,8 @@ export class Path {
   /** Time of this cycle by the lane's clock, wrapping: ms and µs. */
   nowMs = 0;
   nowUs = 0;
+  /** Whether this cycle has emptied the server port's queue. */
+  serverDrained = true;
   /** Bit i: some row's verdict in this batch is the port with id i. */
   senders = 0;
   readonly #steerBase: number;

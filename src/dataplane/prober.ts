@@ -11,8 +11,9 @@
  *
  *     bits 6–15  row of the node      bit 5  flush      bits 0–4  round, or number of the flush, modulo 32
  *
- * A probe is settled when its round or a later one is answered, or when its time is over. Times are judged only while
- * the lane turns as it should: after a pause, what came in meanwhile is heard before anything is held against a node.
+ * A probe is settled when its round or a later one is answered, or when its time is over and the answer is not among the
+ * frames that wait: the server side's queue was found empty in this cycle. A lane that is never done with it, as its
+ * load is too high, waits BACKLOG_MS more; and as much again after a pause, when the clock tells nothing about the nodes.
  */
 import { FRAME_HEADER_BYTES, requestId, writeFrameHeader } from '../memcached/frame-header.ts';
 import { OUT_STATUS, OUT_WORDS } from '../memcached/located.ts';
@@ -44,8 +45,8 @@ const ROUNDS = 32;
 const ROUND_MASK = ROUNDS - 1;
 const FLUSH_BIT = 32;
 const ROW_SHIFT = 6;
-/** A lane that has not turned for so long has frames waiting that tell more than its clock, ms. */
-const PAUSE_MS = 30;
+/** Longer than a full ring lasts under load, ms. */
+const BACKLOG_MS = 30;
 /** First probes of the nodes are spread over one period, in so many steps. */
 const STEPS = 64;
 
@@ -97,7 +98,7 @@ export class Prober {
 
   /** Once a cycle, after what came in was handled. Returns the number of frames queued for the server side. */
   turn(nowMs: number): number {
-    if (nowMs - this.#lastMs > PAUSE_MS) this.#judgeFromMs = nowMs + this.#timeoutMs;
+    if (nowMs - this.#lastMs > BACKLOG_MS) this.#judgeFromMs = nowMs + BACKLOG_MS;
     this.#lastMs = nowMs;
     const { orders } = this.#block;
     if (nowMs < this.#nextMs && orders === this.#orders) return 0;
@@ -122,8 +123,9 @@ export class Prober {
   #settle(node: number, nowMs: number): void {
     const words = this.#words;
     const row = this.#block.row(node);
-    const timeoutUs = this.#timeoutMs * 1000;
-    if (nowMs < this.#judgeFromMs) return;
+    const isDrained = this.#path.serverDrained;
+    const timeoutUs = (isDrained ? this.#timeoutMs : this.#timeoutMs + BACKLOG_MS) * 1000;
+    if (!isDrained && nowMs < this.#judgeFromMs) return;
     while (words[row + SETTLED] !== words[row + SENT]) {
       const next = (words[row + SETTLED] + 1) | 0;
       if (((this.#path.nowUs - this.#sentUs[sentAt(node, next)]) | 0) < timeoutUs) return;
@@ -137,7 +139,7 @@ export class Prober {
     const row = this.#block.row(node);
     if (words[row + SETTLED] === words[row + SENT]) return;
     const waitedUs = (this.#path.nowUs - this.#sentUs[sentAt(node, words[row + SETTLED] + 1)]) | 0;
-    this.#wakeAt(Math.max(nowMs + this.#timeoutMs - waitedUs / 1000, this.#judgeFromMs));
+    this.#wakeAt(nowMs + this.#timeoutMs - waitedUs / 1000);
   }
 
   #wakeAt(ms: number): void {

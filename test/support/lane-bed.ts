@@ -67,6 +67,7 @@ export interface Outcome {
 export interface BedNode extends Host {
   readonly weight?: number;
   readonly enabled?: boolean;
+  readonly available?: boolean;
   /** Next hop, its own address by default. */
   readonly via?: string;
 }
@@ -146,8 +147,8 @@ export class LaneBed {
 
   /** Control: these nodes from now on. False while a lane still uses the table before. */
   publish(nodes: readonly BedNode[]): boolean {
-    const rows: SteerNode[] = nodes.map(({ ip, port, weight = 1, enabled = true, via = ip }) => {
-      return { address: address(ip), port, weight, enabled, neighbour: this.neighbours.add(address(via)) };
+    const rows: SteerNode[] = nodes.map(({ ip, port, weight = 1, enabled = true, available = true, via = ip }) => {
+      return { address: address(ip), port, weight, enabled, available, neighbour: this.neighbours.add(address(via)) };
     });
     return this.steer.publish(rows, STEERING);
   }

@@ -209,6 +209,7 @@ export class NodeHealth {
   #enter(state: number, nowMs: number, flushNumber: number): void {
     if (state === OUT && this.#state !== RETURNING) this.#holdMs = this.#damping.hit(nowMs);
     if (state === OUT) this.#endSeries();
+    if (state === HEALTHY && this.#state >= OUT) this.#damping.release(nowMs);
     if (state === RETURNING) this.#flushFrom = flushNumber;
     this.#state = state;
   }
