@@ -30,6 +30,8 @@ import { NODES_LIMIT } from '../steer/layout.ts';
 import { SteerTable } from '../steer/table.ts';
 import type { Config, PortConfig } from './config/normalise.ts';
 import { HealthMonitor, type NodeCensus, type NodeHealthFigures } from './health/monitor.ts';
+import { HEALTH_NAMES, type HealthName, SUSPECT } from './health/node-health.ts';
+import type { PoolTransition } from './health/pool.ts';
 import { type LaneArena, planLaneMemory, planSharedMemory, type SharedMemory } from './memory-plan.ts';
 
 const CLIENT_PORT = 0;
@@ -72,6 +74,14 @@ export interface LaneFigures {
   readonly replies: number;
 }
 
+/** A node that was taken out of steering, came back, or is down and had to stay. */
+export interface HealthEvent {
+  readonly node: string;
+  readonly from: HealthName;
+  readonly to: HealthName;
+  readonly reason: string;
+}
+
 export interface NodeFigures extends Readonly<Record<keyof typeof NODE_COUNT, number>>, NodeHealthFigures {
   readonly name: string;
   readonly neighbour: string;
@@ -110,6 +120,8 @@ export class Conductor {
   /** Two processes in one network namespace must not share a group; process ids repeat across containers. */
   readonly #fanoutGroup = randomInt(0x8000) << 1;
   #stopping = false;
+  /** Hears of every change in what nodes can be asked; not of mere suspicions. */
+  onHealth: (event: HealthEvent) => void = () => {};
 
   /**
    * Opens the ports, publishes the table and starts the lanes.
@@ -208,7 +220,13 @@ export class Conductor {
     const { arena, healthOffset, capacity } = this.#shared;
     const block = new HealthBlock(arena.words, healthOffset >> 2, capacity.nodesMax);
     const availability = { set: (node: number, available: boolean) => this.#setAvailable(node, available) };
-    return new HealthMonitor(this.#config.health, block, availability, () => this.#census());
+    const tell = (transition: PoolTransition) => this.#tell(transition);
+    return new HealthMonitor(this.#config.health, block, availability, () => this.#census(), tell);
+  }
+
+  #tell({ node, from, to, reason }: PoolTransition): void {
+    if (Math.max(from, to) <= SUSPECT) return;
+    this.onHealth({ node: this.#config.nodes[node].name, from: HEALTH_NAMES[from], to: HEALTH_NAMES[to], reason });
   }
 
   /** Takes a node out of steering or back; resolves when the table that says so is in use. */

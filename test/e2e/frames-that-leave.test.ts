@@ -111,9 +111,19 @@ describe.skipIf(requireBed() ?? requireCapDecoder() ?? requireEthtool())('frames
     expect(udp).toMatchObject({ srcport: MEMCACHED_PORT, length: payload!.length });
   }
 
+  function expectProbe({ ethernet, ipv4, udp, payload }: CapturedFrame): void {
+    const node = bed.network.nodes.find(({ address }) => address === ipv4!.dstaddr)!;
+    expect(ethernet.dstmac).toBe(node.macs.balancer);
+    expect(ipv4).toMatchObject({ srcaddr: OWN, ttl: 64, totallen: 20 + 8 + payload!.length });
+    expect(udp).toMatchObject({ dstport: MEMCACHED_PORT, length: payload!.length });
+    expect(Buffer.from(decodeRequestDatagram(payload!).body).toString('latin1')).toBe('version\r\n');
+  }
+
   /** What both runs share: who, where to, and what is carried; nothing is left over. */
   function expectContents({ replies, near, far, figures }: Awaited<ReturnType<typeof run>>): void {
-    const requests = far.filter(({ udp }) => udp);
+    const probes = far.filter(isProbe);
+    for (const frame of probes) expectProbe(frame);
+    const requests = far.filter(frame => frame.udp && !isProbe(frame));
     const answers = near.filter(({ udp }) => udp);
     for (const frame of requests) expectRequest(frame);
     for (const frame of answers) expectAnswer(frame);
@@ -182,6 +192,11 @@ describe.skipIf(requireBed() ?? requireCapDecoder() ?? requireEthtool())('frames
       .reduce((sum, errors) => sum + errors, 0);
   }
 });
+
+/** Whether it comes from the port that nodes are probed from. */
+function isProbe({ udp }: CapturedFrame): boolean {
+  return udp?.srcport === FIRST_SOURCE_PORT - 1;
+}
 
 function udpChecksumOf(frame: Uint8Array): 'whole' | 'partial' | 'wrong' {
   const field = frame[UDP_CHECKSUM_AT]! * 256 + frame[UDP_CHECKSUM_AT + 1]!;

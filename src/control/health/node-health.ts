@@ -42,6 +42,7 @@ import {
   SUSPECT_MS,
   SUSPECT_PERIOD_MS,
   SUSPECT_REQUESTS,
+  UNDER_WAY_MS,
 } from './settings.ts';
 
 export const HEALTHY = 0;
@@ -84,8 +85,8 @@ export class NodeHealth {
   #last: NodeSample | undefined;
   #lastMs = 0;
   #aliveMs = Number.NEGATIVE_INFINITY;
-  /** Counts at the last sign of life. */
-  #requestsThen = 0;
+  /** At the last sign of life: requests without a reply, those lost ever included; and refusals. */
+  #pendingThen = 0;
   #refusalsThen = 0;
   /** When its host was last heard, by either kind of ICMP. */
   #refusedMs = Number.NEGATIVE_INFINITY;
@@ -125,7 +126,7 @@ export class NodeHealth {
 
   /** Whether its host was heard since the node fell silent: then the network between is whole. */
   get isHostHeard(): boolean {
-    return this.#silentMs !== undefined && Math.max(this.#refusedMs, this.#echoedMs) > this.#silentMs;
+    return this.#hasRefused || this.#hasEchoed;
   }
 
   /** How long it must answer before it returns from this absence, ms. */
@@ -216,7 +217,8 @@ export class NodeHealth {
 
   #noteLife(sample: NodeSample, last: NodeSample, isAlive: boolean, nowMs: number): void {
     this.#silentMs = undefined;
-    this.#requestsThen = sample.requests;
+    // What is pending now and was not a tick ago may be what the node will never answer.
+    this.#pendingThen = Math.min(pending(sample), pending(last));
     this.#refusalsThen = sample.refusals;
     if (!isAlive) return;
     this.#aliveMs = nowMs;
@@ -239,7 +241,7 @@ export class NodeHealth {
   }
 
   #unansweredRequests(sample: NodeSample): number {
-    return sample.requests - this.#requestsThen;
+    return Math.max(pending(sample) - this.#pendingThen, 0);
   }
 
   /** Things that went unanswered since the last sign of life. */
@@ -260,6 +262,20 @@ export class NodeHealth {
     return nowMs - this.#silentMs >= failMs && this.#unansweredRequests(sample) + sample.missed >= failAfter;
   }
 
+  get #hasRefused(): boolean {
+    return this.#isHeard(this.#refusedMs, 0);
+  }
+
+  /** An echo reply that was under way when the node fell silent does not count. */
+  get #hasEchoed(): boolean {
+    return this.#isHeard(this.#echoedMs, UNDER_WAY_MS);
+  }
+
+  /** Whether that was later than so long after the node fell silent, and lately. */
+  #isHeard(ms: number, afterMs: number): boolean {
+    return this.#silentMs !== undefined && ms > this.#silentMs + afterMs && this.#lastMs - ms < HOST_HEARD_MS;
+  }
+
   #explain(sample: NodeSample): string {
     if (this.#state === RETURNING) {
       const refused = ((sample.unflushed - this.#flushFrom) | 0) >= 0;
@@ -270,13 +286,14 @@ export class NodeHealth {
     if (this.#state === OUT && this.#goodMs !== undefined) {
       return `answers again; returns when it has done so for ${(this.#holdMs / 1000).toFixed(1)} s`;
     }
-    if (this.#lastMs - this.#refusedMs < HOST_HEARD_MS) {
-      return 'memcached down: its host says that nobody listens on the port';
-    }
+    if (this.#hasRefused) return 'memcached down: its host says that nobody listens on the port';
     if (sample.missed === 0) return 'requests go unanswered';
-    if (this.#lastMs - this.#echoedMs < HOST_HEARD_MS) {
-      return 'memcached down: the host answers ICMP echo, memcached does not';
-    }
+    if (this.#hasEchoed) return 'memcached down: the host answers ICMP echo, memcached does not';
     return sample.resolved ? 'host down: no ICMP echo, no probe answer' : 'host down: no ARP answer';
   }
+}
+
+/** Requests that no reply came for, ever. Replies of several datagrams make it too small: then less counts as silence. */
+function pending({ requests, replies }: NodeSample): number {
+  return requests - replies;
 }

@@ -35,3 +35,5 @@ export const RELAPSE_PROBES = 4;
 export const FLUSH_RETRY_MS = 100;
 /** A host that was heard by ICMP so recently is up, ms. Linux sends one "port unreachable" a second. */
 export const HOST_HEARD_MS = 2000;
+/** What is heard so soon after a node fell silent may have been sent before, ms: one tick, and one probe's way. */
+export const UNDER_WAY_MS = 30;

@@ -56,6 +56,24 @@ describe('under load', () => {
     expect(node.state).toBe('healthy');
   });
 
+  it('what was asked in the same 20 ms as the last reply counts too', () => {
+    const node = new Patient();
+    node.tick({ requests: 100, replies: 65 });
+    node.tick();
+    node.tick();
+    expect(node.state).toBe('suspect');
+    for (let i = 0; i < 12; i++) node.tick({ missed: 1 }, 10);
+    expect(node.state).toBe('out');
+  });
+
+  it('what was lost long ago does not', () => {
+    const node = new Patient();
+    for (let i = 0; i < 50; i++) node.tick({ requests: 100, replies: 80 });
+    node.tick({ requests: 100, replies: 100 });
+    node.spend(500, {});
+    expect(node.state).toBe('healthy');
+  });
+
   it('few requests: one that is lost means nothing', () => {
     expect(new Patient().spend(1000, {})).toEqual(['healthy']);
     const node = new Patient();
