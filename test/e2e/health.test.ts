@@ -1,5 +1,5 @@
 /** Nodes that die, hang, lose their link and return, under load and watched; real memcached, real kernels. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ipBatch } from '../../src/experiment/namespaces.ts';
 import type { LoadResult } from '../../src/load/result.ts';
 import type { Balancer, HealthLine } from './balancer.ts';
@@ -10,7 +10,7 @@ import { bodyOf, datagram, type UdpClient } from './udp-client.ts';
 
 /** Generous, as the machine may be busy with other tests; the figure itself is printed. */
 const DETECTION_MS_MAX = 1000;
-const RATE = 6000;
+const RATE = 3000;
 
 const moves = (lines: readonly HealthLine[]) => lines.map(({ from, to }) => `${from} → ${to}`);
 
@@ -21,6 +21,8 @@ describe.skipIf(requireBed())('health, under load', () => {
   beforeAll(async () => {
     bed = await Bed.start({ nodes: 3, kernelClients: false });
   });
+  // What another test's outage has left at the successors would be found there in the next one.
+  beforeEach(() => Promise.all(bed.nodes.map(node => node.ask('flush_all'))));
   afterAll(() => bed?.close());
 
   /** Load for some seconds, all replies matched and all values verified; `during` once it is at full rate. */
@@ -39,14 +41,19 @@ describe.skipIf(requireBed())('health, under load', () => {
     return said()!;
   }
 
-  /** No reply was wrong, no error line came, no read was lost; at most the writes of the detection time were. */
-  function expectClean({ wrong, errorTexts, get, set }: LoadResult, sets: number): void {
-    expect({ wrong, errorTexts, getsLost: get.lost }).toEqual({ wrong: 0, errorTexts: {}, getsLost: 0 });
-    expect(set.lost).toBeLessThanOrEqual(sets);
+  /**
+   * No reply was wrong, and no error line came. Of what was asked of mc2, nothing stayed without an answer but some
+   * writes of the time until it was out; of the rest, nothing but what its node's kernel lost on a busy machine.
+   */
+  async function expectClean({ wrong, errorTexts, lost }: LoadResult, silentMs: number): Promise<void> {
+    const { nodes, counters } = await balancer.figures();
+    const unanswered = nodes.map(({ requests, replies }) => requests - replies);
+    const writes = ((RATE * 0.1) / 3) * (silentMs / 1000) * 2 + 20;
+    expect({ wrong, errorTexts }).toEqual({ wrong: 0, errorTexts: {} });
+    expect(unanswered[1]! - counters.misses_answered!).toBeLessThanOrEqual(writes);
+    expect(lost).toBeLessThanOrEqual(unanswered[0]! + unanswered[2]! + writes);
+    expect(lost).toBeLessThan(RATE / 10);
   }
-
-  /** Writes to one of three nodes in so many ms, with a margin for chance. */
-  const writesIn = (ms: number) => ((RATE * 0.1) / 3) * (ms / 1000) * 2 + 20;
 
   const detections: Record<string, number> = {};
 
@@ -63,7 +70,7 @@ describe.skipIf(requireBed())('health, under load', () => {
       await mc2Is('healthy', killedMs);
       expect((await bed.nodes[1]!.stats()).cmd_flush).toBeGreaterThanOrEqual(1);
     });
-    expectClean(result, writesIn(detections.killed!));
+    await expectClean(result, detections.killed!);
     expect(result.misses).toBeGreaterThan(0);
     expect(moves(balancer.health('mc2'))).toEqual(['suspect → out', 'out → returning', 'returning → healthy']);
     expect([balancer.health('mc1'), balancer.health('mc3')]).toEqual([[], []]);
@@ -90,7 +97,7 @@ describe.skipIf(requireBed())('health, under load', () => {
       await mc2Is('healthy', startMs);
     });
     expect(detections.hung).toBeLessThan(DETECTION_MS_MAX);
-    expectClean(result, writesIn(detections.hung!));
+    await expectClean(result, detections.hung!);
     await balancer.stop();
   });
 
@@ -107,30 +114,30 @@ describe.skipIf(requireBed())('health, under load', () => {
       await mc2Is('healthy', downMs);
     });
     expect(detections.linkDown).toBeLessThan(DETECTION_MS_MAX);
-    expectClean(result, writesIn(detections.linkDown!));
+    await expectClean(result, detections.linkDown!);
     const { figures } = await balancer.stop();
     expect(faults(figures)).toEqual({});
   });
 
-  test('how fast, ten kills', async () => {
-    balancer = await bed.startBalancer(['--lanes', '1']);
+  test('how fast: eight kills', async () => {
     const times: number[] = [];
-    await underLoad(40, async () => {
-      for (let i = 0; i < 10; i++) {
-        const killedMs = Date.now();
-        bed.nodes[1]!.group.signal('SIGKILL');
-        const out = await mc2Is('out', killedMs);
-        times.push(Date.parse(out.time) - killedMs);
-        if (times.length === 10) break;
-        await balancer.stop();
-        await bed.restartNode(1);
-        balancer = await bed.startBalancer();
-        await sleep(300);
-      }
-    });
-    detections.median = times.sort((a, b) => a - b)[5]!;
-    console.log(`detection, ms: ${JSON.stringify(detections)}; ten kills: ${times.join(' ')}`);
-    expect(detections.median).toBeLessThan(DETECTION_MS_MAX);
+    const plan = { rate: RATE, keyCount: 3000, warmupSeconds: 0, seconds: 60, timeoutMs: 1000 };
+    balancer = await bed.startBalancer();
+    const load = Load.start(bed.namespaces, bed.network.clients[0]!, plan);
+    await load.measuring;
+    for (let i = 0; i < 8; i++) {
+      await balancer.figuresWhen('traffic', ({ nodes: [, mc2] }) => mc2!.health === 'healthy' && mc2!.replies > 300);
+      const killedMs = Date.now();
+      bed.nodes[1]!.group.signal('SIGKILL');
+      times.push(Date.parse((await mc2Is('out', killedMs)).time) - killedMs);
+      await balancer.stop();
+      await bed.restartNode(1);
+      balancer = await bed.startBalancer();
+    }
+    await load.stop();
+    times.sort((a, b) => a - b);
+    console.log(`from death to out, ms: ${JSON.stringify(detections)}; killed eight times: ${times.join(' ')}`);
+    expect(times[4]).toBeLessThan(DETECTION_MS_MAX);
     await balancer.stop();
   });
 

@@ -1,5 +1,5 @@
 /**
- * The loop that keeps the nodes' health: some fifty times a second it reads what lanes have counted and lane 0 has
+ * The loop that keeps the nodes' health: a hundred times a second it reads what lanes have counted and lane 0 has
  * heard, lets the pool judge (pool.ts), and carries out what follows:
  *
  *     how often to probe, ICMP echo beside it       orders to lane 0
@@ -25,9 +25,10 @@ import { HEALTH_NAMES, HEALTHY, type HealthName, OUT, RETURNING } from './node-h
 import { HealthPool, type PoolSample, type PoolTransition } from './pool.ts';
 import { FLUSH_RETRY_MS, type HealthSettings } from './settings.ts';
 
-const TICK_MS = 20;
-/** While a node is suspected. */
-const ALERT_TICK_MS = 10;
+/** A large pool is looked through less often: it is tenths of a millisecond each time. */
+const TICK_MS = 10;
+const LARGE_POOL_TICK_MS = 20;
+const LARGE_POOL_NODES = 128;
 
 /** What the lanes have counted of a node, and what steering knows of it. */
 export interface NodeCensus {
@@ -88,7 +89,7 @@ export class HealthMonitor {
     if (!this.#settings.enabled) return;
     const turn = () => {
       this.tick(performance.now());
-      this.#timer = setTimeout(turn, this.#pool.isAlert ? ALERT_TICK_MS : TICK_MS).unref();
+      this.#timer = setTimeout(turn, this.#known.size > LARGE_POOL_NODES ? LARGE_POOL_TICK_MS : TICK_MS).unref();
     };
     turn();
   }

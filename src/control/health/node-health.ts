@@ -217,9 +217,10 @@ export class NodeHealth {
 
   #noteLife(sample: NodeSample, last: NodeSample, isAlive: boolean, nowMs: number): void {
     this.#silentMs = undefined;
-    // What is pending now and was not a tick ago may be what the node will never answer.
+    // The node may have died since: what is pending now and was not a tick ago may be what it will never answer, and a
+    // refusal of the same tick may be the later word.
     this.#pendingThen = Math.min(pending(sample), pending(last));
-    this.#refusalsThen = sample.refusals;
+    this.#refusalsThen = last.refusals;
     if (!isAlive) return;
     this.#aliveMs = nowMs;
     this.#goodMs ??= nowMs;
@@ -273,7 +274,7 @@ export class NodeHealth {
 
   /** Whether that was later than so long after the node fell silent, and lately. */
   #isHeard(ms: number, afterMs: number): boolean {
-    return this.#silentMs !== undefined && ms > this.#silentMs + afterMs && this.#lastMs - ms < HOST_HEARD_MS;
+    return this.#silentMs !== undefined && ms >= this.#silentMs + afterMs && this.#lastMs - ms < HOST_HEARD_MS;
   }
 
   #explain(sample: NodeSample): string {

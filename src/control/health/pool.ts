@@ -45,11 +45,6 @@ export class HealthPool {
     return this.#nodes.get(node);
   }
 
-  /** Whether some node is suspected right now, so that time matters. */
-  get isAlert(): boolean {
-    return this.#some(SUSPECT);
-  }
-
   /** Nodes that are down and take keys nevertheless. */
   get kept(): number {
     return [...this.#nodes.values()].filter(({ state }) => state === KEPT).length;

@@ -134,6 +134,7 @@ describe('a host that says "port unreachable"', () => {
     const node = new Patient();
     node.tick({ refusals: 1 });
     node.tick({ answered: 1 });
+    node.tick({ answered: 1 });
     node.tick({ missed: 3 });
     node.tick({}, 10);
     expect(node.state).toBe('suspect');

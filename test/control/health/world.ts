@@ -13,7 +13,7 @@ import { type BedNode, LaneBed, NF_SERVER_MAC, type Outcome, OWN, reply, request
 import { type Decoded, decodeStrict } from '../../support/strict-decoder.ts';
 import { SETTINGS } from './patient.ts';
 
-const TICK_MS = 20;
+const TICK_MS = 10;
 /** Linux: six at once, then one a second. */
 const REFUSALS_BURST = 6;
 const REFUSAL_MS = 1000;
