@@ -85,6 +85,7 @@ export class NodeHealth {
   #last: NodeSample | undefined;
   #lastMs = 0;
   #aliveMs = Number.NEGATIVE_INFINITY;
+  #soundMs = Number.NEGATIVE_INFINITY;
   /** At the last sign of life: requests without a reply, those lost ever included; and refusals. */
   #pendingThen = 0;
   #refusalsThen = 0;
@@ -117,6 +118,11 @@ export class NodeHealth {
   /** Time of the last sign of life. */
   get aliveMs(): number {
     return this.#aliveMs;
+  }
+
+  /** Since when it has been healthy without a break, suspicions included. */
+  get soundMs(): number {
+    return this.#soundMs;
   }
 
   /** Since when something has gone unanswered, if anything has. */
@@ -212,6 +218,7 @@ export class NodeHealth {
     if (state === OUT) this.#endSeries();
     if (state === HEALTHY && this.#state >= OUT) this.#damping.release(nowMs);
     if (state === RETURNING) this.#flushFrom = flushNumber;
+    if (state === HEALTHY) this.#soundMs = nowMs;
     this.#state = state;
   }
 

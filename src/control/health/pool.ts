@@ -5,7 +5,8 @@
  *
  *     witness      a node is taken out only when its own host was heard by ICMP, or another node has answered, *since it
  *                  fell silent*. When nobody is heard, the fault is ours (a link, a switch, a lane): all stay, and no
- *                  cache is flushed for it.
+ *                  cache is flushed for it. Nor is it when they are heard again one by one: a witness must not have
+ *                  been suspected itself a moment ago.
  *     keep share   the nodes that stay must have at least `keepShare` of the weight, and there must be one. Moving more
  *                  keys would only overload those that are left (Envoy calls this its panic threshold).
  *
@@ -15,8 +16,8 @@ import { HEALTHY, KEPT, NodeHealth, type NodeSample, SUSPECT, type Transition } 
 import { type HealthSettings, WITNESS_PERIOD_MS } from './settings.ts';
 
 /**
- * A witness must have answered this share of `failMs` after the other fell silent: when a link of ours breaks, some are
- * heard a little longer than others.
+ * A witness must have answered this share of `failMs` after the other fell silent, and have been sound for as long: when
+ * a link of ours breaks, some are heard a little longer than others, and when it is mended, a little sooner.
  */
 const WITNESS_SHARE = 0.5;
 
@@ -65,7 +66,7 @@ export class HealthPool {
     const transitions: PoolTransition[] = [];
     for (const { node, flushNumber } of samples) {
       const health = this.#healthOf(node);
-      const suffice = health.hasFailed && this.#othersSuffice(node, samples);
+      const suffice = health.hasFailed && this.#othersSuffice(node, samples, nowMs);
       const transition = health.advance(nowMs, suffice, this.#some(KEPT), flushNumber);
       if (transition !== undefined) transitions.push({ node, ...transition });
     }
@@ -86,9 +87,10 @@ export class HealthPool {
     for (const node of this.#nodes.keys()) if (!present.has(node)) this.#nodes.delete(node);
   }
 
-  #othersSuffice(node: number, samples: readonly PoolSample[]): boolean {
+  #othersSuffice(node: number, samples: readonly PoolSample[], nowMs: number): boolean {
     const silent = this.#healthOf(node);
-    const since = (silent.silentMs ?? 0) + this.#settings.failMs * WITNESS_SHARE;
+    const marginMs = this.#settings.failMs * WITNESS_SHARE;
+    const sinceMs = (silent.silentMs ?? 0) + marginMs;
     let witnessed = silent.isHostHeard;
     let total = 0;
     let left = 0;
@@ -97,7 +99,8 @@ export class HealthPool {
       const health = this.#healthOf(other);
       if (other === node || !health.isAvailable) continue;
       left += weight;
-      witnessed ||= health.state === HEALTHY && health.aliveMs >= since;
+      const isSound = health.state === HEALTHY && health.soundMs <= nowMs - marginMs;
+      witnessed ||= isSound && health.aliveMs >= sinceMs;
     }
     return witnessed && left > 0 && left >= this.#settings.keepShare * total;
   }

@@ -147,6 +147,31 @@ describe('witnesses', () => {
     expect(ward.states).toEqual(['kept', 'kept', 'kept']);
   });
 
+  it.each([40, 80, 100, 120, 140, 160, 200, 500])(
+    'a break of %i ms, after which they are heard one by one: likewise',
+    breakMs => {
+      const ward = new Ward([1, 1, 1]);
+      ward.doing.fill('silent');
+      ward.turn(breakMs);
+      for (const node of [2, 0, 1]) {
+        ward.doing[node] = 'answers';
+        ward.turn(20);
+        expect(ward.states).not.toContain('out');
+      }
+      ward.turn(200);
+      expect(ward.states).toEqual(['healthy', 'healthy', 'healthy']);
+    },
+  );
+
+  it('one that stays away after the break goes in the end', () => {
+    const ward = new Ward([1, 1, 1]);
+    ward.doing.fill('silent');
+    ward.turn(500);
+    ward.doing.fill('answers', 0, 2);
+    ward.turn(200);
+    expect(ward.states).toEqual(['healthy', 'healthy', 'out']);
+  });
+
   it('a host that is heard is witness enough', () => {
     const ward = new Ward([1, 1]);
     ward.doing[0] = 'echoes';
