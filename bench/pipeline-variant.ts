@@ -194,6 +194,7 @@ function pathSetup(
     countersOffset: plan.countersOffset,
     nodeCountersOffset: plan.nodeCountersOffset,
     outboxOffset: plan.outboxOffset,
+    latencyOffset: plan.latencyOffset,
     nodesMax: 16,
     steerOffset: shared.steerOffset,
     neighboursOffset: shared.neighboursOffset,

@@ -3,10 +3,14 @@
 import { Command, CommanderError } from 'commander';
 import { registerDemo } from './demo.ts';
 import { registerExplain } from './explain.ts';
+import { registerNodes } from './nodes.ts';
 import { EXIT_FAILURE, EXIT_USAGE, messageOf } from './output.ts';
 import { registerPlainProxy } from './plain-proxy.ts';
+import { registerReload } from './reload.ts';
 import { registerRun } from './run.ts';
 import { registerSchema } from './schema.ts';
+import { registerStatus } from './status.ts';
+import { registerTop } from './top.ts';
 import { packageVersion } from './version.ts';
 
 const program = new Command('keysteer')
@@ -20,6 +24,7 @@ const program = new Command('keysteer')
 for (const register of [registerRun, registerExplain, registerSchema, registerPlainProxy, registerDemo]) {
   register(program);
 }
+for (const register of [registerStatus, registerTop, registerNodes, registerReload]) register(program);
 for (const command of program.commands) command.exitOverride().helpOption('-h, --help', 'print this help');
 
 // Who reads our output may go away (`| head -1`); forwarding goes on.

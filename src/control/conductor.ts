@@ -8,9 +8,9 @@ import { randomInt } from 'node:crypto';
 import { networkInterfaces } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
-import { COUNT, LANE_COUNTERS, NODE_COUNT, NODE_COUNTER_COUNT, NODE_COUNTERS } from '../dataplane/counters.ts';
+import { NODE_COUNT, NODE_COUNTER_COUNT } from '../dataplane/counters.ts';
 import { HealthBlock } from '../dataplane/health-block.ts';
-import { NEIGHBOUR_STATE_NAMES, Neighbours } from '../dataplane/neighbours.ts';
+import { Neighbours } from '../dataplane/neighbours.ts';
 import {
   CONTROL_BEAT,
   CONTROL_STATE,
@@ -20,19 +20,32 @@ import {
   LANE_STATE_NAMES,
   type LaneSetup,
 } from '../dataplane/setup.ts';
-import { countersAt, sumCounters } from '../mem/counters.ts';
 import { leaveTable } from '../mem/generation.ts';
 import { type AfPacketDescription, describeAfPacket } from '../port/af-packet.ts';
 import { FANOUT_CBPF, fanoutProgram, probePort } from '../port/fanout.ts';
-import { PORT_COUNTERS } from '../port/port.ts';
 import { loadShim } from '../port/shim.ts';
 import { NODES_LIMIT } from '../steer/layout.ts';
 import { SteerTable } from '../steer/table.ts';
 import type { Config, PortConfig } from './config/normalise.ts';
-import { HealthMonitor, type NodeCensus, type NodeHealthFigures } from './health/monitor.ts';
+import {
+  type Figures,
+  type LaneFigures,
+  laneCounters,
+  laneWork,
+  latencyFigures,
+  latencyHistograms,
+  nodeFigures,
+  portFigures,
+  rowCounts,
+} from './figures.ts';
+import { HealthMonitor, type NodeCensus } from './health/monitor.ts';
 import { HEALTH_NAMES, type HealthName, SUSPECT } from './health/node-health.ts';
 import type { PoolTransition } from './health/pool.ts';
 import { type LaneArena, planLaneMemory, planSharedMemory, type SharedMemory } from './memory-plan.ts';
+import type { DirectoryNode } from './nodes.ts';
+import { Steering } from './steering.ts';
+
+export { dropReasons, type Figures, type LaneFigures, type PortFigures } from './figures.ts';
 
 const CLIENT_PORT = 0;
 const SERVER_PORT = 1;
@@ -46,6 +59,8 @@ const PAUSE_STEP_MS = 20;
 const STOP_MS_MAX = 700;
 /** A lane whose BEAT stands still this long is shown as stalled. */
 const STALL_MS = 1000;
+/** How often rows of nodes that left are looked after, ms. */
+const SWEEP_MS = 250;
 
 interface LaneRecord {
   readonly memory: LaneArena;
@@ -61,42 +76,6 @@ interface LaneRecord {
   ended: Promise<void>;
 }
 
-export interface PortFigures {
-  readonly name: string;
-  readonly counters: Record<string, number>;
-}
-
-export interface LaneFigures {
-  readonly state: string;
-  readonly restarts: number;
-  readonly lastError?: string;
-  /** Forwarded by this lane: how well the traffic spreads. */
-  readonly requests: number;
-  readonly replies: number;
-}
-
-/** A node that was taken out of steering, came back, or is down and had to stay. */
-export interface HealthEvent {
-  readonly node: string;
-  readonly from: HealthName;
-  readonly to: HealthName;
-  readonly reason: string;
-}
-
-export interface NodeFigures extends Readonly<Record<keyof typeof NODE_COUNT, number>>, NodeHealthFigures {
-  readonly name: string;
-  readonly neighbour: string;
-}
-
-/** Everything that is counted, summed over lanes; cumulative since the start. */
-export interface Figures {
-  readonly seconds: number;
-  readonly counters: Record<string, number>;
-  readonly ports: readonly PortFigures[];
-  readonly nodes: readonly NodeFigures[];
-  readonly lanes: readonly LaneFigures[];
-}
-
 /** The kernel would answer for an address that is ours: say so before traffic vanishes. */
 export class AddressInUseError extends Error {
   override readonly name = 'AddressInUseError';
@@ -107,22 +86,32 @@ export class LaneError extends Error {
   override readonly name = 'LaneError';
 }
 
+/** A node that was taken out of steering, came back, or is down and had to stay. */
+export interface HealthEvent {
+  readonly node: string;
+  readonly from: HealthName;
+  readonly to: HealthName;
+  readonly reason: string;
+}
+
 export class Conductor {
-  readonly #config: Config;
+  /** Where keys go: availability, drains, and what a reload swaps. */
+  readonly steering: Steering;
+  /** Hears of every change in what nodes can be asked; not of mere suspicions. */
+  onHealth: (event: HealthEvent) => void = () => {};
+  #config: Config;
   readonly #shared: SharedMemory;
-  readonly #steer: SteerTable;
-  readonly #neighbours: Neighbours;
   readonly #lanes: LaneRecord[] = [];
-  readonly #health: HealthMonitor;
-  /** Nodes that health has taken out. */
-  readonly #unavailable = new Set<number>();
   readonly #pool: Piscina;
   readonly #startedMs = performance.now();
   /** Two processes in one network namespace must not share a group; process ids repeat across containers. */
   readonly #fanoutGroup = randomInt(0x8000) << 1;
+  readonly #sweeper: NodeJS.Timeout;
+  readonly #neighbours: Neighbours;
+  readonly #health: HealthMonitor;
+  /** Rows of the nodes that the configuration gives keys to. */
+  #keyed: ReadonlySet<number> = new Set();
   #stopping = false;
-  /** Hears of every change in what nodes can be asked; not of mere suspicions. */
-  onHealth: (event: HealthEvent) => void = () => {};
 
   /**
    * Opens the ports, publishes the table and starts the lanes.
@@ -137,10 +126,12 @@ export class Conductor {
     this.#config = config;
     this.#shared = planSharedMemory(config, NODES_LIMIT);
     const { arena, steerOffset, neighboursOffset, capacity } = this.#shared;
-    this.#steer = new SteerTable(arena.buffer, steerOffset, capacity);
+    const table = new SteerTable(arena.buffer, steerOffset, capacity);
     this.#neighbours = new Neighbours(arena.words, neighboursOffset >> 2, neighbourTimes(config));
-    this.#publish();
+    this.steering = new Steering(config, table, this.#neighbours, capacity, row => rowCounts(this.#lanes, row));
     this.#health = this.#watch();
+    this.#noteKeyed(this.steering.directory.nodes);
+    this.steering.follow(nodes => this.#readmitNewcomers(nodes));
     try {
       for (let lane = 0; lane < config.lanes; lane++) this.#lanes.push(this.#prepare(lane));
     } catch (error) {
@@ -158,6 +149,7 @@ export class Conductor {
     });
     for (const lane of this.#lanes) lane.ended = this.#run(lane);
     this.#health.start();
+    this.#sweeper = setInterval(() => this.steering.sweep(performance.now()), SWEEP_MS).unref();
   }
 
   /**
@@ -181,21 +173,56 @@ export class Conductor {
     return this.#pool.threads;
   }
 
+  /** The lanes' memory, for whoever shows more of it than `figures` does. */
+  get laneMemory(): readonly { readonly memory: LaneArena; readonly setup: LaneSetup }[] {
+    return this.#lanes;
+  }
+
+  /** Interfaces, in the order of the ports' ids. */
+  get portNames(): string[] {
+    const { client, server } = this.#config.ports;
+    return (server ? [client, server] : [client]).map(port => port.interface);
+  }
+
   figures(): Figures {
-    const blocks = this.#lanes.map(({ memory }) => countersOf(memory));
     return {
       seconds: (performance.now() - this.#startedMs) / 1000,
-      counters: sumCounters(LANE_COUNTERS, blocks),
-      ports: this.#portFigures(),
-      nodes: this.#nodeFigures(),
+      counters: laneCounters(this.#lanes),
+      ports: portFigures(this.#lanes, this.portNames),
+      nodes: nodeFigures(this.#lanes, this.steering, this.#health),
       lanes: this.#lanes.map(lane => this.#laneFigures(lane)),
+      latency: latencyFigures(latencyHistograms(this.#lanes)),
     };
+  }
+
+  /**
+   * Puts the nodes and the ring of another configuration in force; the rest of it must be that of the one in force.
+   * Returns the names of new nodes whose next hop does not answer.
+   * @throws RowsInUseError, TableBusyError with nothing changed
+   */
+  async adopt(config: Config): Promise<string[]> {
+    const silentNodes = await this.steering.adopt(config);
+    this.#config = config;
+    return silentNodes;
+  }
+
+  /**
+   * The admin: takes a node out of the ring, or puts it back in, where it was flushed before: while it was out its keys
+   * were written elsewhere. Resolves once the drain is in force, or the return has been ordered.
+   * @throws NodeChoiceError
+   */
+  setDrained(name: string, drained: boolean): Promise<void> {
+    const node = this.steering.directory.find(name);
+    if (node?.drained && !drained) this.#readmit(node);
+    return this.steering.setDrained(name, drained);
   }
 
   /** Ends the lanes (within their longest sleep), closes the ports, and returns the final figures. */
   async stop(): Promise<Figures> {
     this.#stopping = true;
+    this.steering.stop();
     this.#health.stop();
+    clearInterval(this.#sweeper);
     for (const { control } of this.#lanes) Atomics.store(control, CONTROL_STOP, 1);
     // A lane that hangs is ended with its thread; it must not hold up the others' end.
     await within(STOP_MS_MAX, Promise.all(this.#lanes.map(lane => lane.ended)));
@@ -205,45 +232,57 @@ export class Conductor {
     return figures;
   }
 
-  #publish(): boolean {
-    const nodes = this.#config.nodes.map(({ address, port, weight, hashName, nextHop }, node) => ({
-      address,
-      port,
-      weight,
-      hashName,
-      neighbour: this.#neighbours.add(nextHop),
-      available: !this.#unavailable.has(node),
-    }));
-    return this.#steer.publish(nodes, this.#config.steering);
-  }
-
   #watch(): HealthMonitor {
     const { arena, healthOffset, capacity } = this.#shared;
     const block = new HealthBlock(arena.words, healthOffset >> 2, capacity.nodesMax);
-    const availability = { set: (node: number, available: boolean) => this.#setAvailable(node, available) };
-    const tell = (transition: PoolTransition) => this.#tell(transition);
-    return new HealthMonitor(this.#config.health, block, availability, () => this.#census(), tell);
+    return new HealthMonitor(
+      this.#config.health,
+      block,
+      { set: (row, available, reason) => this.steering.setAvailability(row, available, reason) },
+      () => this.steering.directory.nodes.map(node => this.#censusOf(node)),
+      transition => this.#tell(transition),
+    );
+  }
+
+  /**
+   * A reload gives keys to nodes that had none: what they hold of them, if they were here before, is old.
+   * @param nodes as they are from now on
+   */
+  #readmitNewcomers(nodes: readonly DirectoryNode[]): void {
+    for (const node of nodes) if (node.config.weight > 0 && !this.#keyed.has(node.row)) this.#readmit(node);
+    this.#noteKeyed(nodes);
+  }
+
+  /** To be followed by a table. */
+  #readmit(node: DirectoryNode): void {
+    if (this.#health.readmit(node.row)) node.available = false;
+  }
+
+  #noteKeyed(nodes: readonly DirectoryNode[]): void {
+    this.#keyed = new Set(nodes.filter(({ config }) => config.weight > 0).map(({ row }) => row));
+  }
+
+  #censusOf({ row, config, drained, neighbour }: DirectoryNode): NodeCensus {
+    return {
+      node: row,
+      weight: drained ? 0 : config.weight,
+      requests: this.#nodeCount(row, NODE_COUNT.requests) - this.#nodeCount(row, NODE_COUNT.silent_requests),
+      replies: this.#nodeCount(row, NODE_COUNT.answered),
+      resolved: !this.#neighbours.hasFailed(neighbour),
+    };
+  }
+
+  /** One counter of a node, summed; without its name, as the health monitor asks a hundred times a second. */
+  #nodeCount(row: number, counter: number): number {
+    let sum = 0;
+    for (const { nodeCounters } of this.#lanes) sum += nodeCounters[row * NODE_COUNTER_COUNT + counter];
+    return sum;
   }
 
   #tell({ node, from, to, reason }: PoolTransition): void {
-    if (Math.max(from, to) <= SUSPECT) return;
-    this.onHealth({ node: this.#config.nodes[node].name, from: HEALTH_NAMES[from], to: HEALTH_NAMES[to], reason });
-  }
-
-  /** Takes a node out of steering or back; resolves when the table that says so is in use. */
-  async #setAvailable(node: number, available: boolean): Promise<void> {
-    if (available) this.#unavailable.delete(node);
-    else this.#unavailable.add(node);
-    while (!this.#publish()) await sleep(1);
-  }
-
-  /** What the health monitor needs to know of each node. */
-  #census(): NodeCensus[] {
-    return this.#config.nodes.map(({ weight, nextHop }, node) => {
-      const requests = this.#nodeCount(node, NODE_COUNT.requests) - this.#nodeCount(node, NODE_COUNT.silent_requests);
-      const resolved = !this.#neighbours.hasFailed(this.#neighbours.add(nextHop));
-      return { node, weight, requests, replies: this.#nodeCount(node, NODE_COUNT.replies), resolved };
-    });
+    const name = this.steering.directory.at(node)?.config.name;
+    if (name === undefined || Math.max(from, to) <= SUSPECT) return;
+    this.onHealth({ node: name, from: HEALTH_NAMES[from], to: HEALTH_NAMES[to], reason });
   }
 
   #prepare(lane: number): LaneRecord {
@@ -351,7 +390,7 @@ export class Conductor {
 
   #crashed(lane: LaneRecord, error: unknown): void {
     Atomics.store(lane.control, CONTROL_STATE, LANE_CRASHED);
-    leaveTable(this.#shared.arena.words, this.#steer.base, lane.setup.lane);
+    leaveTable(this.#shared.arena.words, this.steering.table.base, lane.setup.lane);
     const steady = performance.now() - lane.startedMs > STEADY_MS;
     lane.pauseMs = steady ? RESTART_MS_MIN : Math.min(lane.pauseMs * 2, RESTART_MS_MAX);
     lane.restarts++;
@@ -366,54 +405,17 @@ export class Conductor {
       lane.beatMs = now;
     }
     const state = LANE_STATE_NAMES[Atomics.load(lane.control, CONTROL_STATE)];
-    const counters = countersOf(lane.memory);
     return {
       state: state === 'running' && now - lane.beatMs > STALL_MS ? 'stalled' : state,
       restarts: lane.restarts,
       ...(lane.lastError === undefined ? {} : { lastError: lane.lastError }),
-      requests: counters[COUNT.requests],
-      replies: counters[COUNT.replies],
+      ...laneWork(lane),
     };
-  }
-
-  #portFigures(): PortFigures[] {
-    const { client, server } = this.#config.ports;
-    return (server ? [client, server] : [client]).map((port, id) => {
-      const blocks = this.#lanes.map(({ memory, setup }) =>
-        countersAt(memory.arena.buffer, setup.ports[id].countersOffset, PORT_COUNTERS),
-      );
-      return { name: port.interface, counters: sumCounters(PORT_COUNTERS, blocks) };
-    });
-  }
-
-  #nodeFigures(): Figures['nodes'] {
-    return this.#config.nodes.map(({ name, nextHop }, node) => {
-      const neighbour = NEIGHBOUR_STATE_NAMES[this.#neighbours.state(this.#neighbours.add(nextHop))];
-      return { name, neighbour, ...this.#health.figures(node), ...this.#nodeCounters(node) };
-    });
-  }
-
-  /** One counter of a node, summed; without the names, as the health monitor asks a hundred times a second. */
-  #nodeCount(node: number, counter: number): number {
-    let sum = 0;
-    for (const { nodeCounters } of this.#lanes) sum += nodeCounters[node * NODE_COUNTER_COUNT + counter];
-    return sum;
-  }
-
-  #nodeCounters(node: number): Record<keyof typeof NODE_COUNT, number> {
-    const blocks = this.#lanes.map(({ memory }) =>
-      countersAt(memory.arena.buffer, memory.nodeCountersOffset + node * NODE_COUNTER_COUNT * 8, NODE_COUNTERS),
-    );
-    return sumCounters(NODE_COUNTERS, blocks) as Record<keyof typeof NODE_COUNT, number>;
   }
 
   #closePorts(): void {
     for (const { setup } of this.#lanes) for (const { handle } of setup.ports) loadShim().close(handle);
   }
-}
-
-function countersOf({ arena, countersOffset }: LaneArena): Float64Array {
-  return countersAt(arena.buffer, countersOffset, LANE_COUNTERS);
 }
 
 function neighbourTimes({ neighbours }: Config) {
@@ -443,11 +445,4 @@ async function within(ms: number, promise: Promise<unknown>): Promise<void> {
 
 function sleep(ms: number): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, ms));
-}
-
-/** The frames that Keysteer dropped or refused, by reason, without the zeros. */
-export function dropReasons(counters: Readonly<Record<string, number>>): Record<string, number> {
-  return Object.fromEntries(
-    Object.entries(counters).filter(([name, count]) => count > 0 && /^(drop|refused)_/.test(name)),
-  );
 }

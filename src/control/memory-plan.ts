@@ -2,6 +2,7 @@
 
 import { healthBlockByteLength } from '../dataplane/health-block.ts';
 import { BATCH_BYTES } from '../dataplane/lane.ts';
+import { latencyByteLength } from '../dataplane/latency.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../dataplane/memory.ts';
 import { neighboursByteLength } from '../dataplane/neighbours.ts';
 import { OUTBOX_BYTES } from '../dataplane/outbox.ts';
@@ -32,6 +33,7 @@ export interface LaneArena {
   readonly parkingOffset: number;
   readonly countersOffset: number;
   readonly nodeCountersOffset: number;
+  readonly latencyOffset: number;
   readonly controlOffset: number;
   readonly batchOffset: number;
   readonly outboxOffset: number;
@@ -57,7 +59,7 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
   const slots = slotTableByteLength(config.slots.count);
   const parking = Parking.byteLength(config.neighbours.queueFrames, PARKED_FRAME_BYTES);
   const rings = ports.reduce((sum, frames) => sum + afPacketByteLength(frames), 0);
-  const counters = laneCountersByteLength() + nodeCountersByteLength(nodesMax);
+  const counters = laneCountersByteLength() + nodeCountersByteLength(nodesMax) + latencyByteLength();
   // Untouched pages cost nothing, and most are: only meta and binary reads leave a note.
   const missNotes = config.slots.count * NOTE_BYTES;
   const arena = Arena.create(
@@ -69,6 +71,7 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
     parkingOffset: arena.allocate(parking),
     countersOffset: arena.allocate(laneCountersByteLength()),
     nodeCountersOffset: arena.allocate(nodeCountersByteLength(nodesMax)),
+    latencyOffset: arena.allocate(latencyByteLength()),
     controlOffset: arena.allocate(CONTROL_BYTES),
     batchOffset: arena.allocate(BATCH_BYTES),
     outboxOffset: arena.allocate(2 * OUTBOX_BYTES),

@@ -63,20 +63,23 @@ export const COUNT = {
   cycles: 38,
   idle_waits: 39,
   idle_us: 40,
+  /** Cycles that found work, and the time they took. */
+  busy_cycles: 41,
+  busy_us: 42,
   /** `version` to the nodes, and what they said to it. */
-  probes_sent: 41,
-  probe_answers: 42,
+  probes_sent: 43,
+  probe_answers: 44,
   /** ICMP echo requests to the nodes, and the replies. */
-  pings_sent: 43,
-  ping_answers: 44,
+  pings_sent: 45,
+  ping_answers: 46,
   /** `flush_all` to nodes that are to take keys again. */
-  flushes_sent: 45,
+  flushes_sent: 47,
   /** ICMP "port unreachable" about a datagram of ours. */
-  icmp_unreachable: 46,
+  icmp_unreachable: 48,
   /** To the probe port, and not a reply of the node that was asked. */
-  drop_probe_answer: 47,
+  drop_probe_answer: 49,
   /** Reads answered "not there" in the place of a node that does not answer. */
-  misses_answered: 48,
+  misses_answered: 50,
 } as const;
 
 /** Position of the first `refused_*` counter; reason r stands at this + r. */
@@ -95,7 +98,9 @@ export const NODE_COUNT = {
   reply_bytes: 3,
   /** Of the requests: those that need not be answered (noreply, quiet). */
   silent_requests: 4,
+  /** Of the others: those of which a first datagram of the reply has come. */
+  answered: 5,
 } as const;
 export const NODE_COUNTERS = Object.keys(NODE_COUNT) as readonly (keyof typeof NODE_COUNT)[];
 /** Counters of a row. */
-export const NODE_COUNTER_COUNT = 5;
+export const NODE_COUNTER_COUNT = 6;

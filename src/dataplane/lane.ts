@@ -60,7 +60,8 @@ export class Lane {
   cycle(nowMs: number): number {
     this.path.enter(nowMs);
     let work = 0;
-    for (let i = 0; i < this.#ports.length; i++) work += this.#servePort(this.#ports[i]);
+    // The nodes' side first: a node may answer before we have sent a batch off, and both would bear the time of one cycle.
+    for (let i = this.#ports.length - 1; i >= 0; i--) work += this.#servePort(this.#ports[i]);
     if (this.path.parking.count !== 0) work += this.#serveParked();
     if (this.#isFirst && nowMs >= this.#arpDueMs) this.#serveNeighbours(nowMs);
     if (nowMs >= this.#refreshDueMs) this.#refresh(nowMs);

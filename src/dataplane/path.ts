@@ -11,6 +11,7 @@ import { enterTable, leaveTable } from '../mem/generation.ts';
 import type { Port } from '../port/port.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import { COUNT } from './counters.ts';
+import { Latency } from './latency.ts';
 import { LaneMemory } from './memory.ts';
 import { Neighbours } from './neighbours.ts';
 import { OUTBOX_BYTES, Outbox } from './outbox.ts';
@@ -42,6 +43,7 @@ export class Path {
   readonly neighbours: Neighbours;
   readonly parking: Parking;
   readonly slots: SlotTable;
+  readonly latency: Latency;
   readonly clientPort: Port;
   readonly serverPort: Port;
   /** What the lane says itself. The same one in one-arm. */
@@ -74,6 +76,7 @@ export class Path {
       setup.firstSourcePort,
       setup.replyLifetimeMs * 1000,
     );
+    this.latency = new Latency(arena.buffer, setup.latencyOffset);
     this.clientPort = clientPort;
     this.serverPort = serverPort;
     this.clientOut = new Outbox(clientPort, arena.buffer, setup.outboxOffset);

@@ -22,6 +22,7 @@ import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as udp from '../wire/udp.ts';
 import { COUNT, NODE_COUNT, NODE_COUNTER_COUNT } from './counters.ts';
+import { PATH_FORWARDED } from './latency.ts';
 import { LIST_END, LIST_IP, LIST_ROW, LIST_UDP, LIST_WORDS, type Path } from './path.ts';
 import { rewriteDatagram } from './rewrite.ts';
 import {
@@ -33,7 +34,11 @@ import {
   SLOT_NODE,
   SLOT_NODE_PORT,
   SLOT_QUIET,
+  SLOT_SENT,
   SLOT_STATE,
+  SLOT_VERB_SHIFT,
+  STATE_MASK,
+  STATE_OUTSTANDING,
 } from './slot-table.ts';
 
 export class ReplyStage {
@@ -69,8 +74,9 @@ export class ReplyStage {
     if (fault !== 0) return this.#drop(fault);
     if (batch[row + ROW_LENGTH] > clientPort.frameBytesMax) return this.#drop(COUNT.drop_too_big);
     const node = words[slot + SLOT_NODE_PORT] >>> 16;
-    slots.noteReply(slot, total(bytes, header));
     const figures = node * NODE_COUNTER_COUNT;
+    if ((words[slot + SLOT_STATE] & STATE_MASK) === STATE_OUTSTANDING) this.#noteFirst(slot, figures);
+    slots.noteReply(slot, total(bytes, header));
     nodeCounters[figures + NODE_COUNT.replies] += 1;
     nodeCounters[figures + NODE_COUNT.reply_bytes] += end - header;
     memory.count(COUNT.replies);
@@ -81,6 +87,14 @@ export class ReplyStage {
   #unasked(slot: number, ipOffset: number, udpOffset: number, end: number): number {
     const isProbes = slot < 0 && this.#path.prober !== undefined && this.#path.prober.hears(ipOffset, udpOffset, end);
     return isProbes ? DROP : this.#drop(COUNT.drop_reply_no_slot);
+  }
+
+  /** The first datagram of a reply: the request counts as answered. */
+  #noteFirst(slot: number, figures: number): void {
+    const { memory, latency, nowUs } = this.#path;
+    const state = memory.words[slot + SLOT_STATE];
+    latency.record((state >>> SLOT_VERB_SHIFT) & 0xff, PATH_FORWARDED, (nowUs - memory.words[slot + SLOT_SENT]) | 0);
+    if ((state & SLOT_QUIET) === 0) memory.nodeCounters[figures + NODE_COUNT.answered] += 1;
   }
 
   /** What is wrong with a reply to an outstanding slot: the counter of its drop, or 0. */

@@ -24,6 +24,7 @@ export interface PathSetup {
   parkingFrames: number;
   countersOffset: number;
   nodeCountersOffset: number;
+  latencyOffset: number;
   /** Two of OUTBOX_BYTES. */
   outboxOffset: number;
   /** NOTE_BYTES for each slot. */

@@ -164,3 +164,32 @@ export class SlotTable {
     return (word - this.#base) >> SLOT_SHIFT;
   }
 }
+
+/** Slots looked at, at most, for one figure. */
+const COUNTED_SLOTS_MAX = 1 << 20;
+/** Slots in a row past the lifetime that end the look: a few may lie among younger ones that were passed over. */
+const LATE_SLOTS = 64;
+
+/**
+ * Control: adds, per row of the node table, the requests that an answer may still come for. It walks from the newest slot
+ * back in time while a lane goes on; what changes meanwhile is counted as it was or as it is.
+ */
+export function countOutstanding(
+  words: Int32Array,
+  base: number,
+  slots: number,
+  lifetimeUs: number,
+  nowUs: number,
+  rows: Float64Array,
+): void {
+  const mask = slots - 1;
+  const newest = words[base] - 1;
+  let late = 0;
+  for (let i = 0; i < Math.min(slots, COUNTED_SLOTS_MAX) && late < LATE_SLOTS; i++) {
+    const slot = base + HEADER_WORDS + ((newest - i) & mask) * SLOT_WORDS;
+    const isLate = (nowUs - words[slot + SLOT_SENT]) >>> 0 > lifetimeUs;
+    late = isLate ? late + 1 : 0;
+    const isOpen = (words[slot] & (STATE_MASK | SLOT_QUIET)) === STATE_OUTSTANDING;
+    if (isOpen && !isLate) rows[words[slot + SLOT_NODE_PORT] >>> 16] += 1;
+  }
+}

@@ -35,6 +35,7 @@ import {
   MAGLEV_SIZE_LIMIT,
   type RingNode,
   ringNodes,
+  rowOf,
   SteerConfigError,
   type SteerNode,
   type SteerOptions,
@@ -89,13 +90,16 @@ export class SteerTable {
    * Builds the ring and puts the new table in use; lanes take it up at their next cycle.
    * Returns false, with nothing changed, while a lane still uses the table before the current one: try again in a
    * millisecond or so.
+   * @param nodes in the order of the clients' server lists; rows that none of them names are empty
    * @throws SteerConfigError with nothing changed
    */
   publish(nodes: readonly SteerNode[], options: SteerOptions): boolean {
     if (nodes.length > this.#nodesMax) {
       throw new SteerConfigError('nodes', nodes.length, `there must be at most ${this.#nodesMax}`);
     }
-    const writeRing = this.#build(ringNodes(nodes, options), options, node => nodes[node]!.available !== false);
+    checkRows(nodes, this.#nodesMax);
+    const out = new Set(nodes.flatMap((node, index) => (node.available === false ? [rowOf(node, index)] : [])));
+    const writeRing = this.#build(ringNodes(nodes, options), options, row => !out.has(row));
     if (!this.canPublish) return false;
     const table = spareTable(this.words, this.base);
     this.words.fill(0, table, table + NODE_ROWS);
@@ -140,11 +144,21 @@ function buildWhole(ring: readonly RingNode[], options: SteerOptions, size: numb
   return options.algorithm === 'ketama' ? weightedPoints(ring) : plainPoints(ring, KEY_HASHES[options.hash]);
 }
 
+/** A row that is out of range or given twice is a defect of the caller. */
+function checkRows(nodes: readonly SteerNode[], nodesMax: number): void {
+  const rows = new Set(nodes.map(rowOf));
+  const inRange = [...rows].every(row => Number.isInteger(row) && row >= 0 && row < nodesMax);
+  if (!inRange || rows.size !== nodes.length) {
+    throw new RangeError(`rows must differ and lie within 0 to ${nodesMax - 1}: ${[...rows].join(' ')}`);
+  }
+}
+
 function writeNodes(words: Int32Array, table: number, nodes: readonly SteerNode[]): void {
-  words[table + NODE_COUNT] = nodes.length;
+  const rows = 1 + Math.max(-1, ...nodes.map(rowOf));
+  words[table + NODE_COUNT] = rows;
+  words.fill(0, table + NODE_ROWS, table + NODE_ROWS + (rows << NODE_ROW_SHIFT));
   for (const [index, node] of nodes.entries()) {
-    const row = table + NODE_ROWS + (index << NODE_ROW_SHIFT);
-    words.fill(0, row, row + (1 << NODE_ROW_SHIFT));
+    const row = table + NODE_ROWS + (rowOf(node, index) << NODE_ROW_SHIFT);
     words[row + NODE_ADDRESS] = node.address;
     words[row + NODE_PORT] = node.port;
     words[row + NODE_WEIGHT] = node.weight;

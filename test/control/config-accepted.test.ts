@@ -64,7 +64,20 @@ describe('good configurations', () => {
         keepShare: 0.5,
         missAfterMs: 0,
       },
+      admin: { kind: 'auto' },
+      fields: expect.objectContaining({ vip: '10.77.0.100:11211', lanes: 1, admin: {} }),
     });
+  });
+
+  it.each([
+    ['off', { kind: 'off' }],
+    ['{}', { kind: 'auto' }],
+    ['{ listen: /run/keysteer/a b.sock }', { kind: 'unix', path: '/run/keysteer/a b.sock' }],
+    ['{ listen: 127.0.0.1:9211 }', { kind: 'tcp', host: '127.0.0.1', port: 9211 }],
+    ['{ listen: 127.255.255.255:1 }', { kind: 'tcp', host: '127.255.255.255', port: 1 }],
+    ['{ listen: "[::1]:65535" }', { kind: 'tcp', host: '::1', port: 65535 }],
+  ])('admin: %s', (listen, admin) => {
+    expect(loadConfig(`${FIRST_LIGHT}admin: ${listen}\n`, 'f.yaml').admin).toEqual(admin);
   });
 
   it('every field given', () => {

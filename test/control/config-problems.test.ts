@@ -38,7 +38,10 @@ const RULES: Record<string, string> = {
     'it must be a host in the subnet of ports.server.address (10.77.1.1/24), or ports.server.gateway must be given',
   OUTSIDE_CLIENT:
     'it must be a host in the subnet of ports.client.address (10.77.0.1/24), or ports.client.gateway must be given',
-  TOP_FIELDS: 'the fields here are vip, mode, ports, nodes, steering, lanes, pin, slots, idle, neighbours, health',
+  LISTEN:
+    'it must be the absolute path of a Unix socket (at most 107 bytes) or a loopback address with a port, as 127.0.0.1:9211: who can connect can drain nodes, without a password',
+  TOP_FIELDS:
+    'the fields here are vip, mode, ports, nodes, steering, lanes, pin, slots, idle, neighbours, health, admin',
 };
 
 function errorOf(text: string, flags: ConfigFlags = {}): ConfigError {
@@ -142,6 +145,15 @@ weight: 2         | hash_name: "a b"           | 8:56 | nodes[1].hash_name is "a
                   | neighbours: { retry_ms: 1 }      | 9:25 | neighbours.retry_ms is 1; it must be a whole number from 10 to 10000
                   | neighbours: { retries: 0 }       | 9:24 | neighbours.retries is 0; it must be a whole number from 1 to 100
                   | neighbours: { lifetime_s: 0 }    | 9:27 | neighbours.lifetime_s is 0; it must be a whole number from 1 to 86400
+                  | admin: on                        | 9:8  | admin is "on"; it must be off, or a mapping with the field listen
+                  | admin: 9211                      | 9:8  | admin is 9211; it must be off, or a mapping with the field listen
+                  | admin: { listen: 9211 }          | 9:18 | admin.listen is 9211; LISTEN
+                  | admin: { listen: k.sock }        | 9:18 | admin.listen is "k.sock"; LISTEN
+                  | admin: { listen: 0.0.0.0:9211 }  | 9:18 | admin.listen is "0.0.0.0:9211"; LISTEN
+                  | admin: { listen: 10.0.0.1:9211 } | 9:18 | admin.listen is "10.0.0.1:9211"; LISTEN
+                  | admin: { listen: 127.0.0.1 }     | 9:18 | admin.listen is "127.0.0.1"; LISTEN
+                  | admin: { listen: 127.0.0.1:0 }   | 9:18 | admin.listen is "127.0.0.1:0"; LISTEN
+                  | admin: { listen: "[::2]:9211" }  | 9:18 | admin.listen is "[::2]:9211"; LISTEN
                   | neighbours: { queue_frames: 0 }  | 9:29 | neighbours.queue_frames is 0; it must be a whole number from 1 to 4096
                   | health: { enabled: maybe }       | 9:20 | health.enabled is "maybe"; it must be true or false
                   | health: { timeout_ms: 301 }      | 9:23 | health.timeout_ms is 301; it must be a whole number from 5 to 300
@@ -189,6 +201,8 @@ weight         | wieght                          | 8:45 | nodes[1].wieght is not
                | __proto__: 2                    | 9:1  | __proto__ is not a known field; TOP_FIELDS
                | constructor: 2                  | 9:1  | constructor is not a known field; TOP_FIELDS
                | <<: { lanes: 2 }                | 9:1  | ["<<"] is not a known field; TOP_FIELDS
+               | admin: { port: 7 }    | 9:10 | admin.port is not a known field; the fields here are listen
+               | admin: { listne: /k } | 9:10 | admin.listne is not a known field; did you mean "listen"?
 `,
   );
 });

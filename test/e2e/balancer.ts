@@ -1,5 +1,6 @@
 /** `keysteer run` as its users start it: the built program, in the balancer's namespace. */
 import { createInterface } from 'node:readline';
+import type { AdminPlace } from '../../src/control/admin/places.ts';
 import type { Figures, HealthEvent } from '../../src/control/conductor.ts';
 import type { NamespaceSet } from '../../src/experiment/namespaces.ts';
 import type { ProcessGroup } from '../../src/experiment/process-group.ts';
@@ -46,6 +47,12 @@ export class Balancer {
     const balancer = new Balancer(namespaces.spawn(host, argv));
     await balancer.group.untilOutput(/"event":"ready".*\n/, START_MS_MAX);
     return balancer;
+  }
+
+  /** Its admin socket. */
+  get admin(): AdminPlace {
+    const { admin } = JSON.parse(this.lines[0]!) as { admin: string };
+    return { kind: 'unix', path: admin };
   }
 
   /** The first figures, from now on, for which `holds`. */

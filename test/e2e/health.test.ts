@@ -28,7 +28,7 @@ describe.skipIf(requireBed())('health, under load', () => {
   /** Load for some seconds, all replies matched and all values verified; `during` once it is at full rate. */
   async function underLoad(seconds: number, during: () => Promise<void>): Promise<LoadResult> {
     const plan = { rate: RATE, keyCount: 3000, warmupSeconds: 0.5, seconds, timeoutMs: 1000, seed: 7 };
-    const load = Load.start(bed.namespaces, bed.network.clients[0]!, plan);
+    const load = new Load(bed.network, plan);
     await load.measuring;
     await during();
     return load.result;
@@ -123,7 +123,7 @@ describe.skipIf(requireBed())('health, under load', () => {
     const times: number[] = [];
     const plan = { rate: RATE, keyCount: 3000, warmupSeconds: 0, seconds: 60, timeoutMs: 1000 };
     balancer = await bed.startBalancer();
-    const load = Load.start(bed.namespaces, bed.network.clients[0]!, plan);
+    const load = new Load(bed.network, plan);
     await load.measuring;
     for (let i = 0; i < 8; i++) {
       await balancer.figuresWhen('traffic', ({ nodes: [, mc2] }) => mc2!.health === 'healthy' && mc2!.replies > 300);
@@ -134,7 +134,7 @@ describe.skipIf(requireBed())('health, under load', () => {
       await bed.restartNode(1);
       balancer = await bed.startBalancer();
     }
-    await load.stop();
+    await load.end();
     times.sort((a, b) => a - b);
     console.log(`from death to out, ms: ${JSON.stringify(detections)}; killed eight times: ${times.join(' ')}`);
     expect(times[4]).toBeLessThan(DETECTION_MS_MAX);

@@ -1,61 +1,48 @@
-/** The load generator as `keysteer load` runs it: the built program, in a client's namespace, towards the VIP. */
+/** The load generator, as a process in a client's namespace, on its way to the VIP. */
 import { createInterface } from 'node:readline';
-import type { NamespaceSet } from '../../src/experiment/namespaces.ts';
+import { fileURLToPath } from 'node:url';
+import type { LoadPlan } from '../../src/experiment/load-runner.ts';
 import type { ProcessGroup } from '../../src/experiment/process-group.ts';
-import { type ClientHost, MEMCACHED_PORT, VIP } from '../../src/experiment/topology.ts';
-import type { LoadOptionsInput } from '../../src/load/options.ts';
+import { MEMCACHED_PORT, type TestBed, VIP } from '../../src/experiment/topology.ts';
 import type { LoadResult } from '../../src/load/result.ts';
 import type { Progress } from '../../src/load/run.ts';
-import { GENERATOR } from './program.ts';
 
-type Line =
-  | { type: 'progress'; progress: Progress }
-  | { type: 'result'; result: LoadResult }
-  | { type: 'error'; message: string };
+const GENERATOR = fileURLToPath(new URL('../../dist/src/load/process.bundle.js', import.meta.url));
 
 export class Load {
+  readonly result: Promise<LoadResult>;
   /** Once it measures, at full rate. */
   readonly measuring: Promise<void>;
-  /** Every reply matched, every value verified. */
-  readonly result: Promise<LoadResult>;
-
+  #begin = () => {};
   readonly #group: ProcessGroup;
 
-  private constructor(group: ProcessGroup) {
-    this.#group = group;
-    let begin = () => {};
-    let fail = (_: Error) => {};
-    this.measuring = new Promise((resolve, reject) => {
-      begin = resolve;
-      fail = reject;
-    });
-    this.measuring.catch(() => {});
-    this.result = readResult(group, begin);
-    this.result.catch(fail);
-  }
-
-  /** Ends it without a result. */
-  stop(): Promise<unknown> {
-    return this.#group.stop();
-  }
-
-  static start(
-    namespaces: NamespaceSet,
-    { host, paths }: ClientHost,
-    plan: Omit<LoadOptionsInput, 'interface' | 'clients' | 'targets'>,
-  ): Load {
+  /** The bed's clients must have no kernel addresses: `kernelClients: false`. */
+  constructor(bed: TestBed, plan: LoadPlan, client = 0) {
+    const { host, paths } = bed.clients[client]!;
     const { interface: name, address } = paths.balancer;
     const options = { ...plan, interface: name, clients: [address], targets: [`${VIP}:${MEMCACHED_PORT}`] };
-    return new Load(namespaces.spawn(host, [process.execPath, GENERATOR, JSON.stringify(options)]));
+    this.#group = bed.namespaces.spawn(host, [process.execPath, GENERATOR, JSON.stringify(options)]);
+    const begun = new Promise<void>(resolve => {
+      this.#begin = resolve;
+    });
+    this.result = this.#read();
+    this.measuring = Promise.race([begun, this.result.then(() => {})]);
+    this.measuring.catch(() => {});
   }
-}
 
-async function readResult(group: ProcessGroup, begin: () => void): Promise<LoadResult> {
-  for await (const text of createInterface({ input: group.child.stdout! })) {
-    const line = JSON.parse(text) as Line;
-    if (line.type === 'result') return line.result;
-    if (line.type === 'error') throw new Error(`load generator: ${line.message}`);
-    if (line.progress.phase === 'measure') begin();
+  /** Ends it before its time; what is under way is waited for. */
+  end(): Promise<LoadResult> {
+    this.#group.signal('SIGINT');
+    return this.result;
   }
-  throw new Error(`the load generator ended without a result: ${group.output.slice(-2000)}`);
+
+  async #read(): Promise<LoadResult> {
+    for await (const text of createInterface({ input: this.#group.child.stdout! })) {
+      const line = JSON.parse(text) as { type: string; result: LoadResult; message: string; progress?: Progress };
+      if (line.progress?.phase === 'measure') this.#begin();
+      if (line.type === 'error') throw new Error(`load generator: ${line.message}`);
+      if (line.type === 'result') return line.result;
+    }
+    throw new Error(`load generator ended without a result: ${this.#group.output}`);
+  }
 }

@@ -8,7 +8,6 @@ import { requireBuild, requireMemcached, requireNamespaces, requireShim } from '
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 export const CLI = `${ROOT}dist/src/cli/main.js`;
-export const GENERATOR = `${ROOT}dist/src/load/process.bundle.js`;
 /** Node 20 runs no TypeScript: a process of its own starts from dist/. */
 const PROGRAMS = `${ROOT}dist/test/e2e/programs/`;
 

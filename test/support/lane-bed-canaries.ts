@@ -7,6 +7,7 @@
  * Slot table, parking and counters lie between canaries too.
  */
 import { BATCH_BYTES, Lane } from '../../src/dataplane/lane.ts';
+import { latencyByteLength } from '../../src/dataplane/latency.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
 import { OUTBOX_BYTES } from '../../src/dataplane/outbox.ts';
 import { Parking } from '../../src/dataplane/parking.ts';
@@ -161,6 +162,7 @@ export class CanaryBed {
       nodeCountersOffset: this.#memory.take(nodeCountersByteLength(like.nodesMax)),
       outboxOffset: this.#memory.take(2 * OUTBOX_BYTES),
       missNotesOffset: this.#memory.take(like.slots * NOTE_BYTES),
+      latencyOffset: this.#memory.take(latencyByteLength()),
     };
     this.client = new CanaryPort(this.#memory, 'client', 0, NF_CLIENT_MAC);
     this.server = new CanaryPort(this.#memory, 'server', 1, NF_SERVER_MAC);

@@ -39,7 +39,16 @@ export interface Config {
     readonly queueFrames: number;
   };
   readonly health: HealthSettings;
+  readonly admin: AdminConfig;
+  /** What it was made of, defaults filled in: what a reload compares. */
+  readonly fields: ConfigFile;
 }
+
+/** Where the admin interface listens; `auto`: a Unix socket of its own in the first folder that can be written to. */
+export type AdminConfig =
+  | { readonly kind: 'off' | 'auto' }
+  | { readonly kind: 'unix'; readonly path: string }
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
 
 export interface PortConfig {
   readonly interface: string;
@@ -72,6 +81,8 @@ export function normalise(file: ConfigFile): Config {
     pin: file.pin,
     ...normaliseTimings(file),
     health: normaliseHealth(file.health),
+    admin: normaliseAdmin(file.admin),
+    fields: file,
   };
 }
 
@@ -90,6 +101,18 @@ function normaliseHealth(health: ConfigFile['health']): HealthSettings {
     keepShare: health.keep_share,
     missAfterMs: health.miss_after_ms,
   };
+}
+
+function normaliseAdmin(admin: ConfigFile['admin']): AdminConfig {
+  if (admin === 'off') return { kind: 'off' };
+  return admin.listen === undefined ? { kind: 'auto' } : parseListen(admin.listen);
+}
+
+/** @param text a path, or HOST:PORT with an IPv6 address in brackets */
+export function parseListen(text: string): AdminConfig {
+  if (text.startsWith('/')) return { kind: 'unix', path: text };
+  const colon = text.lastIndexOf(':');
+  return { kind: 'tcp', host: text.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), port: Number(text.slice(colon + 1)) };
 }
 
 function normaliseTimings({ slots, idle, neighbours }: ConfigFile): Pick<Config, 'slots' | 'idle' | 'neighbours'> {

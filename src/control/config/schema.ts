@@ -4,7 +4,7 @@
  */
 
 import { z } from 'zod';
-import { ADDRESS_PATTERN, CIDR_PATTERN, ENDPOINT_PATTERN } from './addresses.ts';
+import { ADDRESS_PATTERN, CIDR_PATTERN, ENDPOINT_PATTERN, LOOPBACK_PATTERN } from './addresses.ts';
 
 export const LANES_MAX = 64;
 /** A node is 16 bits of a ring slot, and 160 points of every node must fit the ring. */
@@ -224,6 +224,30 @@ const health = mapping({
     ),
 });
 
+/** sun_path of sockaddr_un, less its closing zero. */
+const SOCKET_PATH_BYTES_MAX = 107;
+
+const ADMIN_RULE = `must be the absolute path of a Unix socket (at most ${SOCKET_PATH_BYTES_MAX} bytes) or a loopback address with a port, as 127.0.0.1:9211: who can connect can drain nodes, without a password`;
+
+const adminFields = mapping({
+  listen: textLike(/^(\/[^\0]+|[^/]+)$/, ADMIN_RULE)
+    .refine(
+      text => (text.startsWith('/') ? Buffer.byteLength(text) <= SOCKET_PATH_BYTES_MAX : LOOPBACK_PATTERN.test(text)),
+      { error: ADMIN_RULE },
+    )
+    .optional()
+    .describe(
+      'Absolute path of a Unix socket, for its owner alone, or a loopback address with its port, for everybody on this machine. Left out: PID.sock in /run/keysteer, $XDG_RUNTIME_DIR/keysteer or /tmp/keysteer-UID, whichever can be written to first.',
+    ),
+});
+
+const admin = z
+  .union([z.literal('off'), adminFields], { error: 'must be off, or a mapping with the field listen' })
+  .prefault({})
+  .describe(
+    'Where Keysteer answers `keysteer status`, `top`, `nodes` and `reload`, and serves /metrics. off: nowhere.',
+  );
+
 export const configSchema = mapping({
   vip: endpoint().describe('Virtual address that clients send to: IPv4 address and UDP port, default port 11211.'),
   mode: oneOf(['nat'])
@@ -252,6 +276,7 @@ export const configSchema = mapping({
   idle: idle.prefault({}).describe('What a lane does when there is nothing to do.'),
   neighbours: neighbours.prefault({}).describe('Resolution of IPv4 to Ethernet addresses (ARP).'),
   health: health.prefault({}).describe('When nodes are taken out of steering, and when they return.'),
+  admin,
 });
 
 /** What a file holds, with defaults filled in. */
@@ -274,8 +299,9 @@ function childOf(field: z.core.$ZodType | undefined, part: PropertyKey): z.core.
   return field instanceof z.ZodObject && Object.hasOwn(field.shape, part) ? field.shape[String(part)] : undefined;
 }
 
-/** The field without the wrappers that make it optional or give a default. */
+/** The field without the wrappers that make it optional or give a default; of a choice, the mapping. */
 function bare(field: z.core.$ZodType | undefined): z.core.$ZodType | undefined {
+  if (field instanceof z.ZodUnion) return field.options.find(option => option instanceof z.ZodObject);
   const wrapped = field instanceof z.ZodOptional || field instanceof z.ZodDefault || field instanceof z.ZodPrefault;
   return wrapped ? bare(field.def.innerType) : field;
 }

@@ -36,6 +36,6 @@ export class Damping {
 
   /** The node is back in service. */
   release(nowMs: number): void {
-    this.#fadesFromMs = nowMs;
+    this.#fadesFromMs ??= nowMs;
   }
 }

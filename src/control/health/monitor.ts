@@ -119,16 +119,15 @@ export class HealthMonitor {
     return { health: HEALTH_NAMES[health.state], reason: health.reason, rttUs };
   }
 
-  /** Orders a flush; `isFlushed` with the number that is returned tells when it is done. For nodes that were drained. */
-  flush(node: number): number {
-    const number = (this.#block.get(node, FLUSH) + 1) | 0;
-    this.#block.set(node, FLUSH, number);
-    this.#block.announceOrders();
-    return number;
-  }
-
-  isFlushed(node: number, number: number): boolean {
-    return ((this.#block.get(node, FLUSHED) - number) | 0) >= 0;
+  /**
+   * To be called before steering gives keys to a node that had none, as they may have been written elsewhere meanwhile. True:
+   * steering must leave it out for now; it will hear when the node answers and was flushed.
+   */
+  readmit(node: number): boolean {
+    if (!this.#settings.enabled || !this.#settings.flushOnReturn) return false;
+    this.#pool.readmit(node);
+    this.#out.add(node);
+    return true;
   }
 
   #forgetOthers(census: readonly NodeCensus[]): void {
@@ -202,7 +201,7 @@ export class HealthMonitor {
     if (state !== RETURNING) this.#flushMs.delete(node);
     if (state !== RETURNING || nowMs < (this.#flushMs.get(node) ?? 0)) return false;
     this.#flushMs.set(node, nowMs + FLUSH_RETRY_MS);
-    this.flush(node);
+    this.#block.set(node, FLUSH, (this.#block.get(node, FLUSH) + 1) | 0);
     return true;
   }
 }

@@ -18,8 +18,9 @@
  *     OUT        HEALTHY    likewise, where `flushOnReturn` is off
  *     RETURNING  HEALTHY    a flush was confirmed
  *     RETURNING  OUT        it stopped answering again
+ *     HEALTHY …  OUT        `readmit`: it took no keys for a while, by order, and is to be flushed; without a hold
  *
- * Forbidden: HEALTHY → OUT or KEPT (nobody is judged by requests alone: probes come first). OUT → HEALTHY without a
+ * Forbidden: HEALTHY → OUT or KEPT by what was seen (nobody is judged by requests alone: probes come first). OUT → HEALTHY without a
  * flush where one is wanted (what it holds is older than what was written elsewhere). OUT → SUSPECT or KEPT, RETURNING →
  * SUSPECT or KEPT (its keys are elsewhere already).
  *
@@ -189,6 +190,15 @@ export class NodeHealth {
     return { from, to, reason: this.#reason };
   }
 
+  /** The node is about to take keys again that were written elsewhere meanwhile: it is out until it was flushed. */
+  readmit(): void {
+    if (!this.isAvailable || !this.#settings.flushOnReturn) return;
+    this.#state = OUT;
+    this.#holdMs = 0;
+    this.#endSeries();
+    this.#reason = 'takes keys once it answers and was flushed';
+  }
+
   /** Whether the next `advance` may take it out: what the pool needs to know to say whether others suffice. */
   get hasFailed(): boolean {
     return this.#last !== undefined && this.#state <= KEPT && this.#failed(this.#last, this.#lastMs);
@@ -291,7 +301,8 @@ export class NodeHealth {
         ? 'memcached refuses flush_all (started with -F?); health.flush_on_return: false lets it return unflushed'
         : 'answers again; is being flushed';
     }
-    if (this.#state === OUT && this.#goodMs !== undefined) {
+    if (this.#state === OUT && this.#silentMs === undefined) {
+      if (this.#holdMs === 0) return 'takes keys once it answers and was flushed';
       return `answers again; returns when it has done so for ${(this.#holdMs / 1000).toFixed(1)} s`;
     }
     if (this.#hasRefused) return 'memcached down: its host says that nobody listens on the port';

@@ -51,6 +51,11 @@ export class HealthPool {
     return [...this.#nodes.values()].filter(({ state }) => state === KEPT).length;
   }
 
+  /** NodeHealth.readmit, also for a node that no sample has named yet. */
+  readmit(node: number): void {
+    this.#healthOf(node).readmit();
+  }
+
   /** How often to probe this node, ms. */
   periodMs(node: number): number {
     const health = this.#nodes.get(node);
