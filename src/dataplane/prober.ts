@@ -45,6 +45,8 @@ const ROUNDS = 32;
 const ROUND_MASK = ROUNDS - 1;
 const FLUSH_BIT = 32;
 const ROW_SHIFT = 6;
+/** How soon to look again for a next hop that is being resolved, ms. */
+const RESOLVE_MS = 10;
 /** Longer than a full ring lasts under load, ms. */
 const BACKLOG_MS = 30;
 /** First probes of the nodes are spread over one period, in so many steps. */
@@ -66,6 +68,9 @@ export class Prober {
   readonly #dueMs: Float64Array;
   /** Per row: the last flush that was sent. */
   readonly #flushes: Int32Array;
+  /** Per row, whom it was asked of last: a reload may have given the row to another node, or to none, since. */
+  readonly #addresses: Int32Array;
+  readonly #ports: Int32Array;
   #orders = -1;
   #nextMs = 0;
   #lastMs = 0;
@@ -84,6 +89,8 @@ export class Prober {
     this.#sentUs = new Int32Array(block.nodesMax * ROUNDS);
     this.#dueMs = new Float64Array(block.nodesMax).fill(-1);
     this.#flushes = new Int32Array(block.nodesMax);
+    this.#addresses = new Int32Array(block.nodesMax);
+    this.#ports = new Int32Array(block.nodesMax);
     for (let node = 0; node < block.nodesMax; node++) this.#takeOver(node);
   }
 
@@ -154,8 +161,9 @@ export class Prober {
     this.#advanceDue(node, periodMs, nowMs);
     let frames = 0;
     if (nowMs >= this.#dueMs[node]) {
-      this.#dueMs[node] = nowMs + periodMs;
-      frames = this.#probe(node, words[row + ECHO] !== 0);
+      const waits = this.#isBeingResolved(node);
+      this.#dueMs[node] = nowMs + (waits ? Math.min(RESOLVE_MS, periodMs) : periodMs);
+      if (!waits) frames = this.#probe(node, words[row + ECHO] !== 0);
     }
     this.#wakeAt(this.#dueMs[node]);
     return frames;
@@ -173,7 +181,14 @@ export class Prober {
     if (agoMs >= 0 && sent !== 0) this.#dueMs[node] = Math.min(dueMs, nowMs - agoMs + periodMs);
   }
 
-  /** A node whose next hop is not known is probed all the same: the probe is lost, as one on a dead wire would be. */
+  /** Its next hop is being asked after, and nothing can be held against the node. */
+  #isBeingResolved(node: number): boolean {
+    const { neighbours, steerWords, table } = this.#path;
+    const neighbour = nodeNeighbour(steerWords, table, node);
+    return !neighbours.hasFailed(neighbour) && !this.#reachable(node);
+  }
+
+  /** A node whose next hop does not answer is probed all the same: the probe is lost, as one on a dead wire would be. */
   #probe(node: number, withEcho: boolean): number {
     const words = this.#words;
     const row = this.#block.row(node);
@@ -228,6 +243,8 @@ export class Prober {
       nodePort(steerWords, table, node),
       FRAME_HEADER_BYTES + text.length,
     );
+    this.#addresses[node] = nodeAddress(steerWords, table, node);
+    this.#ports[node] = nodePort(steerWords, table, node);
     serverOut.send(offset, length, 0, node + 1);
     return true;
   }
@@ -267,15 +284,25 @@ export class Prober {
     const header = udpOffset + udp.HEADER_BYTES;
     const id = requestId(bytes, header);
     const node = id >>> ROW_SHIFT;
-    if (!this.#isFrom(node, ipv4.source(view, ipOffset), udp.sourcePort(view, udpOffset))) return false;
+    if (!this.#wasAsked(node, ipv4.source(view, ipOffset), udp.sourcePort(view, udpOffset))) return false;
     if (parseReply(bytes, header + FRAME_HEADER_BYTES, end, this.#located) === REPLY_OTHER) return false;
+    if (!this.#isStill(node)) return true;
     if ((id & FLUSH_BIT) === 0) return this.#noteAnswer(node, id);
     return this.#noteFlush(node, id, this.#located[OUT_STATUS] === STATUS_OK ? FLUSHED : UNFLUSHED);
   }
 
-  #isFrom(node: number, address: number, port: number): boolean {
+  #wasAsked(node: number, address: number, port: number): boolean {
+    return node < this.#block.nodesMax && this.#addresses[node] === address && this.#ports[node] === port;
+  }
+
+  /** Whether the row is still that of the node that was asked. */
+  #isStill(node: number): boolean {
+    return this.#isNode(node, this.#addresses[node], this.#ports[node]);
+  }
+
+  #isNode(node: number, address: number, port: number): boolean {
     const { steerWords, table } = this.#path;
-    if (node >= nodeCount(steerWords, table) || node >= this.#block.nodesMax) return false;
+    if (node >= nodeCount(steerWords, table)) return false;
     return nodeAddress(steerWords, table, node) === address && nodePort(steerWords, table, node) === port;
   }
 
@@ -316,11 +343,10 @@ export class Prober {
 
   /** Row of the node on host `from` that an echo reply belongs to, or −1. */
   #echoedBy(message: number, from: number): number {
-    const { memory, steerWords, table } = this.#path;
-    const node = icmp.sequence(memory.view, message) >>> ROW_SHIFT;
-    if (icmp.identifier(memory.view, message) !== this.#port) return -1;
-    if (node >= nodeCount(steerWords, table) || node >= this.#block.nodesMax) return -1;
-    return nodeAddress(steerWords, table, node) === from ? node : -1;
+    const { view } = this.#path.memory;
+    const node = icmp.sequence(view, message) >>> ROW_SHIFT;
+    if (icmp.identifier(view, message) !== this.#port) return -1;
+    return node < this.#block.nodesMax && this.#addresses[node] === from ? node : -1;
   }
 
   /** Row of the node on host `from` that the quoted datagram of ours was for, or −1. */
@@ -332,7 +358,7 @@ export class Prober {
     if (ipv4.destination(view, quoted) !== from) return -1;
     const port = udp.destinationPort(view, quoted + ipv4.HEADER_BYTES_MIN);
     const nodes = Math.min(nodeCount(steerWords, table), this.#block.nodesMax);
-    for (let node = 0; node < nodes; node++) if (this.#isFrom(node, from, port)) return node;
+    for (let node = 0; node < nodes; node++) if (this.#isNode(node, from, port)) return node;
     return -1;
   }
 }

@@ -144,13 +144,22 @@ describe('probes', () => {
     expect(sent(bed.wait(100))).toEqual([probe(0, 2)]);
   });
 
-  it('a node without a known next hop: asked after by ARP, and each round is lost', () => {
+  it('a node whose next hop is being asked after waits for it; nothing is held against it', () => {
+    const bed = bedWith({ [PERIOD]: 500 }, 0, { resolved: false });
+    for (let i = 0; i < 10; i++) bed.wait(50);
+    expect(heard(bed, 0, SENT)).toEqual([0]);
+    bed.resolve(MC1);
+    expect(sent(bed.wait(10))).toContain(probe(0, 1));
+  });
+
+  it('a next hop that does not answer: each round is lost', () => {
     const bed = bedWith({ [PERIOD]: 50 }, 0, { resolved: false, neighbourTimes: { ...BED_TIMES, retries: 1 } });
+    for (let i = 0; i < 20 && !bed.neighbours.hasFailed(0); i++) bed.wait(50);
     for (let i = 0; i < 4; i++) bed.wait(50);
     expect(bed.count('probes_sent')).toBe(0);
-    expect(heard(bed, 0, SENT, SETTLED, ANSWERED)).toEqual([4, 3, 0]);
+    expect(bed.health.missed(0)).toBeGreaterThan(1);
     bed.resolve(MC1);
-    expect(sent(bed.wait(50))).toContain(probe(0, 5));
+    expect(bed.wait(50).counted.probes_sent).toBe(1);
   });
 
   it('a node that is disabled is not asked', () => {
@@ -199,6 +208,7 @@ describe('answers', () => {
 
   const rows: readonly (readonly [name: string, frame: Uint8Array])[] = [
     ['from another node', answer(0, 1, { node: MC2 })],
+    ['from one that nothing was asked of', answer(1, 1)],
     ['from another port of the node', answer(0, 1, { sport: 11_212 })],
     ['for a row beyond the table', answer(0, 1, { id: idOf(700, 1) })],
     ['to a round not asked yet', answer(0, 2)],
@@ -211,6 +221,15 @@ describe('answers', () => {
     expect(bed.hear('server', frame).counted).toEqual({ drop_probe_answer: 1 });
     expect(heard(bed, 0, SENT, SETTLED, ANSWERED, FLUSHED, UNFLUSHED)).toEqual([1, 0, 0, 0, 0]);
     expect(bed.unaccounted()).toBe(0);
+  });
+
+  it('of a node that a reload has taken the row from tell nothing of the new one, and are no drop', () => {
+    const bed = bedWith({ [PERIOD]: 100 });
+    bed.turn();
+    const other = { ...MC1, ip: '10.77.1.99' };
+    bed.publish([other, MC2]);
+    expect(bed.hear('server', answer(0, 1)).counted).toEqual({ probe_answers: 1 });
+    expect(heard(bed, 0, SENT, ANSWERED)).toEqual([1, 0]);
   });
 
   it('the same once more is dropped', () => {
@@ -297,11 +316,17 @@ describe('time', () => {
 });
 
 describe('ICMP', () => {
+  /** A bed whose first node was asked already. */
+  const asked = () => {
+    const bed = bedWith({ [PERIOD]: 1000, [ECHO]: 1 });
+    bed.turn();
+    return bed;
+  };
   const pong = (fields: object = {}) =>
     icmpEcho({ ...toUs(MC1), type: 'reply', identifier: PROBE_PORT, sequence: idOf(0, 1), payload: '', ...fields });
 
   it('an echo reply counts for its node', () => {
-    const bed = bedWith({});
+    const bed = asked();
     expect(bed.hear('server', pong()).counted).toEqual({ ping_answers: 1 });
     expect(heard(bed, 0, ECHOES)).toEqual([1]);
     expect(bed.unaccounted()).toBe(0);
@@ -332,7 +357,7 @@ describe('ICMP', () => {
     ['"unreachable" that quotes too little', unreachable(theirs.slice(0, 14 + 27))],
   ];
   it.each(rows)('%s is dropped', (_, frame) => {
-    const bed = bedWith({});
+    const bed = asked();
     expect(bed.hear('server', frame).counted).toEqual({ drop_icmp: 1 });
     expect(heard(bed, 0, ECHOES, REFUSALS)).toEqual([0, 0]);
   });

@@ -141,7 +141,8 @@ describe.skipIf(requireBed() ?? requireCapDecoder() ?? requireEthtool())('frames
       const learnt = runIn(host, ['ip', 'neigh', 'show', ip, 'dev', 'eth0']);
       for (const { ethernet } of frames) expect(learnt).toContain(`lladdr ${ethernet.srcmac} `);
     }
-    const others = [...near, ...far].filter(({ udp }) => !udp);
+    // A node that is slow with its first answer on a busy machine is asked by ICMP, too.
+    const others = [...near, ...far].filter(({ udp, ipv4 }) => !udp && !(ipv4 && figures.counters.pings_sent! > 0));
     expect(others.every(({ arp }) => arp !== undefined)).toBe(true);
     expect(others).toHaveLength(figures.counters.arp_requests! + figures.counters.arp_answers!);
     expect(figures.counters.arp_requests).toBeGreaterThanOrEqual(bed.network.nodes.length);
