@@ -30,11 +30,11 @@ async function run({ json = false, interval, ...options }: RunOptions): Promise<
   let reloader: Reloader | undefined;
   const gone = hungUp(() => reloader?.reload().catch(() => {})); // what came of it is printed below
   const conductor = Conductor.start(readConfig(options));
-  conductor.onHealth = event => printHealth(event, json);
   await conductor.ready();
   reloader = new Reloader(conductor, configSource(options), outcome => printReload(outcome, json));
   const admin = await startAdmin(conductor, reloader);
   printReady(conductor, admin, json);
+  conductor.onHealth = event => printHealth(event, json);
   const stopPrinting = seconds > 0 ? printEvery(seconds, conductor, json) : () => {};
   await Promise.race([stopAsked, gone]);
   stopPrinting();

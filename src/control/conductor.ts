@@ -8,7 +8,6 @@ import { randomInt } from 'node:crypto';
 import { networkInterfaces } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
-import { NODE_COUNT, NODE_COUNTER_COUNT } from '../dataplane/counters.ts';
 import { HealthBlock } from '../dataplane/health-block.ts';
 import { Neighbours } from '../dataplane/neighbours.ts';
 import {
@@ -38,14 +37,12 @@ import {
   portFigures,
   rowCounts,
 } from './figures.ts';
-import { HealthMonitor, type NodeCensus } from './health/monitor.ts';
-import { HEALTH_NAMES, type HealthName, SUSPECT } from './health/node-health.ts';
-import type { PoolTransition } from './health/pool.ts';
+import { type HealthEvent, HealthWatch } from './health/watch.ts';
 import { type LaneArena, planLaneMemory, planSharedMemory, type SharedMemory } from './memory-plan.ts';
-import type { DirectoryNode } from './nodes.ts';
 import { Steering } from './steering.ts';
 
 export { dropReasons, type Figures, type LaneFigures, type PortFigures } from './figures.ts';
+export type { HealthEvent } from './health/watch.ts';
 
 const CLIENT_PORT = 0;
 const SERVER_PORT = 1;
@@ -66,7 +63,6 @@ interface LaneRecord {
   readonly memory: LaneArena;
   readonly setup: LaneSetup;
   readonly control: Int32Array;
-  readonly nodeCounters: Float64Array;
   restarts: number;
   lastError: string | undefined;
   pauseMs: number;
@@ -86,19 +82,9 @@ export class LaneError extends Error {
   override readonly name = 'LaneError';
 }
 
-/** A node that was taken out of steering, came back, or is down and had to stay. */
-export interface HealthEvent {
-  readonly node: string;
-  readonly from: HealthName;
-  readonly to: HealthName;
-  readonly reason: string;
-}
-
 export class Conductor {
   /** Where keys go: availability, drains, and what a reload swaps. */
   readonly steering: Steering;
-  /** Hears of every change in what nodes can be asked; not of mere suspicions. */
-  onHealth: (event: HealthEvent) => void = () => {};
   #config: Config;
   readonly #shared: SharedMemory;
   readonly #lanes: LaneRecord[] = [];
@@ -107,10 +93,7 @@ export class Conductor {
   /** Two processes in one network namespace must not share a group; process ids repeat across containers. */
   readonly #fanoutGroup = randomInt(0x8000) << 1;
   readonly #sweeper: NodeJS.Timeout;
-  readonly #neighbours: Neighbours;
-  readonly #health: HealthMonitor;
-  /** Rows of the nodes that the configuration gives keys to. */
-  #keyed: ReadonlySet<number> = new Set();
+  readonly #health: HealthWatch;
   #stopping = false;
 
   /**
@@ -125,13 +108,12 @@ export class Conductor {
     refuseKernelAddresses(config);
     this.#config = config;
     this.#shared = planSharedMemory(config, NODES_LIMIT);
-    const { arena, steerOffset, neighboursOffset, capacity } = this.#shared;
+    const { arena, steerOffset, neighboursOffset, healthOffset, capacity } = this.#shared;
     const table = new SteerTable(arena.buffer, steerOffset, capacity);
-    this.#neighbours = new Neighbours(arena.words, neighboursOffset >> 2, neighbourTimes(config));
-    this.steering = new Steering(config, table, this.#neighbours, capacity, row => rowCounts(this.#lanes, row));
-    this.#health = this.#watch();
-    this.#noteKeyed(this.steering.directory.nodes);
-    this.steering.follow(nodes => this.#readmitNewcomers(nodes));
+    const neighbours = new Neighbours(arena.words, neighboursOffset >> 2, neighbourTimes(config));
+    this.steering = new Steering(config, table, neighbours, capacity, row => rowCounts(this.#lanes, row));
+    const block = new HealthBlock(arena.words, healthOffset >> 2, capacity.nodesMax);
+    this.#health = new HealthWatch(config.health, block, this.steering, neighbours, this.#lanes);
     try {
       for (let lane = 0; lane < config.lanes; lane++) this.#lanes.push(this.#prepare(lane));
     } catch (error) {
@@ -166,6 +148,11 @@ export class Conductor {
 
   get config(): Config {
     return this.#config;
+  }
+
+  /** Hears of every change in what nodes can be asked; not of mere suspicions. */
+  set onHealth(listener: (event: HealthEvent) => void) {
+    this.#health.listener = listener;
   }
 
   /** The pool's threads, in no order; for fault injection in tests. */
@@ -213,7 +200,7 @@ export class Conductor {
    */
   setDrained(name: string, drained: boolean): Promise<void> {
     const node = this.steering.directory.find(name);
-    if (node?.drained && !drained) this.#readmit(node);
+    if (node?.drained && !drained) this.#health.readmit(node);
     return this.steering.setDrained(name, drained);
   }
 
@@ -230,59 +217,6 @@ export class Conductor {
     await this.#pool.destroy();
     this.#closePorts();
     return figures;
-  }
-
-  #watch(): HealthMonitor {
-    const { arena, healthOffset, capacity } = this.#shared;
-    const block = new HealthBlock(arena.words, healthOffset >> 2, capacity.nodesMax);
-    return new HealthMonitor(
-      this.#config.health,
-      block,
-      { set: (row, available, reason) => this.steering.setAvailability(row, available, reason) },
-      () => this.steering.directory.nodes.map(node => this.#censusOf(node)),
-      transition => this.#tell(transition),
-    );
-  }
-
-  /**
-   * A reload gives keys to nodes that had none: what they hold of them, if they were here before, is old.
-   * @param nodes as they are from now on
-   */
-  #readmitNewcomers(nodes: readonly DirectoryNode[]): void {
-    for (const node of nodes) if (node.config.weight > 0 && !this.#keyed.has(node.row)) this.#readmit(node);
-    this.#noteKeyed(nodes);
-  }
-
-  /** To be followed by a table. */
-  #readmit(node: DirectoryNode): void {
-    if (this.#health.readmit(node.row)) node.available = false;
-  }
-
-  #noteKeyed(nodes: readonly DirectoryNode[]): void {
-    this.#keyed = new Set(nodes.filter(({ config }) => config.weight > 0).map(({ row }) => row));
-  }
-
-  #censusOf({ row, config, drained, neighbour }: DirectoryNode): NodeCensus {
-    return {
-      node: row,
-      weight: drained ? 0 : config.weight,
-      requests: this.#nodeCount(row, NODE_COUNT.requests) - this.#nodeCount(row, NODE_COUNT.silent_requests),
-      replies: this.#nodeCount(row, NODE_COUNT.answered),
-      resolved: !this.#neighbours.hasFailed(neighbour),
-    };
-  }
-
-  /** One counter of a node, summed; without its name, as the health monitor asks a hundred times a second. */
-  #nodeCount(row: number, counter: number): number {
-    let sum = 0;
-    for (const { nodeCounters } of this.#lanes) sum += nodeCounters[row * NODE_COUNTER_COUNT + counter];
-    return sum;
-  }
-
-  #tell({ node, from, to, reason }: PoolTransition): void {
-    const name = this.steering.directory.at(node)?.config.name;
-    if (name === undefined || Math.max(from, to) <= SUSPECT) return;
-    this.onHealth({ node: name, from: HEALTH_NAMES[from], to: HEALTH_NAMES[to], reason });
   }
 
   #prepare(lane: number): LaneRecord {
@@ -302,12 +236,10 @@ export class Conductor {
     }
     const setup = this.#setup(lane, memory, descriptions);
     const control = new Int32Array(memory.arena.buffer, memory.controlOffset, 16);
-    const counters = this.#shared.capacity.nodesMax * NODE_COUNTER_COUNT;
     return {
       memory,
       setup,
       control,
-      nodeCounters: new Float64Array(memory.arena.buffer, memory.nodeCountersOffset, counters),
       restarts: 0,
       lastError: undefined,
       pauseMs: RESTART_MS_MIN,

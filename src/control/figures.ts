@@ -7,7 +7,7 @@ import { countersAt, sumCounters } from '../mem/counters.ts';
 import { HISTOGRAM_BUCKETS, Histograms, quantileUs } from '../mem/histogram.ts';
 import { PORT_COUNTERS } from '../port/port.ts';
 import { NODES_LIMIT } from '../steer/layout.ts';
-import type { HealthMonitor, NodeHealthFigures } from './health/monitor.ts';
+import type { NodeHealthFigures } from './health/monitor.ts';
 import type { LaneArena } from './memory-plan.ts';
 import type { DirectoryNode } from './nodes.ts';
 import type { Steering } from './steering.ts';
@@ -131,7 +131,7 @@ export function rowCounts(lanes: readonly LaneMemoryView[], row: number): Float6
 export function nodeFigures(
   lanes: readonly LaneMemoryView[],
   steering: Steering,
-  health: Pick<HealthMonitor, 'figures'>,
+  health: { figures(row: number): NodeHealthFigures },
 ): NodeFigures[] {
   const { nodes } = steering.directory;
   const before = nodes.map(node => countsOf(lanes, node));

@@ -4,6 +4,7 @@ import { ipBatch } from '../../src/experiment/namespaces.ts';
 import type { LoadResult } from '../../src/load/result.ts';
 import type { Balancer, HealthLine } from './balancer.ts';
 import { Bed, faults } from './bed.ts';
+import { fetchText } from './fetch.ts';
 import { Load } from './load.ts';
 import { requireBed } from './program.ts';
 import { bodyOf, datagram, type UdpClient } from './udp-client.ts';
@@ -158,7 +159,8 @@ describe.skipIf(requireBed())('health, key by key', () => {
   beforeAll(async () => {
     bed = await Bed.start({ nodes: 3 });
     client = await bed.startClient();
-    balancer = await bed.startBalancer();
+    // Two lanes: probes and ICMP must find lane 0.
+    balancer = await bed.startBalancer(['--lanes', '2']);
   });
   afterAll(() => bed?.close());
 
@@ -187,6 +189,19 @@ describe.skipIf(requireBed())('health, key by key', () => {
     expect(answers).toContain('END\r\n');
     expect(await write('newest')).toEqual(KEYS.map(() => 'STORED\r\n'));
     expect(await read()).toEqual(KEYS.map(key => found(key, 'newest')));
+  });
+
+  test('drained and enabled again: what it held is not read again', async () => {
+    expect(await write('old')).toEqual(KEYS.map(() => 'STORED\r\n'));
+    await fetchText(balancer.admin, 'POST', '/nodes/mc1/drain', { body: '{}' });
+    expect(await write('new')).toEqual(KEYS.map(() => 'STORED\r\n'));
+    await fetchText(balancer.admin, 'POST', '/nodes/mc1/enable', { body: '{}' });
+    const { nodes } = await balancer.figures();
+    if (nodes[0]!.health !== 'healthy') expect(nodes[0]!.reason).toMatch(/flushed/);
+    await until(0, 'healthy');
+    const answers = await read();
+    for (const [n, answer] of answers.entries()) expect(['END\r\n', found(KEYS[n]!, 'new')]).toContain(answer);
+    expect(answers.filter(answer => answer === 'END\r\n').length).toBeGreaterThan(5);
   });
 
   test('without load a dead node is found too, and said to be down', async () => {

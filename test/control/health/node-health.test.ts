@@ -287,6 +287,34 @@ describe('the way back', () => {
     expect(holds).toEqual([2, 4, 8, 15.9, 31.7]);
   });
 
+  it('readmitted after it took no keys by order: out without a hold, flushed, healthy', () => {
+    const node = new Patient();
+    node.spend(100, ALIVE);
+    node.health.readmit();
+    expect([node.state, node.health.reason]).toEqual(['out', 'takes keys once it answers and was flushed']);
+    expect(node.spend(40, GOOD)).toEqual(['out']);
+    node.tick(GOOD);
+    expect(node.state).toBe('returning');
+    node.tick({ flushed: 1 });
+    expect(node.state).toBe('healthy');
+    node.fall();
+    expect(node.health.holdMs).toBe(2000);
+  });
+
+  it('readmitted, and it does not answer: it stays out', () => {
+    const node = new Patient();
+    node.health.readmit();
+    expect(node.spend(1000, { missed: 1 })).toEqual(['out']);
+    expect(node.health.reason).toBe('host down: no ICMP echo, no probe answer');
+  });
+
+  it('readmitted while it is out: nothing changes, the hold neither', () => {
+    const node = new Patient();
+    node.fall();
+    node.health.readmit();
+    expect(node.health.holdMs).toBe(2000);
+  });
+
   it('and after some time in which it behaved it is believed again', () => {
     const node = new Patient({ flushOnReturn: false });
     for (let i = 0; i < 3; i++) {
