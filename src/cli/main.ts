@@ -27,9 +27,9 @@ for (const register of [registerRun, registerExplain, registerSchema, registerPl
 for (const register of [registerStatus, registerTop, registerNodes, registerReload]) register(program);
 for (const command of program.commands) command.exitOverride().helpOption('-h, --help', 'print this help');
 
-// Who reads our output may go away (`| head -1`); forwarding goes on.
+// Who reads our output may go away (`| head -1`, a terminal that is closed); forwarding goes on.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
+  if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
 });
 
 try {

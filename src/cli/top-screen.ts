@@ -6,13 +6,18 @@ import { bar, duration, micros, percent, short, table, wrap } from './output.ts'
 const BAR_CELLS = 10;
 /** Lines around the nodes' and lanes' tables: header, rates, latency, drops, and the blanks between. */
 const FIXED_LINES = 12;
-const ROWS_MIN = 4;
+/** Of each table, however small the terminal is. */
+const ROWS_MIN = 3;
+/** Columns that the table of nodes has beside the names. */
+const FIGURE_COLUMNS = 66;
+const NAME_COLUMNS_MIN = 8;
 
 /** @param height lines that there is room for; nodes and lanes beyond it are summed up in one line */
 export function topScreen(status: Status, rates: Rates, width: number, height: number): string[] {
   const { lanes } = rates;
-  const room = Math.max(ROWS_MIN, height - FIXED_LINES - rates.latency.length);
+  const room = height - FIXED_LINES - rates.latency.length;
   const laneRows = Math.min(lanes.length, Math.max(ROWS_MIN, Math.floor(room / 2)));
+  const nodeRows = Math.max(ROWS_MIN, room - laneRows);
   const lines = [
     headLine(status),
     '',
@@ -20,7 +25,7 @@ export function topScreen(status: Status, rates: Rates, width: number, height: n
     ...latencyLines(rates),
     ...dropLines(rates, width),
     '',
-    ...nodeLines(rates.nodes, room - laneRows),
+    ...nodeLines(rates.nodes, nodeRows, Math.max(NAME_COLUMNS_MIN, width - FIGURE_COLUMNS)),
     '',
     ...laneLines(lanes, laneRows),
   ];
@@ -55,11 +60,11 @@ function dropLines({ drops }: Rates, width: number): string[] {
   return wrap(`drops: ${all.length === 0 ? 'none' : all.join(', ')}`, width, '  ').slice(0, 3);
 }
 
-function nodeLines(nodes: readonly NodeRates[], rows: number): string[] {
+function nodeLines(nodes: readonly NodeRates[], rows: number, nameColumns: number): string[] {
   const shown = nodes.length <= rows ? nodes : [...nodes].sort((a, b) => b.loadShare - a.loadShare).slice(0, rows - 1);
   const head = ['NODE', '', 'LOAD', 'REQ/S', 'REPLIES/S', 'OPEN', 'LOST/S', 'STATE'];
   const cells = shown.map(node => [
-    node.name,
+    clip(node.name, nameColumns),
     bar(node.loadShare, BAR_CELLS),
     percent(node.loadShare, 1),
     short(node.requestsPerSecond),

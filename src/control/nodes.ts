@@ -140,8 +140,10 @@ export class NodeDirectory {
 
   #join(config: NodeConfig): DirectoryNode {
     const row = this.#freeRow();
-    const neighbour = row < 0 ? -1 : this.#hops.take(config.nextHop);
-    if (neighbour < 0) throw new RowsInUseError(this.#whyFull());
+    if (row < 0) throw new RowsInUseError(this.#whyFull());
+    const neighbour = this.#hops.take(config.nextHop);
+    // Only when others have just been given back, and lane 0 has not wiped them yet.
+    if (neighbour < 0) throw new RowsInUseError('there is no neighbour row for another next hop; try again');
     this.#taken.add(row);
     const base = this.#countsOf(row);
     return { row, neighbour, base, config, available: true, reason: '', drained: false, unanswered: 0 };

@@ -1,11 +1,14 @@
 /** The configuration changes while frames pass: what is asked is answered, by the old table or the new. */
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { AdminRefusal, askAdmin } from '../../src/control/admin/client.ts';
 import type { ReloadReport } from '../../src/control/reload/reloader.ts';
+import { enter } from '../../src/experiment/namespaces.ts';
 import type { Balancer } from './balancer.ts';
 import { Bed, faults } from './bed.ts';
 import { keysteer } from './command.ts';
-import { requireBed } from './program.ts';
+import { CLI, requireBed } from './program.ts';
 import { datagram, type UdpClient } from './udp-client.ts';
 
 const KEYS = Array.from({ length: 300 }, (_, n) => `key-${n}`);
@@ -234,6 +237,24 @@ describe.skipIf(requireBed())('reload', () => {
     expect(Object.keys(await loads())).toEqual(['mc1', 'mc2', 'mc3']);
   });
 
+  test('the SIGHUP of a terminal that is gone ends it, as its user would expect', async () => {
+    await balancer.stop();
+    const socket = path.replace('f.yaml', 'hup.sock');
+    const run = ['nsenter', ...enter(bed.network.balancer.host), process.execPath, CLI, 'run', '--config', path];
+    const command = [...run, '--admin', socket].join(' ');
+    const terminal = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const ended = new Promise(resolve => terminal.once('close', resolve));
+    await untilTrue('ready', () => existsSync(socket));
+    const { pid } = await askAdmin<{ pid: number }>({ kind: 'unix', path: socket }, 'GET', '/status');
+    process.kill(pid, 'SIGHUP');
+    const reloads = () => askAdmin<{ reloads: object }>({ kind: 'unix', path: socket }, 'GET', '/status');
+    await untilTrue('the reload', async () => JSON.stringify((await reloads()).reloads).includes('"applied":1'));
+    terminal.kill('SIGKILL');
+    await ended;
+    await untilTrue('the end', () => !existsSync(socket) && !existsSync(`/proc/${pid}`));
+    balancer = await bed.startBalancerWith(['--config', path]);
+  });
+
   test('the command tells people and programs the same, and ends with status 1 when refused', async () => {
     write(node(1), node(2, ', weight: 2'));
     const dry = await keysteer(['reload', '--config', path, '--dry-run']);
@@ -263,6 +284,14 @@ describe.skipIf(requireBed())('reload', () => {
     throw new Error(`no key of ${name}`);
   }
 });
+
+async function untilTrue(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+  const endMs = performance.now() + 10_000;
+  while (!(await holds())) {
+    if (performance.now() > endMs) throw new Error(`not in time: ${what}`);
+    await new Promise(resolve => setTimeout(resolve, 20));
+  }
+}
 
 test('started from flags alone, there is nothing to read again', async ({ skip }) => {
   const missing = requireBed();

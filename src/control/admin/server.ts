@@ -32,6 +32,8 @@ export class AdminServer {
     );
     server.maxConnections = CONNECTIONS_MAX;
     place = await listenAdmin(server, admin);
+    // A connection that cannot be accepted (too many open files) must not end the lanes.
+    server.on('error', () => {});
     return new AdminServer(server, place);
   }
 

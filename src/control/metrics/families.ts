@@ -62,28 +62,27 @@ function instanceFamilies({ version, startedAt, reloads }: MetricsSource): Famil
   ];
 }
 
+type LaneSamples = (name: string, labels?: Record<string, string>, scale?: number) => Sample[];
+
 /** drop_* and refused_* become one family each, with the reason as a label. */
 function laneFamilies(lanes: readonly LaneMemoryView[]): Family[] {
   const blocks = lanes.map(countersOf);
-  const samples = (names: readonly string[], labels: (name: string) => Record<string, string>, scale = 1): Sample[] =>
-    blocks.flatMap((block, lane) =>
-      names.map(name => ({
-        suffix: '_total',
-        labels: { lane: String(lane), ...labels(name) },
-        value: (block[LANE_COUNTERS.indexOf(name)] ?? 0) * scale,
-      })),
-    );
-  const reasons = (prefix: string, family: string, help: string): Family => {
-    const names = LANE_COUNTERS.filter(name => name.startsWith(prefix));
-    const all = samples(names, name => ({ reason: name.slice(prefix.length) }));
-    return { name: family, type: 'counter', help, samples: all };
-  };
+  const samples: LaneSamples = (name, labels = {}, scale = 1) =>
+    blocks.map((block, lane) => {
+      return total({ lane: String(lane), ...labels }, (block[LANE_COUNTERS.indexOf(name)] ?? 0) * scale);
+    });
   const plain = LANE_COUNTERS.filter(name => !/^(drop|refused)_/.test(name));
   return [
-    ...plain.map(name => counter('keysteer_', name, LANE_HELP, scale => samples([name], () => ({}), scale))),
-    reasons('drop_', 'keysteer_drops', DROPS_HELP),
-    reasons('refused_', 'keysteer_refusals', REFUSALS_HELP),
+    ...plain.map(name => counter('keysteer_', name, LANE_HELP, scale => samples(name, {}, scale))),
+    reasonFamily('drop_', 'keysteer_drops', DROPS_HELP, samples),
+    reasonFamily('refused_', 'keysteer_refusals', REFUSALS_HELP, samples),
   ];
+}
+
+function reasonFamily(prefix: string, name: string, help: string, samples: LaneSamples): Family {
+  const counters = LANE_COUNTERS.filter(each => each.startsWith(prefix));
+  const all = counters.flatMap(each => samples(each, { reason: each.slice(prefix.length) }));
+  return { name, type: 'counter', help, samples: all };
 }
 
 function laneStateFamilies({ lanes }: Figures): Family[] {
@@ -110,45 +109,38 @@ function portFamilies(lanes: readonly LaneMemoryView[], ports: readonly string[]
 }
 
 function nodeFamilies(nodes: readonly NodeFigures[]): Family[] {
+  return [...nodeCounters(nodes), ...nodeGauges(nodes), ...nodeStates(nodes)];
+}
+
+function nodeCounters(nodes: readonly NodeFigures[]): Family[] {
+  const counted = [...NODE_COUNTERS, 'unanswered'] as const;
+  return counted.map(name =>
+    counter('keysteer_node_', name, NODE_HELP, scale => nodes.map(node => total(nodeLabels(node), node[name] * scale))),
+  );
+}
+
+function nodeGauges(nodes: readonly NodeFigures[]): Family[] {
   const of = (value: (node: NodeFigures) => number) =>
     nodes.map(node => ({ labels: nodeLabels(node), value: value(node) }));
-  const states = (name: string, all: readonly string[], state: (node: NodeFigures) => string) =>
-    nodes.flatMap(node => all.map(each => stateSample(name, nodeLabels(node), each, state(node))));
-  const counted = [...NODE_COUNTERS, 'unanswered'] as const;
+  const open = of(({ outstanding }) => outstanding);
+  const weights = of(({ weight }) => weight);
+  const shares = of(({ slotShare }) => slotShare);
   return [
-    ...counted.map(name =>
-      counter('keysteer_node_', name, NODE_HELP, scale =>
-        of(node => node[name] * scale).map(sample => ({ ...sample, suffix: '_total' })),
-      ),
-    ),
-    gauge(
-      'keysteer_node_outstanding',
-      'Requests that an answer may still come for.',
-      of(node => node.outstanding),
-    ),
-    gauge(
-      'keysteer_node_weight',
-      'Configured share of the keys.',
-      of(node => node.weight),
-    ),
-    gauge(
-      'keysteer_node_slots_ratio',
-      'Share of the ring that the node holds now.',
-      of(node => node.slotShare),
-      'ratio',
-    ),
-    {
-      name: 'keysteer_node_state',
-      type: 'stateset',
-      help: 'Whether the node gets keys.',
-      samples: states('keysteer_node_state', NODE_STATES, node => node.state),
-    },
-    {
-      name: 'keysteer_node_neighbour',
-      type: 'stateset',
-      help: 'What ARP knows of the next hop to the node.',
-      samples: states('keysteer_node_neighbour', NEIGHBOUR_STATE_NAMES, node => node.neighbour),
-    },
+    gauge('keysteer_node_outstanding', 'Requests that an answer may still come for.', open),
+    gauge('keysteer_node_weight', 'Configured share of the keys.', weights),
+    gauge('keysteer_node_slots_ratio', 'Share of the ring that the node holds now.', shares, 'ratio'),
+  ];
+}
+
+function nodeStates(nodes: readonly NodeFigures[]): Family[] {
+  const family = (name: string, help: string, all: readonly string[], state: (node: NodeFigures) => string): Family => {
+    const samples = nodes.flatMap(node => all.map(each => stateSample(name, nodeLabels(node), each, state(node))));
+    return { name, type: 'stateset', help, samples };
+  };
+  const neighbourHelp = 'What ARP knows of the next hop to the node.';
+  return [
+    family('keysteer_node_state', 'Whether the node gets keys.', NODE_STATES, ({ state }) => state),
+    family('keysteer_node_neighbour', neighbourHelp, NEIGHBOUR_STATE_NAMES, ({ neighbour }) => neighbour),
   ];
 }
 
