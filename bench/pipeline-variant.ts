@@ -215,6 +215,11 @@ function pathSetup(
     sourcesOffset: plan.sourcesOffset,
     gateOffset: shared.gateOffset,
     nodeNamesOffset: shared.nodeNamesOffset,
+    healthOffset: shared.healthOffset,
+    missNotesOffset: plan.missNotesOffset,
+    probePort: 0,
+    probeTimeoutMs: 20,
+    missAfterMs: 0,
   };
 }
 

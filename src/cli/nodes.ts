@@ -55,6 +55,6 @@ export function nodeTable(nodes: readonly NodeFigures[]): string {
   );
   const reasons = nodes
     .filter(({ reason }) => reason !== '')
-    .map(({ name, state, reason }) => `${name} ${state}: ${reason}`);
+    .map(({ name, state, health, reason }) => `${name} ${state === 'up' ? health : state}: ${reason}`);
   return [table([head, ...rows]), ...reasons].join('\n');
 }

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { AdminError } from '../control/admin/listen.ts';
 import { placeText } from '../control/admin/places.ts';
 import { AdminServer } from '../control/admin/server.ts';
-import { Conductor, dropReasons, type Figures } from '../control/conductor.ts';
+import { Conductor, dropReasons, type Figures, type HealthEvent } from '../control/conductor.ts';
 import { Reloader, type ReloadReport } from '../control/reload/reloader.ts';
 import { addConfigOptions, type ConfigOptions, configSource, readConfig } from './config-options.ts';
 import { messageOf, percent, printJson, short, table, UsageError } from './output.ts';
@@ -19,7 +19,7 @@ export function registerRun(program: Command): void {
   const command = program
     .command('run')
     .description('forward: attach to the interfaces and steer until SIGINT or SIGTERM; SIGHUP reads the file again')
-    .option('--json', 'machine-readable: one JSON object a line (ready, figures, reload, final)')
+    .option('--json', 'machine-readable: one JSON object a line (ready, health, figures, reload, final)')
     .option('--interval <SECONDS>', 'how often to print figures, 0 = never (default: 1 on a terminal, else 0)');
   addConfigOptions(command).action(run);
 }
@@ -34,6 +34,7 @@ async function run({ json = false, interval, ...options }: RunOptions): Promise<
   reloader = new Reloader(conductor, configSource(options), outcome => printReload(outcome, json));
   const admin = await startAdmin(conductor, reloader);
   printReady(conductor, admin, json);
+  conductor.onHealth = event => printHealth(event, json);
   const stopPrinting = seconds > 0 ? printEvery(seconds, conductor, json) : () => {};
   await Promise.race([stopAsked, gone]);
   stopPrinting();
@@ -87,6 +88,11 @@ function printReady(conductor: Conductor, admin: AdminServer | undefined, json: 
   );
 }
 
+function printHealth({ node, from, to, reason }: HealthEvent, json: boolean): void {
+  if (json) return printJson({ event: 'health', time: new Date().toISOString(), node, from, to, reason });
+  process.stdout.write(`node ${node}: ${to}${reason === '' ? '' : `, ${reason}`}\n`);
+}
+
 function printEvery(seconds: number, conductor: Conductor, json: boolean): () => void {
   let before = conductor.figures();
   const timer = setInterval(() => {
@@ -98,6 +104,9 @@ function printEvery(seconds: number, conductor: Conductor, json: boolean): () =>
   return () => clearInterval(timer);
 }
 
+/** What needs no word. */
+const SOUND: ReadonlySet<string> = new Set(['healthy', 'unwatched']);
+
 function summaryLine(before: Figures, now: Figures): string {
   const seconds = now.seconds - before.seconds;
   const rate = (name: string) => short((now.counters[name] - before.counters[name]) / seconds);
@@ -106,10 +115,11 @@ function summaryLine(before: Figures, now: Figures): string {
   const shares = now.nodes.map(
     (node, i) => `${node.name} ${percent(node.requests - before.nodes[i].requests, requests)}`,
   );
+  const unwell = now.nodes.flatMap(({ name, health }) => (SOUND.has(health) ? [] : [`${name} ${health}`]));
   const running = now.lanes.filter(lane => lane.state === 'running').length;
   return (
     `${rate('requests')} requests/s  ${rate('replies')} replies/s  ${drops} dropped  ` +
-    `lanes ${running}/${now.lanes.length}  ${shares.join('  ')}`
+    `lanes ${running}/${now.lanes.length}  ${[...shares, ...unwell].join('  ')}`
   );
 }
 
@@ -129,7 +139,7 @@ function printFinal(figures: Figures, json: boolean): void {
   );
   const nodes = figures.nodes.map(node => [
     `node ${node.name}`,
-    `${node.requests.toLocaleString('en')} requests, ${node.replies.toLocaleString('en')} replies`,
+    `${node.requests.toLocaleString('en')} requests, ${node.replies.toLocaleString('en')} replies, ${node.health}${node.reason === '' ? '' : `: ${node.reason}`}`,
   ]);
   const lanes = figures.lanes.flatMap(({ restarts, lastError }, lane) =>
     restarts > 0 ? [[`lane ${lane} restarts`, `${restarts} (${lastError})`]] : [],

@@ -9,6 +9,7 @@ import { networkInterfaces } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { GateTable } from '../dataplane/gate-table.ts';
+import { HealthBlock } from '../dataplane/health-block.ts';
 import { Neighbours } from '../dataplane/neighbours.ts';
 import { writeNodeName } from '../dataplane/node-names.ts';
 import {
@@ -42,6 +43,7 @@ import {
   portFigures,
   rowCounts,
 } from './figures.ts';
+import { type HealthEvent, HealthWatch } from './health/watch.ts';
 import { type LaneArena, planLaneMemory, planSharedMemory, type SharedMemory } from './memory-plan.ts';
 import type { DirectoryNode } from './nodes.ts';
 import { gateRules, neighbourTimes, pathSetup } from './path-setup.ts';
@@ -49,6 +51,7 @@ import { Steering, TableBusyError } from './steering.ts';
 import { versionText } from './version.ts';
 
 export { dropReasons, type Figures, type LaneFigures, type PortFigures } from './figures.ts';
+export type { HealthEvent } from './health/watch.ts';
 
 /** Pause before a crashed lane is started again: doubled with each crash in a row, up to the maximum. */
 const RESTART_MS_MIN = 10;
@@ -106,6 +109,7 @@ export class Conductor {
   /** Nobody who asks may know which sources share a set of the table. */
   readonly #sourceSeeds: readonly [number, number] = [randomInt(2 ** 32) | 0, randomInt(2 ** 32) | 0];
   readonly #sweeper: NodeJS.Timeout;
+  readonly #health: HealthWatch;
   #stopping = false;
 
   /**
@@ -120,7 +124,7 @@ export class Conductor {
     refuseKernelAddresses(config);
     this.#config = config;
     this.#shared = planSharedMemory(config, NODES_LIMIT);
-    const { arena, steerOffset, neighboursOffset, gateOffset, capacity } = this.#shared;
+    const { arena, steerOffset, neighboursOffset, gateOffset, healthOffset, capacity } = this.#shared;
     const table = new SteerTable(arena.buffer, steerOffset, capacity);
     const neighbours = new Neighbours(arena.words, neighboursOffset >> 2, neighbourTimes(config));
     this.steering = new Steering(config, table, neighbours, capacity, row => rowCounts(this.#lanes, row));
@@ -128,6 +132,8 @@ export class Conductor {
     this.steering.follow(nodes => this.#nameNodes(nodes));
     this.#gate = new GateTable(arena.buffer, gateOffset, config.lanes);
     this.#gate.publish(gateRules(config));
+    const block = new HealthBlock(arena.words, healthOffset >> 2, capacity.nodesMax);
+    this.#health = new HealthWatch(config.health, block, this.steering, neighbours, this.#lanes);
     try {
       for (let lane = 0; lane < config.lanes; lane++) this.#lanes.push(this.#prepare(lane));
     } catch (error) {
@@ -144,6 +150,7 @@ export class Conductor {
       recordTiming: false,
     });
     for (const lane of this.#lanes) lane.ended = this.#run(lane);
+    this.#health.start();
     this.#sweeper = setInterval(() => this.steering.sweep(performance.now()), SWEEP_MS).unref();
   }
 
@@ -174,6 +181,11 @@ export class Conductor {
     return this.#config;
   }
 
+  /** Hears of every change in what nodes can be asked; not of mere suspicions. */
+  set onHealth(listener: (event: HealthEvent) => void) {
+    this.#health.listener = listener;
+  }
+
   /** The pool's threads, in no order; for fault injection in tests. */
   get threads(): readonly { terminate(): Promise<number> }[] {
     return this.#pool.threads;
@@ -195,7 +207,7 @@ export class Conductor {
       seconds: (performance.now() - this.#startedMs) / 1000,
       counters: laneCounters(this.#lanes),
       ports: portFigures(this.#lanes, this.portNames),
-      nodes: nodeFigures(this.#lanes, this.steering),
+      nodes: nodeFigures(this.#lanes, this.steering, this.#health),
       lanes: this.#lanes.map(lane => this.#laneFigures(lane)),
       latency: latencyFigures(latencyHistograms(this.#lanes)),
     };
@@ -223,10 +235,22 @@ export class Conductor {
     }
   }
 
+  /**
+   * The admin: takes a node out of the ring, or puts it back in, where it was flushed before: while it was out its keys
+   * were written elsewhere. Resolves once the drain is in force, or the return has been ordered.
+   * @throws NodeChoiceError
+   */
+  setDrained(name: string, drained: boolean): Promise<void> {
+    const node = this.steering.directory.find(name);
+    if (node?.drained && !drained) this.#health.readmit(node);
+    return this.steering.setDrained(name, drained);
+  }
+
   /** Ends the lanes (within their longest sleep), closes the ports, and returns the final figures. */
   async stop(): Promise<Figures> {
     this.#stopping = true;
     this.steering.stop();
+    this.#health.stop();
     clearInterval(this.#sweeper);
     for (const { control } of this.#lanes) Atomics.store(control, CONTROL_STOP, 1);
     // A lane that hangs is ended with its thread; it must not hold up the others' end.

@@ -7,6 +7,7 @@ import { countersAt, sumCounters } from '../mem/counters.ts';
 import { HISTOGRAM_BUCKETS, Histograms, quantileUs } from '../mem/histogram.ts';
 import { PORT_COUNTERS } from '../port/port.ts';
 import { NODES_LIMIT } from '../steer/layout.ts';
+import type { NodeHealthFigures } from './health/monitor.ts';
 import type { LaneArena } from './memory-plan.ts';
 import type { DirectoryNode } from './nodes.ts';
 import type { Steering } from './steering.ts';
@@ -36,14 +37,14 @@ export interface LaneFigures {
 
 export type NodeState = 'up' | 'drained' | 'down';
 
-export interface NodeFigures extends Record<(typeof NODE_COUNTERS)[number], number> {
+export interface NodeFigures extends Record<(typeof NODE_COUNTERS)[number], number>, NodeHealthFigures {
   readonly name: string;
   /** ADDRESS:PORT. */
   readonly address: string;
   readonly row: number;
   readonly weight: number;
   readonly state: NodeState;
-  /** Why it is not up; '' when it is. */
+  /** Why it is not up, or not healthy; '' when it is. */
   readonly reason: string;
   /** State of its next hop. */
   readonly neighbour: string;
@@ -127,7 +128,11 @@ export function rowCounts(lanes: readonly LaneMemoryView[], row: number): Float6
   return sums;
 }
 
-export function nodeFigures(lanes: readonly LaneMemoryView[], steering: Steering): NodeFigures[] {
+export function nodeFigures(
+  lanes: readonly LaneMemoryView[],
+  steering: Steering,
+  health: { figures(row: number): NodeHealthFigures },
+): NodeFigures[] {
   const { nodes } = steering.directory;
   const before = nodes.map(node => countsOf(lanes, node));
   const outstanding = outstandingByRow(lanes);
@@ -140,7 +145,7 @@ export function nodeFigures(lanes: readonly LaneMemoryView[], steering: Steering
       address: `${config.text}:${config.port}`,
       row,
       weight: config.weight,
-      ...stateOf(node),
+      ...stateOf(node, health.figures(row)),
       neighbour: steering.neighbourOf(node),
       slotShare: steering.slotShare(node),
       outstanding: outstanding[row],
@@ -176,10 +181,13 @@ function noteUnanswered(node: DirectoryNode, asked: NodeCounts, outstanding: num
   node.unanswered = Math.max(node.unanswered, asked.requests - asked.silent_requests - outstanding - answered);
 }
 
-function stateOf({ config, available, drained, reason }: DirectoryNode): { state: NodeState; reason: string } {
-  if (config.weight === 0) return { state: 'drained', reason: 'weight 0' };
-  if (drained) return { state: 'drained', reason: 'by the admin' };
-  return available ? { state: 'up', reason: '' } : { state: 'down', reason };
+function stateOf(
+  { config, available, drained }: DirectoryNode,
+  health: NodeHealthFigures,
+): NodeHealthFigures & { state: NodeState } {
+  if (config.weight === 0) return { ...health, state: 'drained', reason: 'weight 0' };
+  if (drained) return { ...health, state: 'drained', reason: 'by the admin' };
+  return { ...health, state: available ? 'up' : 'down' };
 }
 
 /** Every series, also those without a request. */

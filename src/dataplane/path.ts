@@ -19,6 +19,7 @@ import { LaneMemory } from './memory.ts';
 import { Neighbours } from './neighbours.ts';
 import { OUTBOX_BYTES, Outbox } from './outbox.ts';
 import { Parking } from './parking.ts';
+import type { Prober } from './prober.ts';
 import type { PathSetup } from './setup.ts';
 import { SlotTable } from './slot-table.ts';
 
@@ -56,6 +57,8 @@ export class Path {
   readonly broadcasts: Broadcasts;
   /** Requests for several keys. */
   readonly gathers: Gathers;
+  /** Lane 0's alone. */
+  prober: Prober | undefined;
   readonly steerWords: Int32Array;
   /** Bytes of the arena that all lanes share. */
   readonly sharedBytes: Uint8Array;
@@ -66,6 +69,8 @@ export class Path {
   nowUs = 0;
   /** The same, ms, not wrapping. */
   clockMs = 0;
+  /** Whether this cycle has emptied the server port's queue. */
+  serverDrained = true;
   /** Bit i: some row's verdict in this batch is the port with id i. */
   senders = 0;
   readonly #steerBase: number;

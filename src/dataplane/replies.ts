@@ -77,7 +77,7 @@ export class ReplyStage {
     const { bytes, view, words, nodeCounters } = memory;
     const header = udpOffset + udp.HEADER_BYTES;
     const slot = slots.find(udp.destinationPort(view, udpOffset), requestId(bytes, header));
-    if (slot < 0 || !slots.isOutstanding(slot)) return this.#drop(COUNT.drop_reply_no_slot);
+    if (slot < 0 || !slots.isOutstanding(slot)) return this.#unasked(slot, ipOffset, udpOffset, end);
     const fault = this.#faultOfReply(slot, ipOffset, udpOffset, end);
     if (fault !== 0) return this.#drop(fault);
     if ((words[slot + SLOT_STATE] & SLOT_BROADCAST) !== 0) return this.#hearBroadcast(slot, header);
@@ -91,6 +91,12 @@ export class ReplyStage {
     nodeCounters[figures + NODE_COUNT.reply_bytes] += end - header;
     memory.count(COUNT.replies);
     return isGathered ? DROP : this.#toClient(batch, row, ipOffset, udpOffset, slot);
+  }
+
+  /** No outstanding slot: the answer to a probe, or to nothing. */
+  #unasked(slot: number, ipOffset: number, udpOffset: number, end: number): number {
+    const isProbes = slot < 0 && this.#path.prober !== undefined && this.#path.prober.hears(ipOffset, udpOffset, end);
+    return isProbes ? DROP : this.#drop(COUNT.drop_reply_no_slot);
   }
 
   /** The first datagram of a reply: the request counts as answered. */

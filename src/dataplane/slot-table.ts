@@ -7,7 +7,7 @@
  *
  * A slot is 8 words, half a cache line:
  *
- *     word 0  STATE        bits 0–1 state, 2 quiet, 3 gather, 4 broadcast, 5 haunted; bits 8–15 verb; bits 16–31 the client's
+ *     word 0  STATE        bits 0–1 state, 2 quiet, 3 gather, 4 broadcast, 5 haunted, 6 noted; bits 8–15 verb; bits 16–31 the client's
  *                          request id
  *          1  CLIENT       IPv4 address
  *          2  CLIENT_PORT  bits 0–15 UDP port; bits 16–31 upper 16 bits of the client's Ethernet address
@@ -42,6 +42,7 @@
  *     FREE ─take for noreply→ ANSWERED
  *                 OUTSTANDING ─datagram of several→ PARTLY ─the last of at most 32→ ANSWERED
  *                                                   PARTLY ─others follow→ PARTLY (ends by its age)
+ *                 OUTSTANDING ─a miss said in the node's place (sweep.ts)→ ANSWERED
  *                 OUTSTANDING or PARTLY, age > lifetime ─take→ OUTSTANDING (OUTSTANDING: slots_expired)
  *     forbidden: OUTSTANDING or PARTLY, age ≤ lifetime ─take→ …: an honest reply would go to the wrong client; such slots are
  *     passed over (slots_skipped), and after PROBES_MAX of them the request is refused.
@@ -74,6 +75,8 @@ export const SLOT_GATHER = 8;
 export const SLOT_GATHER_RECORD = 1;
 export const SLOT_GATHER_KEY = 2;
 export const SLOT_GATHER_GENERATION = 3;
+/** What a miss must repeat of the request lies in the slot's note (memcached/miss-reply.ts). */
+export const SLOT_NOTED = 64;
 export const SLOT_VERB_SHIFT = 8;
 export const SLOT_ID_SHIFT = 16;
 
@@ -259,14 +262,38 @@ export class SlotTable {
   }
 
   sourcePort(word: number): number {
-    return this.#firstPort + (this.#slot(word) >>> IDS_PER_PORT_SHIFT);
+    return this.#firstPort + (this.indexOf(word) >>> IDS_PER_PORT_SHIFT);
   }
 
   requestId(word: number): number {
-    return this.#slot(word) & 0xffff;
+    return this.indexOf(word) & 0xffff;
   }
 
-  #slot(word: number): number {
+  /** Number of slots in the circle of known sources, to which `next`, `before` and `after` belong. */
+  get capacity(): number {
+    return this.#main;
+  }
+
+  /** The slot whose turn is next, 0 … capacity − 1; the one before it is the newest. */
+  get next(): number {
+    return this.#words[this.#header];
+  }
+
+  /** First word of slot 0 … capacity − 1. */
+  word(slot: number): number {
+    return this.#base + slot * SLOT_WORDS;
+  }
+
+  before(slot: number): number {
+    return slot === 0 ? this.#main - 1 : slot - 1;
+  }
+
+  after(slot: number): number {
+    return slot + 1 === this.#main ? 0 : slot + 1;
+  }
+
+  /** Which slot has this first word. */
+  indexOf(word: number): number {
     return (word - this.#base) >> SLOT_SHIFT;
   }
 }

@@ -13,6 +13,8 @@ const node = (name: string, fields: Partial<NodeFigures> = {}): NodeFigures => (
   weight: 1,
   state: 'up',
   reason: '',
+  health: 'healthy',
+  rttUs: 0,
   neighbour: 'reachable',
   slotShare: 0.5,
   outstanding: 0,

@@ -160,6 +160,18 @@ describe('JSON Schema', () => {
       '.neighbours.retries': 5,
       '.neighbours.lifetime_s': 60,
       '.neighbours.queue_frames': 64,
+      '.health.enabled': true,
+      '.health.interval_ms': 500,
+      '.health.timeout_ms': 20,
+      '.health.fail_ms': 120,
+      '.health.fail_after': 12,
+      '.health.pass_after': 3,
+      '.health.return_after_ms': 2000,
+      '.health.return_after_max_ms': 60_000,
+      '.health.damping_half_life_s': 60,
+      '.health.flush_on_return': true,
+      '.health.keep_share': 0.5,
+      '.health.miss_after_ms': 0,
       '.admin': {},
     });
   });

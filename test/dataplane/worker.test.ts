@@ -20,6 +20,7 @@ import {
 } from '../../src/dataplane/setup.ts';
 import { slotTableByteLength } from '../../src/dataplane/slot-table.ts';
 import { Arena } from '../../src/mem/arena.ts';
+import { NOTE_BYTES } from '../../src/memcached/miss-reply.ts';
 import { AfPacketPort, afPacketByteLength, describeAfPacket } from '../../src/port/af-packet.ts';
 import { loadShim } from '../../src/port/shim.ts';
 import type { PortDescription } from '../../src/port/shim-port.ts';
@@ -75,6 +76,7 @@ class Stage {
       nodeCountersOffset: this.arena.allocate(nodeCountersByteLength(like.nodesMax)),
       outboxOffset: this.arena.allocate(2 * OUTBOX_BYTES),
       gathersOffset: this.arena.allocate(gathers),
+      missNotesOffset: this.arena.allocate(like.slots * NOTE_BYTES),
       latencyOffset: this.arena.allocate(latencyByteLength()),
       controlOffset: this.arena.allocate(CONTROL_BYTES),
       batchOffset: this.arena.allocate(BATCH_BYTES),

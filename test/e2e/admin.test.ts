@@ -136,6 +136,7 @@ describe.skipIf(requireBed())('the admin interface', () => {
         'mc2 is the last node that takes keys; without it every request would be refused',
       ]);
       expect((await post('/nodes/mc1/enable')).status).toBe(200);
+      await balancer.figuresWhen('mc1 flushed, and back', ({ nodes }) => nodes[0]!.health === 'healthy');
       expect(await moved()).toEqual([mc1, mc2]);
     });
 

@@ -101,7 +101,7 @@ function parseBody(text: string): Mapping {
 }
 
 async function setDrained({ conductor }: Instance, name: string, drained: boolean): Promise<object> {
-  await conductor.steering.setDrained(name, drained);
+  await conductor.setDrained(name, drained);
   return { node: conductor.figures().nodes.find(node => node.name === name) };
 }
 

@@ -19,6 +19,13 @@ export const LANE_HELP: Readonly<Record<string, string>> = {
   busy_us: 'Time in duty cycles that found work.',
   idle_us: 'Time asleep for want of work.',
   idle_waits: 'Times the lane went to sleep.',
+  probes_sent: 'Probes (version) sent to nodes.',
+  probe_answers: 'Answers to probes and flushes.',
+  pings_sent: 'ICMP echo requests sent to the hosts of nodes that are not well.',
+  ping_answers: 'ICMP echo replies of those hosts.',
+  flushes_sent: 'Flushes (flush_all) sent to nodes before they take keys again.',
+  icmp_unreachable: 'ICMP messages that nobody listens on a node’s port.',
+  misses_answered: 'Reads answered as misses in the place of a node that did not answer.',
 };
 
 export const DROPS_HELP = 'Frames for us that were dropped, by reason.';
