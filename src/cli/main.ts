@@ -4,9 +4,11 @@ import { Command, CommanderError } from 'commander';
 import { registerDemo } from './demo.ts';
 import { registerExplain } from './explain.ts';
 import { EXIT_FAILURE, EXIT_USAGE, messageOf } from './output.ts';
+import { registerPing } from './ping.ts';
 import { registerPlainProxy } from './plain-proxy.ts';
 import { registerRun } from './run.ts';
 import { registerSchema } from './schema.ts';
+import { registerVerbs } from './verbs.ts';
 import { packageVersion } from './version.ts';
 
 const program = new Command('keysteer')
@@ -17,7 +19,15 @@ const program = new Command('keysteer')
   .configureHelp({ showGlobalOptions: true })
   .exitOverride();
 
-for (const register of [registerRun, registerExplain, registerSchema, registerPlainProxy, registerDemo]) {
+for (const register of [
+  registerRun,
+  registerExplain,
+  registerSchema,
+  registerPlainProxy,
+  registerDemo,
+  registerVerbs,
+  registerPing,
+]) {
   register(program);
 }
 for (const command of program.commands) command.exitOverride().helpOption('-h, --help', 'print this help');

@@ -82,7 +82,7 @@ export class ServerError extends ClientError {
   readonly line: string;
 
   constructor(line: string) {
-    super(`the server answered: ${line.slice(0, QUOTED_CHARACTERS_MAX)}`);
+    super(`the server answered: ${line.slice(0, QUOTED_CHARACTERS_MAX).replaceAll(/[^ -~]/g, '?')}`);
     this.line = line;
   }
 }

@@ -19,6 +19,7 @@ const TABLE: Readonly<Record<string, string>> = {
   mem: '| node:v8', // inlining.ts, a flag set once at start; nothing else
   wire: '',
   memcached: 'wire',
+  client: 'memcached wire | node raw-socket', // stands alone: others use it as a library
   hotkey: 'mem',
   cache: 'mem',
   steer: 'mem',
@@ -28,7 +29,7 @@ const TABLE: Readonly<Record<string, string>> = {
   control: 'mem wire memcached hotkey cache steer coherence port dataplane | node piscina yaml zod',
   load: 'mem wire memcached port control steer | node zod',
   experiment: 'mem wire memcached steer port control load | node yaml zod',
-  cli: 'mem wire memcached hotkey cache steer coherence port dataplane control load experiment | node commander',
+  cli: 'mem wire memcached client hotkey cache steer coherence port dataplane control load experiment | node commander',
 };
 
 /** What the design puts at the top level, and the conventional files. */

@@ -54,6 +54,13 @@ export function requirePcap(): string | undefined {
     : skip('the optional package cap is not built (needs libpcap-dev when npm installs)');
 }
 
+/** The `raw-socket` package: clients at addresses of their own. */
+export function requireRawSocket(): string | undefined {
+  return existsSync(`${ROOT}node_modules/raw-socket/build/Release/raw.node`)
+    ? undefined
+    : skip('the optional package raw-socket is not built (needs g++, make and python3 when npm installs)');
+}
+
 export function requireNginx(): string | undefined {
   const reason = nginxUnavailable();
   return reason && skip(reason);
