@@ -296,12 +296,20 @@ async function checkOptions(options: SourcesOptions): Promise<void> {
   if (first >>> 24 === 0 || first >>> 24 === 127 || (first + sources - 1) / 2 ** 24 >= 224) {
     throw new ArgumentError('source base', base, 'must be the first of so many unicast addresses');
   }
+  checkPrefix(base, sources);
   const rounds = intervalMs === 0 ? 1 : Math.ceil(timeoutMs / intervalMs) + 1;
   if (sources * rounds > OUTSTANDING_MAX) {
     throw new ArgumentError('sources × timeout ÷ interval', sources * rounds, `must be at most ${OUTSTANDING_MAX}`);
   }
   requests.checkKey(keyOf(Number.MAX_SAFE_INTEGER));
   if (!options.isUnroutedFine) await checkRouted(parseIpv4(base), sources);
+}
+
+/** What is made local goes to nobody else: the prefix that `checkRouted` names must be no wider than it has to be. */
+function checkPrefix(base: string, sources: number): void {
+  const prefix = coveringPrefix(parseIpv4(base), sources);
+  if (2 ** (32 - Number(prefix.split('/')[1])) <= Math.max(256, 4 * sources)) return;
+  throw new ArgumentError('source base', base, `must have its ${sources} addresses closer together than in ${prefix}`);
 }
 
 async function checkRouted(first: number, sources: number): Promise<void> {
