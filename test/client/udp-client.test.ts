@@ -8,7 +8,7 @@ import { requireBuild } from '../support/requirements.ts';
 import { cut, datagram, FakeServer, type Request } from './fake-server.ts';
 
 const { ArgumentError, ClosedError, KeyError, ReplyError, requests, ServerError, TimeoutError, UdpClient } = client;
-const INDEX = fileURLToPath(new URL('../../dist/src/client/index.js', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 /** For what must time out. */
 const SHORT_MS = 40;
 
@@ -281,12 +281,13 @@ describe('the end', () => {
       const server = await serve(({ text, answer }) => {
         if (text === 'version\r\n') answer('VERSION VERSION 1\r\n');
       });
-      const source = `import { UdpClient } from ${JSON.stringify(INDEX)};
+      const source = `import { UdpClient } from 'keysteer/client';
         const client = await UdpClient.connect('${server.address}', { timeoutMs: 300 });
         console.log(${expression});`;
       const child = spawn(process.execPath, ['--input-type=module', '-e', source], {
         stdio: ['ignore', 'pipe', 'inherit'],
         timeout: 20_000,
+        cwd: ROOT,
       });
       let output = '';
       child.stdout.on('data', chunk => {
