@@ -179,6 +179,20 @@ health:
     expect(config.multiget).toEqual({ keysMax: 1024, gathers: 4096, bufferBytes: 65536, timeoutMs: 60000 });
     expect(config.slots).toEqual({ count: 1024, sourcePortBase: 65534, sourcePortsPerLane: 1, replyLifetimeMs: 60000 });
     expect(config.neighbours).toEqual({ retryMs: 10, retries: 1, lifetimeS: 86400, queueFrames: 1 });
+    expect(config.health).toEqual({
+      enabled: false,
+      intervalMs: 20,
+      timeoutMs: 300,
+      failMs: 60_000,
+      failAfter: 3,
+      passAfter: 1,
+      returnAfterMs: 0,
+      returnAfterMaxMs: 0,
+      dampingHalfLifeS: 1,
+      flushOnReturn: false,
+      keepShare: 1,
+      missAfterMs: 59_999,
+    });
     expect(config.commands).toEqual({
       flushAll: 'broadcast',
       verbosity: 'broadcast',
@@ -212,20 +226,6 @@ health:
   it('nobody waits for parts longer than a reply lives', () => {
     const config = loadConfig(`${FIRST_LIGHT}slots: { reply_lifetime_ms: 50 }`, 'keysteer.yaml');
     expect(config.multiget.timeoutMs).toBe(50);
-    expect(config.health).toEqual({
-      enabled: false,
-      intervalMs: 20,
-      timeoutMs: 300,
-      failMs: 60_000,
-      failAfter: 3,
-      passAfter: 1,
-      returnAfterMs: 0,
-      returnAfterMaxMs: 0,
-      dampingHalfLifeS: 1,
-      flushOnReturn: false,
-      keepShare: 1,
-      missAfterMs: 59_999,
-    });
   });
 
   it('one-arm: requests leave from the client port’s address', () => {

@@ -1,5 +1,7 @@
 /** Requests for several keys: what the nodes are asked, and the one reply that the client hears. */
+
 import { describe, expect, it } from 'vitest';
+import { NODE_COUNTER_COUNT } from '../../src/dataplane/counters.ts';
 import {
   ALICE,
   BOB,
@@ -76,7 +78,7 @@ describe('a request for several keys', () => {
     }
     expect(new Set(world.asked.map(({ node }) => node.ip)).size).toBe(3);
     const { nodeCounters } = world.bed.lane().path.memory;
-    expect(nodeCounters[0]! + nodeCounters[4]! + nodeCounters[8]!).toBe(120);
+    expect(nodeCounters[0]! + nodeCounters[NODE_COUNTER_COUNT]! + nodeCounters[2 * NODE_COUNTER_COUNT]!).toBe(120);
   });
 
   it('waits for an Ethernet address like any other', () => {
@@ -190,7 +192,7 @@ describe('parts that come out of order, twice, or not at all', () => {
     const [long, short] = world.ask('get k l\r\n').map(asked => world.answer(asked));
     world.deliver([...long!.slice(0, 3), long![0]!, long![2]!, ...long!.slice(3), ...short!]);
     expect(joined(world.heard, CLIENT_ID)).toBe(whole(world));
-    expect(world.bed.count('drop_multiget_part')).toBe(2);
+    expect(world.bed.count('drop_reply_stray')).toBe(2);
     expect(world.held).toEqual(IDLE);
     expect(world.bed.unaccounted()).toBe(0);
   });
@@ -202,7 +204,7 @@ describe('parts that come out of order, twice, or not at all', () => {
     world.deliver([frames[0]!, reply('x'.repeat(100), { ...k!, sequence: 1, total: 2 }), ...frames.slice(1)]);
     world.deliver(world.answer(l!));
     expect(joined(world.heard, CLIENT_ID)).toBe(whole(world));
-    expect(world.bed.count('drop_multiget_part')).toBe(1);
+    expect(world.bed.count('drop_reply_stray')).toBe(1);
   });
 
   it('missing: at the deadline, not before, the key is a miss; what comes then is late', () => {

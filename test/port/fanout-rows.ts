@@ -71,6 +71,7 @@ export function expectedLane(packet: Uint8Array, { lanes, portBase, portsPerLane
   if (view.getUint8(9) !== 17 || isLaterFragment) return 0;
   const udp = (view.getUint8(0) % 16) * 4;
   const ours = view.getUint16(udp + 2) - portBase;
+  if (ours === -1) return 0;
   if (ours >= 0 && ours < lanes * portsPerLane) return Math.floor(ours / portsPerLane);
   const mixed = (view.getUint32(12) + view.getUint16(udp)) % 2 ** 32;
   return ((mixed ^ (mixed >>> 7)) >>> 0) % lanes;
@@ -93,7 +94,8 @@ export const ask = {
 export const [firstFragment, secondFragment] = udpFragments(ask, 24) as [Uint8Array, Uint8Array];
 
 export const rows: readonly (readonly [name: string, frame: Uint8Array, lane: number])[] = [
-  ['the port below ours', udpFrame({ ...ask, src: '0.0.0.0', sport: 1, dport: 19_999 }), 1],
+  ['the port below ours, that probes leave by', udpFrame({ ...ask, src: '0.0.0.0', sport: 1, dport: 19_999 }), 0],
+  ['the port below that', udpFrame({ ...ask, src: '0.0.0.0', sport: 1, dport: 19_998 }), 1],
   ['the port above ours', udpFrame({ ...ask, src: '0.0.0.0', sport: 1, dport: 20_006 }), 1],
   ['the first lane’s first port', udpFrame({ ...ask, dport: 20_000 }), 0],
   ['the first lane’s last port', udpFrame({ ...ask, dport: 20_001 }), 0],
