@@ -274,12 +274,7 @@ describe.each([
     const guarded = ['broadcasts', 'broadcast_requests', 'refused_broadcast', 'refused_source'];
     expect(guarded.filter(name => seen.includes(name))).toEqual('gate' in options ? guarded : []);
     expect(seen).toEqual(expect.arrayContaining(['local_answers', 'quiet_misses', 'drop_reply_stray']));
-    for (const name of [
-      'multiget_answers',
-      'multiget_unanswered',
-      'drop_multiget_late',
-      'drop_multiget_part',
-    ] as const) {
+    for (const name of ['multiget_answers', 'multiget_unanswered', 'drop_multiget_late'] as const) {
       expect(counters[COUNT[name]], name).toBeGreaterThan(0);
     }
   });
