@@ -121,9 +121,7 @@ export class Gathers {
     }
     this.#noteClient(gather, offset, ipOffset, udpOffset, located[OUT_PROTOCOL] === PROTOCOL_BINARY);
     this.table.waiting.push(gather);
-    const { counters } = this.#path.memory;
-    counters[COUNT.multigets] += 1;
-    counters[COUNT.multiget_keys] += this.#splitter.keys.count;
+    this.#countKeys(gather);
     this.#splitter.ask(gather);
     return 0;
   }
@@ -151,6 +149,14 @@ export class Gathers {
     work += this.#drain();
     this.#left = DATAGRAMS_PER_CYCLE;
     return work;
+  }
+
+  #countKeys(gather: number): void {
+    const { memory, gate, nowMs } = this.#path;
+    const keys = memory.words[gather + GATHER_KEYS];
+    memory.counters[COUNT.multigets] += 1;
+    memory.counters[COUNT.multiget_keys] += keys;
+    gate.chargeKeys(memory.words[gather + GATHER_CLIENT], keys, nowMs);
   }
 
   /** Notes what the reply will need of the request; returns 0, or the reason to refuse it. */

@@ -412,6 +412,20 @@ describe('the gatekeeper', () => {
     expect(world.bed.unaccounted()).toBe(0);
   });
 
+  it('counts every key as a request', () => {
+    const world = bedWith({}, { gate: { watches: true, requestsPerSecond: 10 } });
+    makeKnown(world, ALICE);
+    world.wait(1000);
+    const answered = (body: string, id: number) => world.exchange(body, { id }).length > 0;
+    expect(answered('get a b c d e f g h\r\n', 1)).toBe(true);
+    expect(answered('get a b c d e f g h\r\n', 2)).toBe(true);
+    world.wait(600);
+    expect(answered('get a\r\n', 3)).toBe(false);
+    world.wait(200);
+    expect(answered('get a\r\n', 4)).toBe(true);
+    expect(world.bed.count('refused_rate')).toBe(1);
+  });
+
   it('knows whose slots they are', () => {
     const world = bedWith({}, { gate: { watches: true }, slots: 64, multiget: { gathers: 64 } });
     makeKnown(world, ALICE);
