@@ -201,6 +201,7 @@ function pathSetup(
     outboxOffset: plan.outboxOffset,
     gathersOffset: plan.gathersOffset,
     multiget: multigetSetup(config),
+    latencyOffset: plan.latencyOffset,
     nodesMax: 16,
     steerOffset: shared.steerOffset,
     neighboursOffset: shared.neighboursOffset,
@@ -214,6 +215,11 @@ function pathSetup(
     sourcesOffset: plan.sourcesOffset,
     gateOffset: shared.gateOffset,
     nodeNamesOffset: shared.nodeNamesOffset,
+    healthOffset: shared.healthOffset,
+    missNotesOffset: plan.missNotesOffset,
+    probePort: 0,
+    probeTimeoutMs: 20,
+    missAfterMs: 0,
   };
 }
 

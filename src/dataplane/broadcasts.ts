@@ -54,6 +54,7 @@ import type { Path } from './path.ts';
 import {
   SLOT_BROADCAST,
   SLOT_CLIENT,
+  SLOT_HAUNTED,
   SLOT_KEY_HASH,
   SLOT_NODE,
   SLOT_NODE_PORT,
@@ -267,7 +268,7 @@ export class Broadcasts {
     const slot = slots.take(nowUs);
     if (slot < 0) return -1;
     const generation = this.#records[number * RECORD_WORDS + GENERATION];
-    words[slot + SLOT_STATE] = STATE_OUTSTANDING | SLOT_BROADCAST | slots.haunted;
+    words[slot + SLOT_STATE] = STATE_OUTSTANDING | SLOT_BROADCAST | (words[slot + SLOT_STATE] & SLOT_HAUNTED);
     words[slot + SLOT_CLIENT] = number | (generation << GENERATION_SHIFT);
     words[slot + SLOT_NODE] = nodeAddress(steerWords, table, node);
     words[slot + SLOT_NODE_PORT] = nodePort(steerWords, table, node) | (node << 16);

@@ -90,9 +90,16 @@ export class Classifier {
     if (!this.#isSender(offset, ipv4.source(view, ipOffset))) return this.#count(COUNT.drop_bad_source);
     const protocol = ipv4.protocol(view, ipOffset);
     if (protocol === ipv4.PROTOCOL_UDP) return this.#udp(batch, row, ipOffset, toVip);
-    if (protocol === ipv4.PROTOCOL_ICMP)
-      return this.#answer(batch, row, handleIcmp(memory, port, batch, row, ipOffset));
+    if (protocol === ipv4.PROTOCOL_ICMP) return this.#icmp(port, batch, row, ipOffset);
     this.#count(COUNT.drop_protocol);
+  }
+
+  #icmp(port: Port, batch: Int32Array, row: number, ipOffset: number): void {
+    const { memory, prober, serverPort } = this.#path;
+    const message = ipOffset + ipv4.headerBytes(memory.view, ipOffset);
+    const messageBytes = ipv4.totalLength(memory.view, ipOffset) + ipOffset - message;
+    if (prober !== undefined && port === serverPort && prober.hearsIcmp(ipOffset, message, messageBytes)) return;
+    this.#answer(batch, row, handleIcmp(memory, port, batch, row, ipOffset));
   }
 
   /** Whether a frame's source addresses may be somebody else's: no group, no address that is ours. */

@@ -24,8 +24,10 @@ export const ACTION_LOCAL = 2;
 export const ACTION_BROADCAST = 3;
 export const ACTION_NAMES = ['deny', 'forward', 'local', 'broadcast'] as const;
 
+/** A power of two above every verb. */
+export const VERBS_MAX = 64;
 /** Rows of the column for writes begin here. */
-const WRITE_COLUMN = 64;
+const WRITE_COLUMN = VERBS_MAX;
 /** Words of the table. */
 export const ACTION_WORDS = 2 * WRITE_COLUMN;
 

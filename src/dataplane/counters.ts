@@ -5,7 +5,7 @@
  *     gathered    multiget_answers
  *     answered    arp_answers, echo_answers, local_answers
  *     broadcast   broadcasts, and broadcast_replies from the nodes
- *     learned     arp_learned
+ *     learned     arp_learned, probe_answers, ping_answers, icmp_unreachable
  *     foreign     not for our addresses: left to the kernel's own copy
  *     swallowed   quiet_misses
  *     drop_*      ours, and not fit to travel on
@@ -100,6 +100,23 @@ export const COUNT = {
   /** A part of a reply whose request is answered already; one that came twice, or does not fit the others. */
   drop_multiget_late: 57,
   drop_multiget_part: 58,
+  /** Cycles that found work, and the time they took. */
+  busy_cycles: 59,
+  busy_us: 60,
+  /** `version` to the nodes, and what they said to it. */
+  probes_sent: 61,
+  probe_answers: 62,
+  /** ICMP echo requests to the nodes, and the replies. */
+  pings_sent: 63,
+  ping_answers: 64,
+  /** `flush_all` to nodes that are to take keys again. */
+  flushes_sent: 65,
+  /** ICMP "port unreachable" about a datagram of ours. */
+  icmp_unreachable: 66,
+  /** To the probe port, and not a reply of the node that was asked. */
+  drop_probe_answer: 67,
+  /** Reads answered "not there" in the place of a node that does not answer. */
+  misses_answered: 68,
 } as const;
 
 /** Position of the first `refused_*` counter; reason r stands at this + r. */
@@ -111,7 +128,16 @@ export const LANE_COUNTERS: readonly string[] = [
 ];
 
 /** Per node and lane, in rows of this many counters. */
-export const NODE_COUNT = { requests: 0, replies: 1, request_bytes: 2, reply_bytes: 3 } as const;
+export const NODE_COUNT = {
+  requests: 0,
+  replies: 1,
+  request_bytes: 2,
+  reply_bytes: 3,
+  /** Of the requests: those that need not be answered (noreply, quiet). */
+  silent_requests: 4,
+  /** Of the others: those of which a first datagram of the reply has come. */
+  answered: 5,
+} as const;
 export const NODE_COUNTERS = Object.keys(NODE_COUNT) as readonly (keyof typeof NODE_COUNT)[];
 /** Counters of a row. */
-export const NODE_COUNTER_COUNT = 4;
+export const NODE_COUNTER_COUNT = 6;

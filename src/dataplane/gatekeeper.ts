@@ -28,7 +28,8 @@ import {
   REFUSED_SHARE,
   REFUSED_SOURCE,
 } from '../memcached/refusals.ts';
-import { actionAt } from './commands.ts';
+import { CLASS_NAMES, VERB_COUNT } from '../memcached/verbs.ts';
+import { actionAt, VERBS_MAX } from './commands.ts';
 import {
   BYTE_RATE_MAX,
   GATE_ACTIONS,
@@ -87,6 +88,8 @@ export class Gatekeeper {
   hasBudgets = false;
   /** Whether the request last let in is from a source that is not known: its slots are taken elsewhere. */
   isNewcomer = false;
+  /** What is to be done with a verb of a class: ACTION_*, at class × VERBS_MAX + verb. */
+  readonly actions = new Uint8Array(CLASS_NAMES.length * VERBS_MAX);
   readonly #words: Int32Array;
   readonly #sources: SourceTable;
   readonly #gateWords: Int32Array;
@@ -137,14 +140,14 @@ export class Gatekeeper {
     leaveTable(this.#gateWords, this.#gateBase, this.#lane);
   }
 
-  /** What is to be done with a verb: ACTION_*. */
-  action(verb: number, verbClass: number): number {
-    return this.#gateWords[this.#table + GATE_ACTIONS + actionAt(verb, verbClass)];
-  }
-
   /** How long the nodes have to answer a broadcast, ms. */
   get broadcastMs(): number {
     return this.#gateWords[this.#table + GATE_BROADCAST_MS];
+  }
+
+  /** Whether the known source last let in may send any number of requests now. */
+  get letsInAll(): boolean {
+    return !this.hasBudgets && !this.isNewcomer && !this.#slots.isShort;
   }
 
   /** A request has come: 0 when it may go on, else REFUSED_*. */
@@ -196,6 +199,15 @@ export class Gatekeeper {
     const limits = this.#requestRate | this.#byteRate | this.#ratio | this.#newcomerRate;
     this.hasBudgets = this.watches && limits !== 0;
     this.isNewcomer = false;
+    this.#readActions(table + GATE_ACTIONS);
+  }
+
+  #readActions(base: number): void {
+    for (let verbClass = 0; verbClass < CLASS_NAMES.length; verbClass++) {
+      for (let verb = 0; verb < VERB_COUNT; verb++) {
+        this.actions[verbClass * VERBS_MAX + verb] = this.#gateWords[base + actionAt(verb, verbClass)];
+      }
+    }
   }
 
   /** New rules, new budgets: the newcomers begin with full ones. */

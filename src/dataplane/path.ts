@@ -14,10 +14,12 @@ import { Broadcasts } from './broadcasts.ts';
 import { COUNT } from './counters.ts';
 import { Gatekeeper } from './gatekeeper.ts';
 import { Gathers } from './gather.ts';
+import { Latency } from './latency.ts';
 import { LaneMemory } from './memory.ts';
 import { Neighbours } from './neighbours.ts';
 import { OUTBOX_BYTES, Outbox } from './outbox.ts';
 import { Parking } from './parking.ts';
+import type { Prober } from './prober.ts';
 import type { PathSetup } from './setup.ts';
 import { SlotTable } from './slot-table.ts';
 
@@ -27,7 +29,7 @@ export const BATCH_ROWS = 64;
 /**
  * A list of frames for a stage: per frame 4 int32.
  *
- *     word 0  ROW   its first word in the batch; of a request that came from a newcomer, LIST_NEWCOMER beside it
+ *     word 0  ROW   its first word in the batch
  *          1  IP    offset of the IPv4 header in the arena, bytes
  *          2  UDP   of the UDP header
  *          3  END   of the UDP payload
@@ -37,7 +39,6 @@ export const LIST_ROW = 0;
 export const LIST_IP = 1;
 export const LIST_UDP = 2;
 export const LIST_END = 3;
-export const LIST_NEWCOMER = 1 << 16;
 
 export class Path {
   readonly setup: PathSetup;
@@ -45,6 +46,7 @@ export class Path {
   readonly neighbours: Neighbours;
   readonly parking: Parking;
   readonly slots: SlotTable;
+  readonly latency: Latency;
   readonly clientPort: Port;
   readonly serverPort: Port;
   /** What the lane says itself. The same one in one-arm. */
@@ -55,6 +57,8 @@ export class Path {
   readonly broadcasts: Broadcasts;
   /** Requests for several keys. */
   readonly gathers: Gathers;
+  /** Lane 0's alone. */
+  prober: Prober | undefined;
   readonly steerWords: Int32Array;
   /** Bytes of the arena that all lanes share. */
   readonly sharedBytes: Uint8Array;
@@ -65,6 +69,8 @@ export class Path {
   nowUs = 0;
   /** The same, ms, not wrapping. */
   clockMs = 0;
+  /** Whether this cycle has emptied the server port's queue. */
+  serverDrained = true;
   /** Bit i: some row's verdict in this batch is the port with id i. */
   senders = 0;
   readonly #steerBase: number;
@@ -84,6 +90,7 @@ export class Path {
       setup.replyLifetimeMs * 1000,
       setup.newcomerSlots,
     );
+    this.latency = new Latency(arena.buffer, setup.latencyOffset);
     this.clientPort = clientPort;
     this.serverPort = serverPort;
     this.clientOut = new Outbox(clientPort, arena.buffer, setup.outboxOffset);

@@ -25,6 +25,7 @@ import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as udp from '../wire/udp.ts';
 import { COUNT, NODE_COUNT, NODE_COUNTER_COUNT } from './counters.ts';
+import { PATH_FORWARDED } from './latency.ts';
 import { LIST_END, LIST_IP, LIST_ROW, LIST_UDP, LIST_WORDS, type Path } from './path.ts';
 import { rewriteDatagram } from './rewrite.ts';
 import {
@@ -38,8 +39,15 @@ import {
   SLOT_NODE,
   SLOT_NODE_PORT,
   SLOT_QUIET,
+  SLOT_SENT,
   SLOT_STATE,
+  SLOT_VERB_SHIFT,
+  STATE_MASK,
+  STATE_OUTSTANDING,
 } from './slot-table.ts';
+
+/** Where sequence and total stand in the frame header, 16 bits each. */
+const SEQUENCE_AT = 2;
 
 export class ReplyStage {
   readonly #path: Path;
@@ -69,20 +77,34 @@ export class ReplyStage {
     const { bytes, view, words, nodeCounters } = memory;
     const header = udpOffset + udp.HEADER_BYTES;
     const slot = slots.find(udp.destinationPort(view, udpOffset), requestId(bytes, header));
-    if (slot < 0 || !slots.isOutstanding(slot)) return this.#drop(COUNT.drop_reply_no_slot);
+    if (slot < 0 || !slots.isOutstanding(slot)) return this.#unasked(slot, ipOffset, udpOffset, end);
     const fault = this.#faultOfReply(slot, ipOffset, udpOffset, end);
     if (fault !== 0) return this.#drop(fault);
     if ((words[slot + SLOT_STATE] & SLOT_BROADCAST) !== 0) return this.#hearBroadcast(slot, header);
     const isGathered = (words[slot + SLOT_STATE] & SLOT_GATHER) !== 0;
     if (!isGathered && batch[row + ROW_LENGTH] > clientPort.frameBytesMax) return this.#drop(COUNT.drop_too_big);
+    const figures = (words[slot + SLOT_NODE_PORT] >>> 16) * NODE_COUNTER_COUNT;
+    if ((words[slot + SLOT_STATE] & STATE_MASK) === STATE_OUTSTANDING) this.#noteFirst(slot, figures);
     slots.noteReply(slot, sequence(bytes, header), total(bytes, header));
-    const node = words[slot + SLOT_NODE_PORT] >>> 16;
     if (isGathered && !this.#path.gathers.collect(slot, header, end)) return DROP;
-    const figures = node * NODE_COUNTER_COUNT;
     nodeCounters[figures + NODE_COUNT.replies] += 1;
     nodeCounters[figures + NODE_COUNT.reply_bytes] += end - header;
     memory.count(COUNT.replies);
     return isGathered ? DROP : this.#toClient(batch, row, ipOffset, udpOffset, slot);
+  }
+
+  /** No outstanding slot: the answer to a probe, or to nothing. */
+  #unasked(slot: number, ipOffset: number, udpOffset: number, end: number): number {
+    const isProbes = slot < 0 && this.#path.prober !== undefined && this.#path.prober.hears(ipOffset, udpOffset, end);
+    return isProbes ? DROP : this.#drop(COUNT.drop_reply_no_slot);
+  }
+
+  /** The first datagram of a reply: the request counts as answered. */
+  #noteFirst(slot: number, figures: number): void {
+    const { memory, latency, nowUs } = this.#path;
+    const state = memory.words[slot + SLOT_STATE];
+    latency.record((state >>> SLOT_VERB_SHIFT) & 0xff, PATH_FORWARDED, (nowUs - memory.words[slot + SLOT_SENT]) | 0);
+    if ((state & SLOT_QUIET) === 0) memory.nodeCounters[figures + NODE_COUNT.answered] += 1;
   }
 
   /** What is wrong with a reply to an outstanding slot: the counter of its drop, or 0. */
@@ -94,8 +116,10 @@ export class ReplyStage {
     const nodePortOfSlot = words[slot + SLOT_NODE_PORT] & 0xffff;
     if (udp.sourcePort(view, udpOffset) !== nodePortOfSlot) return COUNT.drop_reply_wrong_node;
     if (slots.isLate(slot, nowUs)) return COUNT.drop_reply_late;
-    if (sequence(bytes, header) >= total(bytes, header)) return this.#faultOfFraming(slot, header);
-    if (!slots.fitsReply(slot, sequence(bytes, header), total(bytes, header))) return COUNT.drop_reply_stray;
+    // Sequence 0, total 1, and the first to come: nearly every reply.
+    const isPlain = view.getInt32(header + SEQUENCE_AT) === 1 && (words[slot] & STATE_MASK) === STATE_OUTSTANDING;
+    const fault = isPlain ? 0 : this.#faultOfPart(slot, header);
+    if (fault !== 0) return fault;
     if (sequence(bytes, header) !== 0) return 0;
     const located = this.#located;
     parseReply(bytes, header + FRAME_HEADER_BYTES, end, located);
@@ -105,6 +129,14 @@ export class ReplyStage {
         ? hashKey(this.#decoded, this.#decodedView, 0, this.#decodeKey())
         : hashKey(bytes, view, located[OUT_KEY_OFFSET], located[OUT_KEY_LENGTH]);
     return keyHash === words[slot + SLOT_KEY_HASH] ? 0 : COUNT.drop_reply_wrong_key;
+  }
+
+  /** Whether the datagram can be a part of the reply that is expected. */
+  #faultOfPart(slot: number, header: number): number {
+    const { bytes } = this.#path.memory;
+    if (sequence(bytes, header) >= total(bytes, header)) return this.#faultOfFraming(slot, header);
+    const fits = this.#path.slots.fitsReply(slot, sequence(bytes, header), total(bytes, header));
+    return fits ? 0 : COUNT.drop_reply_stray;
   }
 
   /** memcached's "0 of 0": it has nothing to say to a quiet request, and says so. Anything else is no framing. */

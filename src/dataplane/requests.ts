@@ -14,13 +14,16 @@ import {
   OUT_FLAGS,
   OUT_KEY_LENGTH,
   OUT_KEY_OFFSET,
+  OUT_PROTOCOL,
   OUT_VERB,
   OUT_WORDS,
+  PROTOCOL_ASCII,
   REQUEST_KEY_BASE64,
   REQUEST_MULTI_KEY,
   REQUEST_NOREPLY,
   REQUEST_QUIET,
 } from '../memcached/located.ts';
+import { canMiss, NOTE_BYTES, noteRequest } from '../memcached/miss-reply.ts';
 import { parsePlainGet } from '../memcached/plain-get.ts';
 import {
   REFUSED_BUSY,
@@ -39,19 +42,21 @@ import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as udp from '../wire/udp.ts';
 import { ANSWER_BYTES_MAX, turnIntoErrorAnswer } from './answer.ts';
-import { ACTION_BROADCAST, ACTION_FORWARD, ACTION_LOCAL } from './commands.ts';
+import { ACTION_BROADCAST, ACTION_FORWARD, ACTION_LOCAL, VERBS_MAX } from './commands.ts';
 import { COUNT, NODE_COUNT, NODE_COUNTER_COUNT, REFUSED_FIRST } from './counters.ts';
 import { Locals } from './locals.ts';
-import { LIST_END, LIST_IP, LIST_NEWCOMER, LIST_ROW, LIST_UDP, LIST_WORDS, type Path } from './path.ts';
+import { LIST_END, LIST_IP, LIST_ROW, LIST_UDP, LIST_WORDS, type Path } from './path.ts';
 import { rewriteDatagram } from './rewrite.ts';
 import {
   SLOT_CLIENT,
   SLOT_CLIENT_MAC,
   SLOT_CLIENT_PORT,
+  SLOT_HAUNTED,
   SLOT_ID_SHIFT,
   SLOT_KEY_HASH,
   SLOT_NODE,
   SLOT_NODE_PORT,
+  SLOT_NOTED,
   SLOT_QUIET,
   SLOT_SENT,
   SLOT_STATE,
@@ -70,8 +75,6 @@ export class RequestStage {
   readonly #vipPort: number;
   readonly #ownAddress: number;
   #keyHash = 0;
-  /** Whether the request at hand is from a source that is not known (gatekeeper.ts). */
-  #isNewcomer = false;
 
   constructor(path: Path) {
     this.#path = path;
@@ -82,13 +85,9 @@ export class RequestStage {
 
   /** Gives a verdict to each of the `count` rows of `batch` that `list` names. */
   run(batch: Int32Array, list: Int32Array, count: number): void {
-    const { slots } = this.#path;
     const end = count * LIST_WORDS;
     for (let at = 0; at < end; at += LIST_WORDS) {
-      const tagged = list[at + LIST_ROW];
-      const row = tagged & (LIST_NEWCOMER - 1);
-      this.#isNewcomer = tagged !== row;
-      slots.aim(tagged !== row);
+      const row = list[at + LIST_ROW];
       batch[row + ROW_VERDICT] = this.#request(
         batch,
         row,
@@ -107,7 +106,7 @@ export class RequestStage {
     const parsed = this.#parse(header + FRAME_HEADER_BYTES, end);
     const reason = isSingleDatagram(memory.bytes, header) ? parsed : REFUSED_TOTAL;
     if (reason !== 0) return this.#refuse(batch, row, ipOffset, udpOffset, reason);
-    const action = gate.action(located[OUT_VERB], located[OUT_CLASS]);
+    const action = gate.actions[located[OUT_CLASS] * VERBS_MAX + located[OUT_VERB]];
     if (action !== ACTION_FORWARD) return this.#keep(action, batch, row, ipOffset, udpOffset);
     if ((located[OUT_FLAGS] & REQUEST_MULTI_KEY) !== 0) {
       return this.#takeApart(batch, row, ipOffset, udpOffset, end);
@@ -184,15 +183,17 @@ export class RequestStage {
   }
 
   #fillSlot(slot: number, offset: number, ipOffset: number, udpOffset: number, node: number): void {
-    const { memory, slots, steerWords, table, nowUs } = this.#path;
+    const { memory, steerWords, table, nowUs } = this.#path;
     const { bytes, view, words } = memory;
     const located = this.#located;
     const id = requestId(bytes, udpOffset + udp.HEADER_BYTES);
     const quiet = (located[OUT_FLAGS] & REQUEST_QUIET) !== 0 ? SLOT_QUIET : 0;
     // To noreply nothing is ever answered: the slot is free for the next in the circle at once.
     const state = (located[OUT_FLAGS] & REQUEST_NOREPLY) !== 0 ? STATE_ANSWERED : STATE_OUTSTANDING;
-    const verb = located[OUT_VERB] << SLOT_VERB_SHIFT;
-    words[slot + SLOT_STATE] = state | quiet | slots.haunted | verb | (id << SLOT_ID_SHIFT);
+    // A classic miss repeats nothing of its request.
+    const noted = located[OUT_PROTOCOL] === PROTOCOL_ASCII ? 0 : this.#note(slot);
+    const bits = state | quiet | noted | (words[slot + SLOT_STATE] & SLOT_HAUNTED);
+    words[slot + SLOT_STATE] = bits | (located[OUT_VERB] << SLOT_VERB_SHIFT) | (id << SLOT_ID_SHIFT);
     words[slot + SLOT_CLIENT] = ipv4.source(view, ipOffset);
     words[slot + SLOT_CLIENT_PORT] = udp.sourcePort(view, udpOffset) | (ethernet.sourceHigh(view, offset) << 16);
     words[slot + SLOT_CLIENT_MAC] = ethernet.sourceLow(view, offset);
@@ -202,12 +203,23 @@ export class RequestStage {
     words[slot + SLOT_SENT] = nowUs;
   }
 
+  /** Keeps what a miss would have to repeat, should the node not answer; returns SLOT_NOTED, or 0 when that is nothing. */
+  #note(slot: number): number {
+    if (!canMiss(this.#located[OUT_VERB])) return 0;
+    const { memory, slots, setup } = this.#path;
+    const note = setup.missNotesOffset + slots.indexOf(slot) * NOTE_BYTES;
+    return noteRequest(memory.bytes, this.#located, memory.bytes, note) ? SLOT_NOTED : 0;
+  }
+
   #countSteered(node: number, payloadBytes: number): void {
     const { counters, nodeCounters } = this.#path.memory;
     counters[this.#located[OUT_CLASS] === CLASS_READ ? COUNT.reads : COUNT.writes] += 1;
     const figures = node * NODE_COUNTER_COUNT;
     nodeCounters[figures + NODE_COUNT.requests] += 1;
     nodeCounters[figures + NODE_COUNT.request_bytes] += payloadBytes;
+    if ((this.#located[OUT_FLAGS] & (REQUEST_NOREPLY | REQUEST_QUIET)) !== 0) {
+      nodeCounters[figures + NODE_COUNT.silent_requests] += 1;
+    }
   }
 
   /** Rewrites the request towards its node; the frame waits aside when the next hop is not resolved. */
@@ -243,10 +255,10 @@ export class RequestStage {
 
   /** Turns a request away: with an error line in its own frame where memcached would answer and the client listens. */
   #refuse(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, reason: number): number {
-    const { memory, clientPort: port, gate, nowMs } = this.#path;
+    const { memory, clientPort: port, slots, gate, nowMs } = this.#path;
     const offset = batch[row + ROW_OFFSET];
     // Sources that are not known have slots of their own; when those are taken, it may be a flood that took them.
-    if (reason === REFUSED_BUSY && this.#isNewcomer) return this.#drop(REFUSED_FIRST + REFUSED_NEWCOMERS);
+    if (reason === REFUSED_BUSY && slots.isAimedAtNewcomers) return this.#drop(REFUSED_FIRST + REFUSED_NEWCOMERS);
     const source = ipv4.source(memory.view, ipOffset);
     memory.count(REFUSED_FIRST + reason);
     // An error may be the answer to an error: two servers must not talk for ever.

@@ -7,7 +7,7 @@
  *
  * A slot is 8 words, half a cache line:
  *
- *     word 0  STATE        bits 0–1 state, 2 quiet, 3 gather, 4 broadcast, 5 haunted; bits 8–15 verb; bits 16–31 the client's
+ *     word 0  STATE        bits 0–1 state, 2 quiet, 3 gather, 4 broadcast, 5 haunted, 6 noted; bits 8–15 verb; bits 16–31 the client's
  *                          request id
  *          1  CLIENT       IPv4 address
  *          2  CLIENT_PORT  bits 0–15 UDP port; bits 16–31 upper 16 bits of the client's Ethernet address
@@ -41,6 +41,7 @@
  *     FREE ─take for noreply→ ANSWERED
  *                 OUTSTANDING ─datagram of several→ PARTLY ─the last of at most 32→ ANSWERED
  *                                                   PARTLY ─others follow→ PARTLY (ends by its age)
+ *                 OUTSTANDING ─a miss said in the node's place (sweep.ts)→ ANSWERED
  *                 OUTSTANDING or PARTLY, age > lifetime ─take→ OUTSTANDING (OUTSTANDING: slots_expired)
  *     forbidden: OUTSTANDING or PARTLY, age ≤ lifetime ─take→ …: an honest reply would go to the wrong client; such slots are
  *     passed over (slots_skipped), and after PROBES_MAX of them the request is refused.
@@ -72,15 +73,12 @@ export const SLOT_HAUNTED = 32;
 export const SLOT_GATHER = 8;
 export const SLOT_GATHER_RECORD = 2;
 export const SLOT_GATHER_GENERATION = 3;
+/** What a miss must repeat of the request lies in the slot's note (memcached/miss-reply.ts). */
+export const SLOT_NOTED = 64;
 export const SLOT_VERB_SHIFT = 8;
 export const SLOT_ID_SHIFT = 16;
 
 const PROBES_MAX = 16;
-/** One turn in so many is used to see whether slots are short; in a table that is small beside that, every turn. */
-const PEEK_TURNS = 64;
-const PEEK_ALWAYS_BELOW = 1024;
-/** How long slots count as short after they were seen to be, µs. */
-const SHORT_US = 100_000;
 /** Slots that are looked at to tell a client's share of them. */
 export const SHARE_SAMPLES = 64;
 /** Words before the first slot: per circle the slot whose turn is next, so that a restarted lane goes on there. */
@@ -102,8 +100,6 @@ export class SlotTable {
   skipped = 0;
   /** 1 when the last `take` reused a slot whose request was never answered. */
   expired = 0;
-  /** SLOT_HAUNTED when the last `take` reused a slot whose request was never answered whole, else 0. */
-  haunted = 0;
   /** Whether slots of the main circle are short: seven in eight were taken less than a lifetime ago, and wait. */
   isShort = false;
   readonly #words: Int32Array;
@@ -114,13 +110,10 @@ export class SlotTable {
   /** Slots of the main circle, and of the newcomers'. */
   readonly #main: number;
   readonly #newcomers: number;
-  readonly #peekMask: number;
   /** The circle that `take` takes from: word of its cursor, first word of its first slot, its slots. */
   #cursor: number;
   #first: number;
   #length: number;
-  /** When slots were last seen to be short, µs. */
-  #shortUs = 0;
   readonly #firstPort: number;
   readonly #lifetimeUs: number;
 
@@ -139,7 +132,6 @@ export class SlotTable {
     this.#mask = slots - 1;
     this.#main = slots - newcomers;
     this.#newcomers = newcomers;
-    this.#peekMask = this.#main < PEEK_ALWAYS_BELOW ? 0 : PEEK_TURNS - 1;
     this.#cursor = base;
     this.#first = this.#base;
     this.#length = this.#main;
@@ -147,9 +139,14 @@ export class SlotTable {
     this.#lifetimeUs = lifetimeUs;
   }
 
-  /** Once a cycle: slots that were short are so for a while; they are looked at by those who take them. */
+  /**
+   * Once a cycle. The slots from the cursor to `ahead` were taken before that one: if it is young, so are the seven
+   * eighths behind it.
+   */
   enter(nowUs: number): void {
-    if (this.isShort && (nowUs - this.#shortUs) >>> 0 > SHORT_US) this.isShort = false;
+    const ahead = this.#words[this.#header] + (this.#main >> 3);
+    const word = this.#base + (ahead < this.#main ? ahead : ahead - this.#main) * SLOT_WORDS;
+    this.isShort = this.isOutstanding(word) && !this.isLate(word, nowUs);
   }
 
   /** Says whose requests the slots taken from now on are for. */
@@ -161,17 +158,19 @@ export class SlotTable {
     this.#length = circle === 0 ? this.#main : this.#newcomers;
   }
 
-  /** Takes the next slot; returns its first word, or −1 when the next PROBES_MAX are all in use. `nowUs` wraps. */
+  /**
+   * Takes the next slot; returns its first word, or −1 when the next PROBES_MAX are all in use. `nowUs` wraps. Of its old
+   * STATE the bit SLOT_HAUNTED is for the new one.
+   */
   take(nowUs: number): number {
     this.skipped = 0;
     this.expired = 0;
-    this.haunted = 0;
     while (this.skipped < PROBES_MAX) {
-      const word = this.#next(nowUs);
+      const word = this.#next();
       if (!this.isOutstanding(word)) return word;
       if (this.isLate(word, nowUs)) {
         this.expired = (this.#words[word] & (STATE_MASK | SLOT_QUIET)) === STATE_OUTSTANDING ? 1 : 0;
-        this.haunted = SLOT_HAUNTED;
+        this.#words[word] |= SLOT_HAUNTED;
         return word;
       }
       this.skipped++;
@@ -180,11 +179,10 @@ export class SlotTable {
   }
 
   /** First word of the slot whose turn it is in the circle. */
-  #next(nowUs: number): number {
+  #next(): number {
     const words = this.#words;
     const turn = words[this.#cursor];
     words[this.#cursor] = turn + 1 < this.#length ? turn + 1 : 0;
-    if ((turn & this.#peekMask) === 0 && this.#first === this.#base) this.#peek(turn, nowUs);
     return this.#first + turn * SLOT_WORDS;
   }
 
@@ -203,14 +201,6 @@ export class SlotTable {
     return share;
   }
 
-  /** The slots from the cursor to `ahead` were taken before that one: if it is young, so are the seven eighths behind it. */
-  #peek(turn: number, nowUs: number): void {
-    const ahead = turn + (this.#main >> 3);
-    const word = this.#base + (ahead < this.#main ? ahead : ahead - this.#main) * SLOT_WORDS;
-    this.isShort = this.isOutstanding(word) && !this.isLate(word, nowUs);
-    this.#shortUs = nowUs;
-  }
-
   /** First word of the slot that a reply to (`port`, `id`) belongs to, or −1 when the port is not this lane's. */
   find(port: number, id: number): number {
     const slot = ((port - this.#firstPort) << IDS_PER_PORT_SHIFT) | id;
@@ -220,6 +210,11 @@ export class SlotTable {
   /** Whether datagrams are expected for it: OUTSTANDING or PARTLY, the odd states. */
   isOutstanding(word: number): boolean {
     return (this.#words[word] & 1) !== 0;
+  }
+
+  /** Whether `take` takes slots for newcomers. */
+  get isAimedAtNewcomers(): boolean {
+    return this.#first !== this.#base;
   }
 
   /** Whether datagram `sequence` of `total` can belong to the reply that an outstanding slot waits for. */
@@ -234,13 +229,14 @@ export class SlotTable {
   /** Notes datagram `sequence` of a reply of `total`, which fits. Returns whether the reply is whole now. */
   noteReply(word: number, sequence: number, total: number): boolean {
     const isWhole = total === 1 || this.#notePart(word, sequence, total);
-    this.#words[word] = (this.#words[word] & ~STATE_MASK) | (isWhole ? STATE_ANSWERED : STATE_PARTLY);
+    if (isWhole) this.free(word);
+    else this.#words[word] = (this.#words[word] & ~STATE_MASK) | STATE_PARTLY;
     return isWhole;
   }
 
-  /** Nothing more is expected for the slot. */
+  /** Nothing more is expected for the slot, and nothing haunts it. */
   free(word: number): void {
-    this.#words[word] = (this.#words[word] & ~STATE_MASK) | STATE_ANSWERED;
+    this.#words[word] = (this.#words[word] & ~(STATE_MASK | SLOT_HAUNTED)) | STATE_ANSWERED;
   }
 
   #notePart(word: number, sequence: number, total: number): boolean {
@@ -264,14 +260,67 @@ export class SlotTable {
   }
 
   sourcePort(word: number): number {
-    return this.#firstPort + (this.#slot(word) >>> IDS_PER_PORT_SHIFT);
+    return this.#firstPort + (this.indexOf(word) >>> IDS_PER_PORT_SHIFT);
   }
 
   requestId(word: number): number {
-    return this.#slot(word) & 0xffff;
+    return this.indexOf(word) & 0xffff;
   }
 
-  #slot(word: number): number {
+  /** Number of slots in the circle of known sources, to which `next`, `before` and `after` belong. */
+  get capacity(): number {
+    return this.#main;
+  }
+
+  /** The slot whose turn is next, 0 … capacity − 1; the one before it is the newest. */
+  get next(): number {
+    return this.#words[this.#header];
+  }
+
+  /** First word of slot 0 … capacity − 1. */
+  word(slot: number): number {
+    return this.#base + slot * SLOT_WORDS;
+  }
+
+  before(slot: number): number {
+    return slot === 0 ? this.#main - 1 : slot - 1;
+  }
+
+  after(slot: number): number {
+    return slot + 1 === this.#main ? 0 : slot + 1;
+  }
+
+  /** Which slot has this first word. */
+  indexOf(word: number): number {
     return (word - this.#base) >> SLOT_SHIFT;
+  }
+}
+
+/** Slots looked at, at most, for one figure. */
+const COUNTED_SLOTS_MAX = 1 << 20;
+/** Slots in a row past the lifetime that end the look: a few may lie among younger ones that were passed over. */
+const LATE_SLOTS = 64;
+
+/**
+ * Control: adds, per row of the node table, the requests that an answer may still come for. It walks from the newest slot
+ * back in time while a lane goes on; what changes meanwhile is counted as it was or as it is.
+ */
+export function countOutstanding(
+  words: Int32Array,
+  base: number,
+  slots: number,
+  lifetimeUs: number,
+  nowUs: number,
+  rows: Float64Array,
+): void {
+  const mask = slots - 1;
+  const newest = words[base] - 1;
+  let late = 0;
+  for (let i = 0; i < Math.min(slots, COUNTED_SLOTS_MAX) && late < LATE_SLOTS; i++) {
+    const slot = base + HEADER_WORDS + ((newest - i) & mask) * SLOT_WORDS;
+    const isLate = (nowUs - words[slot + SLOT_SENT]) >>> 0 > lifetimeUs;
+    late = isLate ? late + 1 : 0;
+    const isOpen = (words[slot] & (STATE_MASK | SLOT_QUIET)) === STATE_OUTSTANDING;
+    if (isOpen && !isLate) rows[words[slot + SLOT_NODE_PORT] >>> 16] += 1;
   }
 }

@@ -40,6 +40,12 @@ export function skipSpaces(bytes: Uint8Array, at: number): number {
 /** Offset of the first byte at or after `at` that is no part of a token: a space, the line's end, or a NUL. */
 export function tokenEnd(bytes: Uint8Array, at: number): number {
   let index = at;
+  while (bytes[index] > SPACE) index++;
+  return bytes[index] === SPACE ? index : controlledTokenEnd(bytes, index);
+}
+
+function controlledTokenEnd(bytes: Uint8Array, at: number): number {
+  let index = at;
   while (bytes[index] > SPACE || isTokenControl(bytes, index)) index++;
   return index;
 }

@@ -232,6 +232,12 @@ function parseBinaryReply(bytes: Uint8Array, offset: number, end: number, out: I
 /** As in requests (line.ts): a token ends at a space, at the line's end, or at a NUL. */
 function tokenEnd(bytes: Uint8Array, at: number, end: number): number {
   let index = at;
+  while (index < end && bytes[index] > SPACE) index++;
+  return index >= end || bytes[index] === SPACE ? index : controlledTokenEnd(bytes, index, end);
+}
+
+function controlledTokenEnd(bytes: Uint8Array, at: number, end: number): number {
+  let index = at;
   while (index < end && (bytes[index] > SPACE || isTokenControl(bytes, index, end))) index++;
   return index;
 }

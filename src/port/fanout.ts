@@ -3,6 +3,7 @@
  * socket per lane.
  *
  *     UDP to one of our own source ports   → the lane that owns the port (its slot table has the request)
+ *     UDP to the port below the first      → lane 0, which probes the nodes from there
  *     other UDP                            → by source address and port: a client's requests keep to one lane
  *     anything else, later fragments       → lane 0, which speaks ARP and ICMP
  *
@@ -41,6 +42,11 @@ const TO_LANE_0 = -1;
 
 type Instruction = readonly [code: number, jumpTrue: number, jumpFalse: number, k: number];
 
+/** UDP port that nodes are probed from: the one below the lanes' source ports. */
+export function probePort(portBase: number): number {
+  return portBase - 1;
+}
+
 /**
  * @param portBase first of the NF's own source ports
  * @param portsPerLane lane l owns the `portsPerLane` ports from portBase + l · portsPerLane
@@ -56,6 +62,7 @@ export function fanoutProgram(lanes: number, portBase: number, portsPerLane: num
     [JUMP_ANY_BIT, TO_LANE_0, 0, 0x1fff],
     [LDX_HEADER_LENGTH, 0, 0, 0],
     [LD_HALF_INDEXED, 0, 0, 2],
+    [JUMP_EQUAL, TO_LANE_0, 0, probePort(portBase)],
     [SUBTRACT, 0, 0, portBase],
     [JUMP_GREATER_OR_EQUAL, 2, 0, portsPerLane * lanes], // unsigned: a port below the base wraps and is not ours either
     [DIVIDE, 0, 0, portsPerLane],

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  SLOT_CLIENT,
   SLOT_HAUNTED,
   SLOT_QUIET,
   SLOT_SENT,
@@ -30,7 +31,7 @@ function tableOf(slots: number) {
 function take(words: Int32Array, table: SlotTable, nowUs: number, quiet = false): number {
   const word = table.take(nowUs | 0);
   if (word < 0) return -1;
-  words[word + SLOT_STATE] = STATE_OUTSTANDING | (quiet ? SLOT_QUIET : 0);
+  words[word + SLOT_STATE] = STATE_OUTSTANDING | (quiet ? SLOT_QUIET : 0) | (words[word + SLOT_STATE]! & SLOT_HAUNTED);
   words[word + SLOT_SENT] = nowUs | 0;
   return numberOf(table, word);
 }
@@ -317,12 +318,59 @@ describe('the datagrams of a reply', () => {
 
   it('a slot is haunted when the request before was never answered whole', () => {
     const { words, table } = tableOf(1);
-    const late = (n: number) => n * (LIFETIME_US + 1);
-    expect([take(words, table, late(0)), table.haunted]).toEqual([0, 0]);
-    expect([take(words, table, late(1)), table.haunted]).toEqual([0, SLOT_HAUNTED]);
+    const takeAfter = (lifetimes: number) => {
+      expect(take(words, table, lifetimes * (LIFETIME_US + 1))).toBe(0);
+      return words[find(table, 0) + SLOT_STATE]! & SLOT_HAUNTED;
+    };
+    expect(takeAfter(0)).toBe(0);
+    expect(takeAfter(1)).toBe(SLOT_HAUNTED);
     table.noteReply(find(table, 0), 0, 2);
-    expect([take(words, table, late(2)), table.haunted]).toEqual([0, SLOT_HAUNTED]);
+    expect(takeAfter(2)).toBe(SLOT_HAUNTED);
     table.noteReply(find(table, 0), 0, 1);
-    expect([take(words, table, late(3)), table.haunted]).toEqual([0, 0]);
+    expect(takeAfter(3)).toBe(0);
+    table.free(find(table, 0));
+    expect(takeAfter(4)).toBe(0);
+  });
+});
+
+describe('whether slots are short, and who holds them', () => {
+  const ALICE = 0x0a4d0001;
+  const BOB = 0x0a4d0002;
+
+  function filled(slots: number, owners: (slot: number) => number): { words: Int32Array; table: SlotTable } {
+    const made = tableOf(slots);
+    for (let slot = 0; slot < slots; slot++) {
+      const client = owners(slot);
+      if (client === 0) continue;
+      made.words[find(made.table, slot) + SLOT_STATE] = STATE_OUTSTANDING;
+      made.words[find(made.table, slot) + SLOT_CLIENT] = client;
+    }
+    return made;
+  }
+
+  it('seven eighths of a circle taken within a lifetime are short, and no fewer', () => {
+    const { words, table } = tableOf(64);
+    for (let n = 0; n < 56; n++) {
+      table.enter(0);
+      expect(table.isShort).toBe(false);
+      take(words, table, 0);
+    }
+    take(words, table, 0);
+    table.enter(0);
+    expect(table.isShort).toBe(true);
+    table.enter(LIFETIME_US + 1);
+    expect(table.isShort).toBe(false);
+  });
+
+  it.each([
+    ['all of them', 1024, () => ALICE, 64],
+    ['none', 1024, () => BOB, 0],
+    ['a quarter, in one piece', 1024, (slot: number) => (slot < 256 ? ALICE : BOB), 16],
+    ['half of a small table', 16, (slot: number) => (slot % 2 === 0 ? ALICE : BOB), 8],
+    ['of slots that wait for nobody', 1024, () => 0, 0],
+  ])('a share of %s', (_, slots, owners, samples) => {
+    const { table } = filled(slots, owners);
+    expect(table.shareOf(ALICE, 0)).toBe(samples);
+    expect(table.shareOf(ALICE, LIFETIME_US + 1)).toBe(0);
   });
 });

@@ -15,7 +15,7 @@ import { type Address, datagram, type UdpClient } from './udp-client.ts';
 const TIMEOUT_MS = 200;
 const range = (count: number) => Array.from({ length: count }, (_, n) => n);
 /** Every value is one of its own, and no part of it looks like another. */
-const valueOf = (key: string, bytes: number) =>
+const valueFor = (key: string, bytes: number) =>
   range(Math.ceil(bytes / 16))
     .map(n => `${key}/${n}/`.padEnd(16, '.').slice(0, 16))
     .join('')
@@ -63,7 +63,7 @@ describe.skipIf(requireBed())('multi-get', () => {
   /** Stores straight at a node. CAS ids differ from node to node, so that none can be taken for another's. */
   async function store(to: Address, lengths: Readonly<Record<string, number>>): Promise<void> {
     const keys = Object.keys(lengths);
-    const values = keys.map(key => [key, valueOf(key, lengths[key]!)] as const);
+    const values = keys.map(key => [key, valueFor(key, lengths[key]!)] as const);
     const sets = values.map(([key, value]) => `set ${key} 5 0 ${value.length}\r\n${value}\r\n`);
     const text = Buffer.from(sets.join(''), 'latin1').toString('base64');
     expect(await tcp.ask({ to, text, lines: keys.length })).toEqual(keys.map(() => 'STORED'));
