@@ -3,7 +3,8 @@
  *
  *     forwarded   requests, replies
  *     answered    arp_answers, echo_answers
- *     learned     arp_learned
+ *     learned     arp_learned, path_mtu_learned
+ *     joined      fragments_joined
  *     foreign     not for our addresses: left to the kernel's own copy
  *     drop_*      ours, and not fit to travel on
  *     refused_*   a request turned away with a memcached error line (error_answers counts the line), or in silence when
@@ -11,7 +12,7 @@
  *
  * A `parked` request waits until it ends as one of `requests` (`parked_sent` counts these) or as
  * `drop_neighbour_unreachable`. `reads` and `writes` are counted when a request is steered, before it may be dropped for
- * want of its next hop.
+ * want of its next hop. A fragment waits until it ends as `fragments_joined` or as a `drop_fragment_*`.
  */
 import { REFUSAL_NAMES } from '../memcached/refusals.ts';
 
@@ -38,7 +39,8 @@ export const COUNT = {
   drop_bad_source: 15,
   drop_ip_header: 16,
   drop_ip_checksum: 17,
-  drop_ip_fragment: 18,
+  /** A fragment that no honest stack sends: see fragments.ts. */
+  drop_fragment_bad: 18,
   drop_ttl_expired: 19,
   drop_protocol: 20,
   drop_udp_length: 21,
@@ -63,6 +65,27 @@ export const COUNT = {
   cycles: 38,
   idle_waits: 39,
   idle_us: 40,
+  /** Fragments of datagrams for us; each is counted again by what became of it. */
+  fragments_received: 41,
+  datagrams_reassembled: 42,
+  /** Fragments that others completed: the one that made the datagram whole goes on, and is counted, as a frame. */
+  fragments_joined: 43,
+  /** Of a datagram with bytes told twice and differently, those already held and those that follow. */
+  drop_fragment_overlap: 44,
+  /** Said before: the datagram is none the worse. */
+  drop_fragment_duplicate: 45,
+  drop_fragment_too_large: 46,
+  drop_fragment_timeout: 47,
+  /** Given up for newer ones: of all sources, and of the same source. */
+  drop_fragment_table_full: 48,
+  drop_fragment_source_full: 49,
+  /** Frames larger than the MTU that left in pieces (each counted as what it is, too), and the pieces. */
+  datagrams_fragmented: 50,
+  fragments_sent: 51,
+  drop_fragment_no_frame: 52,
+  icmp_frag_needed_sent: 53,
+  /** ICMP "fragmentation needed" that was believed. */
+  path_mtu_learned: 54,
 } as const;
 
 /** Position of the first `refused_*` counter; reason r stands at this + r. */
