@@ -11,6 +11,7 @@ import {
   ROW_OFFSET,
   ROW_VERDICT,
   ROW_WORDS,
+  VERDICT_PORT_BITS,
 } from '../src/port/port.ts';
 
 export class MemoryPort implements Port {
@@ -62,7 +63,9 @@ export class MemoryPort implements Port {
   transmit(batch: Int32Array, rows: number): number {
     let sent = 0;
     const end = rows * ROW_WORDS;
-    for (let row = ROW_VERDICT; row < end; row += ROW_WORDS) if (batch[row] === this.id) sent++;
+    for (let row = ROW_VERDICT; row < end; row += ROW_WORDS) {
+      if ((batch[row] & VERDICT_PORT_BITS) === this.id) sent++;
+    }
     this.sent += sent;
     return sent;
   }

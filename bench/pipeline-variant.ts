@@ -193,6 +193,7 @@ function pathSetup(
     parkingOffset: plan.parkingOffset,
     countersOffset: plan.countersOffset,
     nodeCountersOffset: plan.nodeCountersOffset,
+    outboxOffset: plan.outboxOffset,
     nodesMax: 16,
     steerOffset: shared.steerOffset,
     neighboursOffset: shared.neighboursOffset,

@@ -160,17 +160,15 @@ void CloseAfPacket(int fd, uint8_t* ring, uint64_t ringBytes) {
 uint32_t Transmit(int fd, uint8_t* base, Row* rows, uint32_t count, int32_t id) {
   mmsghdr messages[kTransmitRowsMax];
   iovec vectors[kTransmitRowsMax];
-  Row* sources[kTransmitRowsMax];
-  uint32_t queued = 0;
-  for (uint32_t i = 0; i < count && queued < kTransmitRowsMax; i++) {
-    if (rows[i].verdict != id) continue;
-    vectors[queued].iov_base = PutHeader(base + rows[i].offset, rows[i].flags);
-    vectors[queued].iov_len = static_cast<size_t>(rows[i].length) + sizeof(VirtioNetHeader);
-    sources[queued] = &rows[i];
-    messages[queued] = {};
-    messages[queued].msg_hdr.msg_iov = &vectors[queued];
-    messages[queued].msg_hdr.msg_iovlen = 1;
-    queued++;
+  uint16_t order[kTransmitRowsMax];
+  const uint32_t queued = Arrange(rows, count, id, order);
+  for (uint32_t i = 0; i < queued; i++) {
+    const Row& row = rows[order[i]];
+    vectors[i].iov_base = PutHeader(base + row.offset, row.flags);
+    vectors[i].iov_len = static_cast<size_t>(row.length) + sizeof(VirtioNetHeader);
+    messages[i] = {};
+    messages[i].msg_hdr.msg_iov = &vectors[i];
+    messages[i].msg_hdr.msg_iovlen = 1;
   }
   uint32_t taken = 0;
   for (uint32_t next = 0; next < queued;) {
@@ -179,7 +177,7 @@ uint32_t Transmit(int fd, uint8_t* base, Row* rows, uint32_t count, int32_t id) 
       taken += static_cast<uint32_t>(sent);
       next += static_cast<uint32_t>(sent);
     } else if (errno != EINTR) {
-      sources[next++]->verdict = kRefused;  // freed by its receiver; the rest still get their chance
+      rows[order[next++]].verdict = kRefused;  // freed by its receiver; the rest still get their chance
     }
   }
   return taken;

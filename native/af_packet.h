@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "batch.h"
+
 namespace keysteer {
 
 // What went wrong: the call, its errno. `call` is null on success.
@@ -37,24 +39,13 @@ struct RingStatistics {
   uint32_t drops;
 };
 
-// Rows of a batch, as src/port/port.ts lays them out.
-struct Row {
-  int32_t offset;
-  int32_t length;
-  int32_t flags;
-  int32_t verdict;
-};
-
-constexpr int32_t kFlagPartialChecksum = 1;
-constexpr int32_t kRefused = -2;
-constexpr uint32_t kTransmitRowsMax = 256;
-
 Failure OpenAfPacket(const AfPacketRequest& request, AfPacketSocket* out);
 // Receives frames to any Ethernet address, not only the interface's own.
 Failure SetPromiscuous(int fd);
 // Unmaps the ring, leaving zeroed private memory in its place, and closes the socket.
 void CloseAfPacket(int fd, uint8_t* ring, uint64_t ringBytes);
-// Sends the rows whose verdict is `id`; returns how many the kernel took. The verdict of the others becomes kRefused.
+// Sends the rows whose verdict names port `id`, frames of one group one after another; returns how many the kernel took.
+// The verdict of the others becomes kRefused.
 uint32_t Transmit(int fd, uint8_t* base, Row* rows, uint32_t count, int32_t id);
 // PACKET_STATISTICS; the kernel resets them on each read.
 Failure ReadStatistics(int fd, RingStatistics* out);

@@ -3,6 +3,7 @@
 import { BATCH_BYTES } from '../dataplane/lane.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../dataplane/memory.ts';
 import { neighboursByteLength } from '../dataplane/neighbours.ts';
+import { OUTBOX_BYTES } from '../dataplane/outbox.ts';
 import { Parking } from '../dataplane/parking.ts';
 import { CONTROL_BYTES } from '../dataplane/setup.ts';
 import { slotTableByteLength } from '../dataplane/slot-table.ts';
@@ -30,6 +31,7 @@ export interface LaneArena {
   readonly nodeCountersOffset: number;
   readonly controlOffset: number;
   readonly batchOffset: number;
+  readonly outboxOffset: number;
 }
 
 export function planSharedMemory(config: Config, nodesMax: number): SharedMemory {
@@ -50,7 +52,9 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
   const parking = Parking.byteLength(config.neighbours.queueFrames, PARKED_FRAME_BYTES);
   const rings = ports.reduce((sum, frames) => sum + afPacketByteLength(frames), 0);
   const counters = laneCountersByteLength() + nodeCountersByteLength(nodesMax);
-  const arena = Arena.create(slots + parking + rings + counters + BATCH_BYTES + CONTROL_BYTES + SLACK_BYTES);
+  const arena = Arena.create(
+    slots + parking + rings + counters + BATCH_BYTES + 2 * OUTBOX_BYTES + CONTROL_BYTES + SLACK_BYTES,
+  );
   return {
     arena,
     slotsOffset: arena.allocate(slots),
@@ -59,5 +63,6 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
     nodeCountersOffset: arena.allocate(nodeCountersByteLength(nodesMax)),
     controlOffset: arena.allocate(CONTROL_BYTES),
     batchOffset: arena.allocate(BATCH_BYTES),
+    outboxOffset: arena.allocate(2 * OUTBOX_BYTES),
   };
 }

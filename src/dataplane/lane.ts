@@ -1,33 +1,34 @@
 /**
  * A lane: one thread, its own queue on each port, one duty cycle.
  *
- *     for each port: receive → handle each frame → transmit on each port → release
+ *     for each port: receive → classify → requests → replies → transmit on each port → release
  *     then what time demands: parked frames, ARP
  */
 import type { Arena } from '../mem/arena.ts';
 import { type Port, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT, ROW_WORDS } from '../port/port.ts';
+import { Classifier } from './classify.ts';
 import { COUNT } from './counters.ts';
-import { Grouping } from './grouping.ts';
 import { writeArpRequest } from './host.ts';
-import { NatPath } from './nat.ts';
+import { BATCH_ROWS, Path } from './path.ts';
+import { ReplyStage } from './replies.ts';
+import { RequestStage } from './requests.ts';
 import type { PathSetup } from './setup.ts';
 
-/** Frames taken from a port at once: enough to spread the cost of a kernel call, few enough to stay in the L2 cache. */
-export const BATCH_ROWS = 64;
 const ARP_TICK_MS = 10;
 const REFRESH_MS = 1000;
 
-/** Bytes of a lane's batch. */
-const BATCH_WORDS = BATCH_ROWS * ROW_WORDS;
-/** Bytes that a lane needs for its batches: as received, and as grouped for transmit. */
-export const BATCH_BYTES = 2 * BATCH_WORDS * 4;
+/** Bytes that a lane needs for its batch. */
+export const BATCH_BYTES = BATCH_ROWS * ROW_WORDS * 4;
+
+/** Works on the frames of the batch that concern it. */
+type Stage = (port: Port, rows: number) => void;
 
 export class Lane {
-  readonly path: NatPath;
+  readonly path: Path;
   readonly #ports: readonly Port[];
   readonly #batch: Int32Array;
-  readonly #grouped: Int32Array;
-  readonly #grouping: Grouping;
+  /** In an array, lest V8 inline them: path.ts tells why. */
+  readonly #stages: readonly Stage[];
   readonly #isFirst: boolean;
   readonly #ownAddress: number;
   #arpDueMs = 0;
@@ -40,11 +41,10 @@ export class Lane {
       if (!port) throw new RangeError(`lane: there is no port with id ${id}`);
       return port;
     };
-    this.path = new NatPath(setup, arena, shared, portById(setup.clientPort), portById(setup.serverPort));
+    this.path = new Path(setup, arena, shared, portById(setup.clientPort), portById(setup.serverPort));
     this.#ports = ports;
-    this.#batch = batch.subarray(0, BATCH_WORDS);
-    this.#grouped = batch.subarray(BATCH_WORDS, 2 * BATCH_WORDS);
-    this.#grouping = new Grouping(BATCH_ROWS, setup.nodesMax);
+    this.#batch = batch;
+    this.#stages = stagesOf(this.path, batch);
     this.#isFirst = setup.lane === 0;
     this.#ownAddress = setup.ownAddress;
   }
@@ -71,26 +71,16 @@ export class Lane {
     const rows = port.receive(batch, BATCH_ROWS);
     if (rows === 0) return 0;
     const { path } = this;
-    const { nodes } = this.#grouping;
-    let senders = 0;
-    for (let i = 0; i < rows; i++) {
-      const row = i * ROW_WORDS;
-      const verdict = path.handle(port, batch, row);
-      batch[row + ROW_VERDICT] = verdict;
-      nodes[i] = path.node;
-      senders |= 1 << verdict;
-    }
-    if (port === path.clientPort) {
-      this.#grouping.arrange(batch, this.#grouped, rows);
-      this.#transmit(this.#grouped, rows, senders);
-    } else {
-      this.#transmit(batch, rows, senders);
-    }
+    path.senders = 0;
+    for (let stage = 0; stage < this.#stages.length; stage++) this.#stages[stage](port, rows);
+    path.serverOut.flush();
+    path.clientOut.flush();
+    this.#transmit(batch, rows, path.senders);
     port.release(batch, rows);
     return rows;
   }
 
-  /** @param senders bit i: some row's verdict is the port with id i (DROP, −1, sets a bit that is no port's) */
+  /** @param senders bit i: some row's verdict is the port with id i */
   #transmit(batch: Int32Array, rows: number, senders: number): void {
     for (let i = 0; i < this.#ports.length; i++) {
       const port = this.#ports[i];
@@ -146,4 +136,15 @@ export class Lane {
     this.#refreshDueMs = nowMs + REFRESH_MS;
     this.refreshCounters();
   }
+}
+
+function stagesOf(path: Path, batch: Int32Array): Stage[] {
+  const classifier = new Classifier(path);
+  const requests = new RequestStage(path);
+  const replies = new ReplyStage(path);
+  return [
+    (port, rows) => classifier.run(port, batch, rows),
+    () => requests.run(batch, classifier.requests, classifier.requestCount),
+    () => replies.run(batch, classifier.replies, classifier.replyCount),
+  ];
 }

@@ -24,6 +24,8 @@ export interface PathSetup {
   parkingFrames: number;
   countersOffset: number;
   nodeCountersOffset: number;
+  /** Two of OUTBOX_BYTES. */
+  outboxOffset: number;
   nodesMax: number;
   /** Byte offsets in the arena that all lanes share. */
   steerOffset: number;

@@ -26,6 +26,7 @@ const SPACE = 0x20;
 const LETTER_E = 0x65;
 const LETTER_G = 0x67;
 const LETTER_T = 0x74;
+const FIRST_PRINTED = 0x21;
 const DELETE = 0x7f;
 
 /** `get k\r\n` */
@@ -59,16 +60,18 @@ function plainGetKeyLength(bytes: Uint8Array, offset: number, end: number): numb
   let at = offset + 4;
   const length = keyStop - at;
   if (length > KEY_BYTES_MAX) return 0;
+  // Negative for a byte that no key has, up to space or DEL. Written out: a call here is not always inlined.
+  let misfit = 0;
   for (; at + 4 <= keyStop; at += 4) {
-    if ((misfit(bytes[at]) | misfit(bytes[at + 1]) | misfit(bytes[at + 2]) | misfit(bytes[at + 3])) < 0) return 0;
+    const a = bytes[at];
+    const b = bytes[at + 1];
+    const c = bytes[at + 2];
+    const d = bytes[at + 3];
+    misfit |= (a - FIRST_PRINTED) | (b - FIRST_PRINTED) | (c - FIRST_PRINTED) | (d - FIRST_PRINTED);
+    misfit |= ((a ^ DELETE) - 1) | ((b ^ DELETE) - 1) | ((c ^ DELETE) - 1) | ((d ^ DELETE) - 1);
   }
-  for (; at < keyStop; at++) if (misfit(bytes[at]) < 0) return 0;
-  return length;
-}
-
-/** Negative for a byte that no key has: up to space, or DEL. */
-function misfit(byte: number): number {
-  return (byte - SPACE - 1) | ((byte ^ DELETE) - 1);
+  for (; at < keyStop; at++) misfit |= (bytes[at] - FIRST_PRINTED) | ((bytes[at] ^ DELETE) - 1);
+  return misfit < 0 ? 0 : length;
 }
 
 function notePlainGet(keyOffset: number, keyLength: number, out: Int32Array): number {

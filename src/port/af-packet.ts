@@ -4,7 +4,8 @@
  * V2, not V3: V2 publishes each frame by its own status word and wakes a sleeper at once. V3 hands over whole blocks,
  * retired by a timer in whole milliseconds, so at rest it adds a millisecond; its only gain measured here is that it
  * batches harder (see CHANGELOG for the figures). sendmmsg, not PACKET_TX_RING: the same throughput within the noise,
- * no copy into a second ring, and the frame's slot is free as soon as the call returns.
+ * no copy into a second ring, and the frame's slot is free as soon as the call returns. The shim hands a transmit's
+ * frames to sendmmsg group by group (native/batch.cc); the rows of the batch stay where they are.
  *
  * A ring slot (slotBytes apart, cache-line aligned; not a power of two, so that slots spread over the cache's sets):
  *
@@ -38,6 +39,7 @@ import {
   ROW_OFFSET,
   ROW_VERDICT,
   ROW_WORDS,
+  VERDICT_PORT_BITS,
 } from './port.ts';
 import { asPortError, loadShim, type Shim } from './shim.ts';
 
@@ -350,14 +352,16 @@ export class AfPacketPort implements Port {
 
 function countRows(batch: Int32Array, rows: number, id: number): number {
   let count = 0;
-  for (let i = 0, row = ROW_VERDICT; i < rows; i++, row += ROW_WORDS) if (batch[row] === id) count++;
+  for (let i = 0, row = ROW_VERDICT; i < rows; i++, row += ROW_WORDS) {
+    if ((batch[row] & VERDICT_PORT_BITS) === id) count++;
+  }
   return count;
 }
 
 function sumLengths(batch: Int32Array, rows: number, id: number): number {
   let bytes = 0;
   for (let i = 0, row = 0; i < rows; i++, row += ROW_WORDS) {
-    if (batch[row + ROW_VERDICT] === id) bytes += batch[row + ROW_LENGTH];
+    if ((batch[row + ROW_VERDICT] & VERDICT_PORT_BITS) === id) bytes += batch[row + ROW_LENGTH];
   }
   return bytes;
 }

@@ -5,6 +5,7 @@
  * It behaves as a veth pair does. Frames are copied into a slot of the receiver's ring at transmit; a full ring drops
  * the frame and counts it at the receiver (`ring_dropped`), while the sender counts it as transmitted; a partial
  * checksum stays partial and is flagged. A frame longer than the MTU, or shorter than an Ethernet header, is refused.
+ * Groups are passed over: frames leave in row order.
  * Both ends belong to one thread; each may have an arena of its own. `inject` stands for everything that no loopback
  * peer sends: flags of stripped tags, super-frames, verified checksums.
  *
@@ -23,11 +24,13 @@ import {
   HEADROOM_BYTES,
   PORT_COUNTERS,
   type Port,
+  REFUSED,
   ROW_FLAGS,
   ROW_LENGTH,
   ROW_OFFSET,
   ROW_VERDICT,
   ROW_WORDS,
+  VERDICT_PORT_BITS,
 } from './port.ts';
 
 const ETHERNET_BYTES = 14;
@@ -167,10 +170,13 @@ export class LoopbackPort implements Port {
     let taken = 0;
     let bytes = 0;
     for (let i = 0, row = 0; i < rows; i++, row += ROW_WORDS) {
-      if (batch[row + ROW_VERDICT] !== this.id) continue;
+      if (((batch[row + ROW_VERDICT] as number) & VERDICT_PORT_BITS) !== this.id) continue;
       const length = batch[row + ROW_LENGTH] as number;
       wanted++;
-      if (this.#closed || length < ETHERNET_BYTES || length > this.frameBytesMax) continue;
+      if (this.#closed || length < ETHERNET_BYTES || length > this.frameBytesMax) {
+        batch[row + ROW_VERDICT] = REFUSED;
+        continue;
+      }
       this.#send(batch[row + ROW_OFFSET] as number, length, batch[row + ROW_FLAGS] as number);
       taken++;
       bytes += length;

@@ -20,7 +20,12 @@
  *     word 1  LENGTH   of the frame, bytes, without FCS
  *     word 2  FLAGS    bits 0–7: FLAG_* below; bits 8–15: where the checksummed part begins, bytes from the Ethernet
  *                      header, when FLAG_PARTIAL_CHECKSUM; bits 16–31: VLAN tag control when FLAG_VLAN
- *     word 3  VERDICT  DROP, or the id of the port that transmits it
+ *     word 3  VERDICT  DROP, REFUSED, or: bits 0–7 the id of the port that transmits it, bits 8–30 its group
+ *
+ * A group is a wish: frames of one group may leave one after another, ahead of frames of others that came before them.
+ * A node that sleeps is woken by the first frame it gets; with the rest of its share right behind, it finds them all
+ * waiting when it runs, and a wake-up costs the sender more than a frame does. Frames of one group keep their order, and
+ * so do frames of group 0, which is none.
  */
 export const ROW_WORDS = 4;
 export const ROW_OFFSET = 0;
@@ -46,6 +51,11 @@ export const HEADROOM_BYTES = 16;
 /** Rows a batch holds at most; a port need not take more in one transmit. */
 export const BATCH_ROWS_MAX = 256;
 
+/** VERDICT = port id | group << VERDICT_GROUP_SHIFT. */
+export const VERDICT_GROUP_SHIFT = 8;
+/** What of VERDICT says who transmits the row: `(verdict & VERDICT_PORT_BITS) === id`. The sign: DROP is no port's. */
+export const VERDICT_PORT_BITS = 0x800000ff | 0;
+
 /** Verdict of a row that nobody transmits. */
 export const DROP = -1;
 /** Verdict after a transmit that did not take the row. */
@@ -66,7 +76,7 @@ export const PORT_COUNTERS = [
 ] as const;
 
 export interface Port {
-  /** What `VERDICT` says to send here; unique within the lane, 0 to 30. */
+  /** What bits 0–7 of VERDICT say to send here; unique within the lane, 0 to 30. */
   readonly id: number;
   readonly name: string;
   /** Our own Ethernet address: upper 16 and lower 32 bits. */
@@ -85,8 +95,9 @@ export interface Port {
   receive(batch: Int32Array, rowsMax: number): number;
 
   /**
-   * Sends the first `rows` rows' frames whose VERDICT is this port's id, in row order, with one kernel call where the
-   * transport allows it. A frame the transport refuses is counted in `transmit_refused` and its VERDICT becomes REFUSED. Returns the number taken.
+   * Sends those of the first `rows` rows' frames whose VERDICT names this port, in row order but for groups, with one
+   * kernel call where the transport allows it. A frame the transport refuses is counted in `transmit_refused` and its
+   * VERDICT becomes REFUSED. Returns the number taken.
    */
   transmit(batch: Int32Array, rows: number): number;
 

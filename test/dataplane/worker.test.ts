@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LANE_COUNTERS } from '../../src/dataplane/counters.ts';
 import { BATCH_BYTES } from '../../src/dataplane/lane.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
+import { OUTBOX_BYTES } from '../../src/dataplane/outbox.ts';
 import { Parking } from '../../src/dataplane/parking.ts';
 import {
   CONTROL_BEAT,
@@ -73,6 +74,7 @@ class Stage {
       parkingOffset: this.arena.allocate(parking),
       countersOffset: this.arena.allocate(laneCountersByteLength()),
       nodeCountersOffset: this.arena.allocate(nodeCountersByteLength(like.nodesMax)),
+      outboxOffset: this.arena.allocate(2 * OUTBOX_BYTES),
       controlOffset: this.arena.allocate(CONTROL_BYTES),
       batchOffset: this.arena.allocate(BATCH_BYTES),
       spinUs: 100,

@@ -9,11 +9,13 @@ import {
   FLAG_PARTIAL_CHECKSUM,
   FLAG_VLAN,
   PORT_COUNTERS,
+  REFUSED,
   ROW_FLAGS,
   ROW_LENGTH,
   ROW_OFFSET,
   ROW_VERDICT,
   ROW_WORDS,
+  VERDICT_GROUP_SHIFT,
 } from '../../src/port/port.ts';
 
 const RING_FRAMES = 8;
@@ -86,11 +88,11 @@ describe('loopback', () => {
 
   it('sends only the rows whose verdict names it, and hands them over undecided', () => {
     const { arena, near, far, batch } = pair([3, 4]);
-    for (const [row, verdict] of [3, DROP, 4, 3].entries()) {
+    for (const [row, verdict] of [3, DROP, 4, 3 | (7 << VERDICT_GROUP_SHIFT), REFUSED].entries()) {
       say(arena, near, batch, row, new Uint8Array(14).fill(row));
       batch[row * ROW_WORDS + ROW_VERDICT] = verdict;
     }
-    expect(near.transmit(batch, 4)).toBe(2);
+    expect(near.transmit(batch, 5)).toBe(2);
     expect(far.receive(batch, 16)).toBe(2);
     expect([heard(arena, batch, 0)[0], heard(arena, batch, 1)[0]]).toEqual([0, 3]);
     expect(batch[ROW_VERDICT]).toBe(DROP);
@@ -136,6 +138,7 @@ describe('loopback', () => {
     say(arena, near, batch, 0, new Uint8Array(bytes));
     expect(near.transmit(batch, 1)).toBe(taken);
     expect(counter(near, 'transmit_refused')).toBe(1 - taken);
+    expect(batch[ROW_VERDICT]).toBe(taken === 1 ? near.id : REFUSED);
   });
 
   it('lends 64 frames, none twice, and has them again after a transmit', () => {

@@ -8,6 +8,7 @@
  */
 import { BATCH_BYTES, Lane } from '../../src/dataplane/lane.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
+import { OUTBOX_BYTES } from '../../src/dataplane/outbox.ts';
 import { Parking } from '../../src/dataplane/parking.ts';
 import type { PathSetup } from '../../src/dataplane/setup.ts';
 import { slotTableByteLength } from '../../src/dataplane/slot-table.ts';
@@ -20,6 +21,7 @@ import {
   ROW_OFFSET,
   ROW_VERDICT,
   ROW_WORDS,
+  VERDICT_PORT_BITS,
 } from '../../src/port/port.ts';
 import { endedFrames, type LaneBed, macWords, NF_CLIENT_MAC, NF_SERVER_MAC, type Sent, type Side } from './lane-bed.ts';
 
@@ -78,7 +80,7 @@ export class CanaryPort implements Port {
   transmit(batch: Int32Array, rows: number): number {
     const before = this.sent.length;
     for (let row = 0; row < rows * ROW_WORDS; row += ROW_WORDS) {
-      if (batch[row + ROW_VERDICT] !== this.id) continue;
+      if ((batch[row + ROW_VERDICT]! & VERDICT_PORT_BITS) !== this.id) continue;
       const offset = batch[row + ROW_OFFSET]!;
       const length = batch[row + ROW_LENGTH]!;
       if (length > CANARY_ROOM_BYTES) throw new Error(`${this.name}: a frame of ${length} bytes leaves`);
@@ -156,6 +158,7 @@ export class CanaryBed {
       parkingOffset: this.#memory.take(parking),
       countersOffset: this.#memory.take(laneCountersByteLength()),
       nodeCountersOffset: this.#memory.take(nodeCountersByteLength(like.nodesMax)),
+      outboxOffset: this.#memory.take(2 * OUTBOX_BYTES),
     };
     this.client = new CanaryPort(this.#memory, 'client', 0, NF_CLIENT_MAC);
     this.server = new CanaryPort(this.#memory, 'server', 1, NF_SERVER_MAC);

@@ -7,10 +7,12 @@
  * Every frame that leaves is judged by the strict decoder and the slow checksum before the test sees it.
  */
 import { COUNT, LANE_COUNTERS, REFUSED_FIRST } from '../../src/dataplane/counters.ts';
-import { BATCH_BYTES, BATCH_ROWS, Lane } from '../../src/dataplane/lane.ts';
+import { BATCH_BYTES, Lane } from '../../src/dataplane/lane.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
 import { Neighbours, type NeighbourTimes, neighboursByteLength } from '../../src/dataplane/neighbours.ts';
+import { OUTBOX_BYTES } from '../../src/dataplane/outbox.ts';
 import { Parking } from '../../src/dataplane/parking.ts';
+import { BATCH_ROWS } from '../../src/dataplane/path.ts';
 import type { PathSetup } from '../../src/dataplane/setup.ts';
 import { slotTableByteLength } from '../../src/dataplane/slot-table.ts';
 import { Arena } from '../../src/mem/arena.ts';
@@ -233,6 +235,7 @@ export class LaneBed {
       parkingFrames,
       countersOffset: arena.allocate(laneCountersByteLength()),
       nodeCountersOffset: arena.allocate(nodeCountersByteLength(NODES_MAX)),
+      outboxOffset: arena.allocate(2 * OUTBOX_BYTES),
       nodesMax: NODES_MAX,
       steerOffset: this.steer.base << 2,
       neighboursOffset: this.#neighboursOffset,

@@ -1,0 +1,125 @@
+/**
+ * The first stage: what kind of frame is it, is it ours, is it whole? ARP and ICMP are answered here; UDP datagrams to
+ * our addresses go on two lists, one of requests (client → VIP) and one of replies (node → own address).
+ *
+ * A row that is dropped or foreign keeps the verdict DROP that it came with; the reason is counted.
+ */
+import { DROP, FLAG_VLAN, type Port, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT, ROW_WORDS } from '../port/port.ts';
+import * as ethernet from '../wire/ethernet.ts';
+import * as ipv4 from '../wire/ipv4.ts';
+import * as udp from '../wire/udp.ts';
+import { faultOfDatagram, faultOfFrame, faultOfHeader, maySend } from './checks.ts';
+import { COUNT } from './counters.ts';
+import { handleArp, handleIcmp } from './host.ts';
+import { BATCH_ROWS, LIST_END, LIST_IP, LIST_ROW, LIST_UDP, LIST_WORDS, type Path } from './path.ts';
+
+export class Classifier {
+  /** Frames of the last `run`, LIST_WORDS each. */
+  readonly requests = new Int32Array(BATCH_ROWS * LIST_WORDS);
+  readonly replies = new Int32Array(BATCH_ROWS * LIST_WORDS);
+  requestCount = 0;
+  replyCount = 0;
+  readonly #path: Path;
+  readonly #vip: number;
+  readonly #vipPort: number;
+  readonly #ownAddress: number;
+
+  constructor(path: Path) {
+    this.#path = path;
+    this.#vip = path.setup.vip;
+    this.#vipPort = path.setup.vipPort;
+    this.#ownAddress = path.setup.ownAddress;
+  }
+
+  /** Looks at `rows` rows of `batch`, received on `port`. */
+  run(port: Port, batch: Int32Array, rows: number): void {
+    this.requestCount = 0;
+    this.replyCount = 0;
+    const end = rows * ROW_WORDS;
+    for (let row = 0; row < end; row += ROW_WORDS) this.#frame(port, batch, row);
+  }
+
+  #frame(port: Port, batch: Int32Array, row: number): void {
+    const { view } = this.#path.memory;
+    const offset = batch[row + ROW_OFFSET];
+    if (batch[row + ROW_LENGTH] < ethernet.HEADER_BYTES) return this.#count(COUNT.drop_runt);
+    if ((batch[row + ROW_FLAGS] & FLAG_VLAN) !== 0) return this.#count(COUNT.foreign);
+    const type = ethernet.etherType(view, offset);
+    if (type === ethernet.ETHERTYPE_IPV4) return this.#ipv4(port, batch, row, offset);
+    if (type === ethernet.ETHERTYPE_ARP) return this.#arp(port, batch, row);
+    this.#count(COUNT.foreign);
+  }
+
+  #arp(port: Port, batch: Int32Array, row: number): void {
+    const { memory, neighbours, clientPort, serverPort, setup, nowMs } = this.#path;
+    const onClientSide = port === clientPort ? this.#vip : 0;
+    const onServerSide = port === serverPort ? this.#ownAddress : 0;
+    // Next hops are on the server side, and one lane writes their table: what others say of them is not believed.
+    const learns = port === serverPort && setup.lane === 0;
+    this.#answer(
+      batch,
+      row,
+      handleArp(memory, neighbours, learns, port, batch, row, onClientSide, onServerSide, nowMs),
+    );
+  }
+
+  #answer(batch: Int32Array, row: number, verdict: number): void {
+    if (verdict === DROP) return;
+    batch[row + ROW_VERDICT] = verdict;
+    this.#path.senders |= 1 << verdict;
+  }
+
+  #ipv4(port: Port, batch: Int32Array, row: number, offset: number): void {
+    const { memory, clientPort, serverPort } = this.#path;
+    const { view } = memory;
+    const ipOffset = offset + ethernet.HEADER_BYTES;
+    const available = batch[row + ROW_LENGTH] - ethernet.HEADER_BYTES;
+    if (!ethernet.isTo(view, offset, port.macHigh, port.macLow)) return this.#count(COUNT.foreign);
+    if (available < ipv4.HEADER_BYTES_MIN) return this.#count(COUNT.drop_runt);
+    const destination = ipv4.destination(view, ipOffset);
+    const toVip = destination === this.#vip && port === clientPort;
+    if (!toVip && !(destination === this.#ownAddress && port === serverPort)) return this.#count(COUNT.foreign);
+    const fault = faultOfFrame(batch[row + ROW_FLAGS]) || faultOfHeader(view, ipOffset, available);
+    if (fault !== 0) return this.#count(fault);
+    if (ethernet.isFrom(view, offset, port.macHigh, port.macLow)) return this.#count(COUNT.drop_own_source);
+    if (!this.#isSender(offset, ipv4.source(view, ipOffset))) return this.#count(COUNT.drop_bad_source);
+    const protocol = ipv4.protocol(view, ipOffset);
+    if (protocol === ipv4.PROTOCOL_UDP) return this.#udp(batch, row, ipOffset, toVip);
+    if (protocol === ipv4.PROTOCOL_ICMP)
+      return this.#answer(batch, row, handleIcmp(memory, port, batch, row, ipOffset));
+    this.#count(COUNT.drop_protocol);
+  }
+
+  /** Whether a frame's source addresses may be somebody else's: no group, no address that is ours. */
+  #isSender(offset: number, address: number): boolean {
+    if (address === this.#vip || address === this.#ownAddress) return false;
+    return maySend(address) && !ethernet.isGroupSource(this.#path.memory.view, offset);
+  }
+
+  #udp(batch: Int32Array, row: number, ipOffset: number, toVip: boolean): void {
+    const { view } = this.#path.memory;
+    const udpOffset = ipOffset + ipv4.headerBytes(view, ipOffset);
+    const fault = faultOfDatagram(view, ipOffset, udpOffset, batch[row + ROW_FLAGS]);
+    if (fault !== 0) return this.#count(fault);
+    const end = udpOffset + udp.length(view, udpOffset);
+    if (!toVip) {
+      list(this.replies, this.replyCount++, row, ipOffset, udpOffset, end);
+    } else if (udp.destinationPort(view, udpOffset) === this.#vipPort) {
+      list(this.requests, this.requestCount++, row, ipOffset, udpOffset, end);
+    } else {
+      this.#count(COUNT.drop_udp_port);
+    }
+  }
+
+  #count(counter: number): void {
+    this.#path.memory.counters[counter] += 1;
+  }
+}
+
+function list(to: Int32Array, at: number, row: number, ipOffset: number, udpOffset: number, end: number): void {
+  const word = at * LIST_WORDS;
+  to[word + LIST_ROW] = row;
+  to[word + LIST_IP] = ipOffset;
+  to[word + LIST_UDP] = udpOffset;
+  to[word + LIST_END] = end;
+}

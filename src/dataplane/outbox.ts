@@ -1,0 +1,63 @@
+/**
+ * What a lane says itself through a port: frames it has written into places of the port's own (`claim`) or that lie
+ * elsewhere in its arena, sent together.
+ *
+ * A port's claimed frames are its own again after any transmit. So the lane flushes its outboxes before it transmits
+ * the rows it received, and `claim` flushes by itself when the port has no frame left.
+ */
+import {
+  type Port,
+  ROW_FLAGS,
+  ROW_LENGTH,
+  ROW_OFFSET,
+  ROW_VERDICT,
+  ROW_WORDS,
+  VERDICT_GROUP_SHIFT,
+} from '../port/port.ts';
+
+const OUTBOX_ROWS = 64;
+const OUTBOX_WORDS = OUTBOX_ROWS * ROW_WORDS;
+/** Bytes of a lane's arena for one outbox. */
+export const OUTBOX_BYTES = OUTBOX_WORDS * 4;
+
+export class Outbox {
+  readonly port: Port;
+  readonly #rows: Int32Array;
+  #count = 0;
+
+  /** @param offset of `OUTBOX_BYTES` in the arena that holds the frames */
+  constructor(port: Port, buffer: SharedArrayBuffer, offset: number) {
+    this.port = port;
+    this.#rows = new Int32Array(buffer, offset, OUTBOX_WORDS);
+  }
+
+  /** A free frame with room for `port.frameBytesMax` bytes and the headroom before it: its offset, or −1. */
+  claim(): number {
+    const offset = this.port.claim();
+    if (offset >= 0 || this.#count === 0) return offset;
+    this.flush();
+    return this.port.claim();
+  }
+
+  /**
+   * Queues the frame at `offset`, a claimed one or any of the arena that stays as it is until the flush.
+   * @param flags FLAG_* of port.ts
+   * @param group 0, or the node's row + 1: frames of one group may be sent one after another
+   */
+  send(offset: number, length: number, flags: number, group: number): void {
+    const row = this.#count++ * ROW_WORDS;
+    this.#rows[row + ROW_OFFSET] = offset;
+    this.#rows[row + ROW_LENGTH] = length;
+    this.#rows[row + ROW_FLAGS] = flags;
+    this.#rows[row + ROW_VERDICT] = this.port.id | (group << VERDICT_GROUP_SHIFT);
+    if (this.#count === OUTBOX_ROWS) this.flush();
+  }
+
+  /** Transmits what is queued; returns the number of frames the port took. */
+  flush(): number {
+    if (this.#count === 0) return 0;
+    const count = this.#count;
+    this.#count = 0;
+    return this.port.transmit(this.#rows, count);
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * What the stages of a lane share: its memory, tables, ports, and the time and steering table of the cycle.
+ *
+ *     classify → requests → replies      each loops over the frames of a batch that concern it
+ *
+ * Each stage is called through an array (lane.ts), so that V8 compiles it by itself: were they inlined into one
+ * function, they would compete for one inlining budget, and which of them won would differ from process to process.
+ */
+import type { Arena } from '../mem/arena.ts';
+import { enterTable, leaveTable } from '../mem/generation.ts';
+import type { Port } from '../port/port.ts';
+import * as ethernet from '../wire/ethernet.ts';
+import { COUNT } from './counters.ts';
+import { LaneMemory } from './memory.ts';
+import { Neighbours } from './neighbours.ts';
+import { OUTBOX_BYTES, Outbox } from './outbox.ts';
+import { Parking } from './parking.ts';
+import type { PathSetup } from './setup.ts';
+import { SlotTable } from './slot-table.ts';
+
+/** Frames taken from a port at once: enough to spread the cost of a kernel call, few enough to stay in the L2 cache. */
+export const BATCH_ROWS = 64;
+
+/**
+ * A list of frames for a stage: per frame 4 int32.
+ *
+ *     word 0  ROW   its first word in the batch
+ *          1  IP    offset of the IPv4 header in the arena, bytes
+ *          2  UDP   of the UDP header
+ *          3  END   of the UDP payload
+ */
+export const LIST_WORDS = 4;
+export const LIST_ROW = 0;
+export const LIST_IP = 1;
+export const LIST_UDP = 2;
+export const LIST_END = 3;
+
+export class Path {
+  readonly setup: PathSetup;
+  readonly memory: LaneMemory;
+  readonly neighbours: Neighbours;
+  readonly parking: Parking;
+  readonly slots: SlotTable;
+  readonly clientPort: Port;
+  readonly serverPort: Port;
+  /** What the lane says itself. The same one in one-arm. */
+  readonly clientOut: Outbox;
+  readonly serverOut: Outbox;
+  readonly steerWords: Int32Array;
+  /** First word of the steering table in use in this cycle. */
+  table = 0;
+  /** Time of this cycle by the lane's clock, wrapping: ms and µs. */
+  nowMs = 0;
+  nowUs = 0;
+  /** Bit i: some row's verdict in this batch is the port with id i. */
+  senders = 0;
+  readonly #steerBase: number;
+
+  constructor(setup: PathSetup, arena: Arena, shared: Arena, clientPort: Port, serverPort: Port) {
+    this.setup = setup;
+    this.memory = new LaneMemory(arena, setup.countersOffset, setup.nodeCountersOffset, setup.nodesMax);
+    this.neighbours = new Neighbours(shared.words, setup.neighboursOffset >> 2, setup.neighbourTimes);
+    const frameBytesMax = Math.max(clientPort.roomBytes, serverPort.roomBytes);
+    this.parking = new Parking(arena.bytes, setup.parkingOffset, setup.parkingFrames, frameBytesMax);
+    this.slots = new SlotTable(
+      arena.words,
+      setup.slotsOffset >> 2,
+      setup.slots,
+      setup.firstSourcePort,
+      setup.replyLifetimeMs * 1000,
+    );
+    this.clientPort = clientPort;
+    this.serverPort = serverPort;
+    this.clientOut = new Outbox(clientPort, arena.buffer, setup.outboxOffset);
+    this.serverOut =
+      serverPort === clientPort
+        ? this.clientOut
+        : new Outbox(serverPort, arena.buffer, setup.outboxOffset + OUTBOX_BYTES);
+    this.steerWords = shared.words;
+    this.#steerBase = setup.steerOffset >> 2;
+  }
+
+  /** Begins a cycle: takes up the steering table in use and the time, ms of the lane's clock. */
+  enter(nowMs: number): void {
+    this.table = enterTable(this.steerWords, this.#steerBase, this.setup.lane);
+    this.nowMs = nowMs | 0;
+    this.nowUs = (nowMs * 1000) | 0;
+  }
+
+  /** Before the lane sleeps or ends: a new table need not wait for it. */
+  leave(): void {
+    leaveTable(this.steerWords, this.#steerBase, this.setup.lane);
+  }
+
+  /** The last step of every request that is forwarded: Ethernet addresses towards a usable neighbour. Returns the port. */
+  sendTo(offset: number, neighbour: number): number {
+    const { memory, neighbours, serverPort } = this;
+    ethernet.setDestination(memory.view, offset, neighbours.macHigh(neighbour), neighbours.macLow(neighbour));
+    ethernet.setSource(memory.view, offset, serverPort.macHigh, serverPort.macLow);
+    memory.counters[COUNT.requests] += 1;
+    this.senders |= 1 << serverPort.id;
+    return serverPort.id;
+  }
+}

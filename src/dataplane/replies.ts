@@ -1,0 +1,137 @@
+/**
+ * The third stage, nat mode: replies.
+ *
+ *     node → own address:slot port    becomes    VIP → client, under the client's own request id
+ *
+ * A reply is accepted only for an outstanding slot, from its node, and a value only under the key asked for.
+ */
+import { hashKey } from '../mem/murmur3.ts';
+import { decodeBase64Key } from '../memcached/base64-key.ts';
+import { FRAME_HEADER_BYTES, requestId, sequence, total } from '../memcached/frame-header.ts';
+import {
+  KEY_BYTES_MAX,
+  OUT_FLAGS,
+  OUT_KEY_LENGTH,
+  OUT_KEY_OFFSET,
+  OUT_WORDS,
+  REQUEST_KEY_BASE64,
+} from '../memcached/located.ts';
+import { parseReply } from '../memcached/reply.ts';
+import { DROP, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT } from '../port/port.ts';
+import * as ethernet from '../wire/ethernet.ts';
+import * as ipv4 from '../wire/ipv4.ts';
+import * as udp from '../wire/udp.ts';
+import { COUNT, NODE_COUNT, NODE_COUNTER_COUNT } from './counters.ts';
+import { LIST_END, LIST_IP, LIST_ROW, LIST_UDP, LIST_WORDS, type Path } from './path.ts';
+import { rewriteDatagram } from './rewrite.ts';
+import {
+  SLOT_CLIENT,
+  SLOT_CLIENT_MAC,
+  SLOT_CLIENT_PORT,
+  SLOT_ID_SHIFT,
+  SLOT_KEY_HASH,
+  SLOT_NODE,
+  SLOT_NODE_PORT,
+  SLOT_QUIET,
+  SLOT_STATE,
+} from './slot-table.ts';
+
+export class ReplyStage {
+  readonly #path: Path;
+  readonly #located = new Int32Array(OUT_WORDS);
+  readonly #decoded = new Uint8Array(KEY_BYTES_MAX);
+  readonly #decodedView = new DataView(this.#decoded.buffer);
+  readonly #vip: number;
+  readonly #vipPort: number;
+
+  constructor(path: Path) {
+    this.#path = path;
+    this.#vip = path.setup.vip;
+    this.#vipPort = path.setup.vipPort;
+  }
+
+  /** Gives a verdict to each of the `count` rows of `batch` that `list` names. */
+  run(batch: Int32Array, list: Int32Array, count: number): void {
+    const end = count * LIST_WORDS;
+    for (let at = 0; at < end; at += LIST_WORDS) {
+      const row = list[at + LIST_ROW];
+      batch[row + ROW_VERDICT] = this.#reply(batch, row, list[at + LIST_IP], list[at + LIST_UDP], list[at + LIST_END]);
+    }
+  }
+
+  #reply(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number): number {
+    const { memory, slots, clientPort } = this.#path;
+    const { bytes, view, words, nodeCounters } = memory;
+    const header = udpOffset + udp.HEADER_BYTES;
+    const slot = slots.find(udp.destinationPort(view, udpOffset), requestId(bytes, header));
+    if (slot < 0 || !slots.isOutstanding(slot)) return this.#drop(COUNT.drop_reply_no_slot);
+    const fault = this.#faultOfReply(slot, ipOffset, udpOffset, end);
+    if (fault !== 0) return this.#drop(fault);
+    if (batch[row + ROW_LENGTH] > clientPort.frameBytesMax) return this.#drop(COUNT.drop_too_big);
+    const node = words[slot + SLOT_NODE_PORT] >>> 16;
+    slots.noteReply(slot, total(bytes, header));
+    const figures = node * NODE_COUNTER_COUNT;
+    nodeCounters[figures + NODE_COUNT.replies] += 1;
+    nodeCounters[figures + NODE_COUNT.reply_bytes] += end - header;
+    memory.count(COUNT.replies);
+    return this.#toClient(batch, row, ipOffset, udpOffset, slot);
+  }
+
+  /** What is wrong with a reply to an outstanding slot: the counter of its drop, or 0. */
+  #faultOfReply(slot: number, ipOffset: number, udpOffset: number, end: number): number {
+    const { memory, slots, nowUs } = this.#path;
+    const { bytes, view, words } = memory;
+    const header = udpOffset + udp.HEADER_BYTES;
+    if (ipv4.source(view, ipOffset) !== words[slot + SLOT_NODE]) return COUNT.drop_reply_wrong_node;
+    const nodePortOfSlot = words[slot + SLOT_NODE_PORT] & 0xffff;
+    if (udp.sourcePort(view, udpOffset) !== nodePortOfSlot) return COUNT.drop_reply_wrong_node;
+    if (slots.isLate(slot, nowUs)) return COUNT.drop_reply_late;
+    if (sequence(bytes, header) >= total(bytes, header)) {
+      // memcached's "0 of 0": it has nothing to say to a quiet request, and says so.
+      if (total(bytes, header) === 0 && (words[slot + SLOT_STATE] & SLOT_QUIET) !== 0) slots.noteReply(slot, 1);
+      return COUNT.drop_reply_framing;
+    }
+    if (sequence(bytes, header) !== 0) return 0;
+    const located = this.#located;
+    parseReply(bytes, header + FRAME_HEADER_BYTES, end, located);
+    if (located[OUT_KEY_LENGTH] === 0) return 0;
+    const keyHash =
+      (located[OUT_FLAGS] & REQUEST_KEY_BASE64) !== 0
+        ? hashKey(this.#decoded, this.#decodedView, 0, this.#decodeKey())
+        : hashKey(bytes, view, located[OUT_KEY_OFFSET], located[OUT_KEY_LENGTH]);
+    return keyHash === words[slot + SLOT_KEY_HASH] ? 0 : COUNT.drop_reply_wrong_key;
+  }
+
+  /** memcached stores a base64 key under the bytes it stands for, so those are what counts. Returns their number. */
+  #decodeKey(): number {
+    const located = this.#located;
+    const { bytes } = this.#path.memory;
+    return decodeBase64Key(bytes, located[OUT_KEY_OFFSET], located[OUT_KEY_LENGTH], this.#decoded, 0);
+  }
+
+  #toClient(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, slot: number): number {
+    const { memory, clientPort: port } = this.#path;
+    const { view, words } = memory;
+    const offset = batch[row + ROW_OFFSET];
+    rewriteDatagram(
+      view,
+      ipOffset,
+      udpOffset,
+      batch[row + ROW_FLAGS],
+      this.#vip,
+      this.#vipPort,
+      words[slot + SLOT_CLIENT],
+      words[slot + SLOT_CLIENT_PORT] & 0xffff,
+      words[slot + SLOT_STATE] >>> SLOT_ID_SHIFT,
+    );
+    ethernet.setDestination(view, offset, words[slot + SLOT_CLIENT_PORT] >>> 16, words[slot + SLOT_CLIENT_MAC]);
+    ethernet.setSource(view, offset, port.macHigh, port.macLow);
+    this.#path.senders |= 1 << port.id;
+    return port.id;
+  }
+
+  #drop(counter: number): number {
+    this.#path.memory.counters[counter] += 1;
+    return DROP;
+  }
+}
