@@ -179,6 +179,7 @@ function pathSetup(
 ): PathSetup {
   return {
     lane: 0,
+    lanes: 1,
     clientPort: 0,
     serverPort: 1,
     vip: config.vip.address,
@@ -194,6 +195,10 @@ function pathSetup(
     countersOffset: plan.countersOffset,
     nodeCountersOffset: plan.nodeCountersOffset,
     outboxOffset: plan.outboxOffset,
+    fragments: config.fragments,
+    fragmentsOffset: plan.fragmentsOffset,
+    honoursDontFragment: false,
+    seed: 1,
     nodesMax: 16,
     steerOffset: shared.steerOffset,
     neighboursOffset: shared.neighboursOffset,

@@ -239,11 +239,12 @@ export class Conductor {
   }
 
   #setup(lane: number, memory: LaneArena, ports: AfPacketDescription[]): LaneSetup {
-    const { vip, source, slots, idle, neighbours, pin } = this.#config;
+    const { vip, source, slots, idle, neighbours, fragments, pin, lanes } = this.#config;
     const { arena, ...offsets } = memory;
     return {
       ...offsets,
       lane,
+      lanes,
       clientPort: CLIENT_PORT,
       serverPort: this.#config.ports.server ? SERVER_PORT : CLIENT_PORT,
       vip: vip.address,
@@ -254,6 +255,9 @@ export class Conductor {
       replyLifetimeMs: slots.replyLifetimeMs,
       neighbourTimes: neighbourTimes(this.#config),
       parkingFrames: neighbours.queueFrames,
+      fragments,
+      honoursDontFragment: false,
+      seed: randomInt(2 ** 32) | 0,
       nodesMax: this.#shared.capacity.nodesMax,
       steerOffset: this.#shared.steerOffset,
       neighboursOffset: this.#shared.neighboursOffset,

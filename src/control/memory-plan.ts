@@ -1,5 +1,6 @@
 /** Which memory there is, and where in it everything lies: one arena for all lanes, and one for each. */
 
+import { Fragments } from '../dataplane/fragments.ts';
 import { BATCH_BYTES } from '../dataplane/lane.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../dataplane/memory.ts';
 import { neighboursByteLength } from '../dataplane/neighbours.ts';
@@ -32,6 +33,7 @@ export interface LaneArena {
   readonly controlOffset: number;
   readonly batchOffset: number;
   readonly outboxOffset: number;
+  readonly fragmentsOffset: number;
 }
 
 export function planSharedMemory(config: Config, nodesMax: number): SharedMemory {
@@ -51,9 +53,10 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
   const slots = slotTableByteLength(config.slots.count);
   const parking = Parking.byteLength(config.neighbours.queueFrames, PARKED_FRAME_BYTES);
   const rings = ports.reduce((sum, frames) => sum + afPacketByteLength(frames), 0);
+  const fragments = Fragments.byteLength(config.fragments.datagrams);
   const counters = laneCountersByteLength() + nodeCountersByteLength(nodesMax);
   const arena = Arena.create(
-    slots + parking + rings + counters + BATCH_BYTES + 2 * OUTBOX_BYTES + CONTROL_BYTES + SLACK_BYTES,
+    slots + parking + fragments + rings + counters + BATCH_BYTES + 2 * OUTBOX_BYTES + CONTROL_BYTES + SLACK_BYTES,
   );
   return {
     arena,
@@ -64,5 +67,6 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
     controlOffset: arena.allocate(CONTROL_BYTES),
     batchOffset: arena.allocate(BATCH_BYTES),
     outboxOffset: arena.allocate(2 * OUTBOX_BYTES),
+    fragmentsOffset: arena.allocate(fragments),
   };
 }

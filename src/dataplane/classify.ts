@@ -84,10 +84,24 @@ export class Classifier {
     if (ethernet.isFrom(view, offset, port.macHigh, port.macLow)) return this.#count(COUNT.drop_own_source);
     if (!this.#isSender(offset, ipv4.source(view, ipOffset))) return this.#count(COUNT.drop_bad_source);
     const protocol = ipv4.protocol(view, ipOffset);
-    if (protocol === ipv4.PROTOCOL_UDP) return this.#udp(batch, row, ipOffset, toVip);
-    if (protocol === ipv4.PROTOCOL_ICMP)
-      return this.#answer(batch, row, handleIcmp(memory, port, batch, row, ipOffset));
-    this.#count(COUNT.drop_protocol);
+    if (protocol === ipv4.PROTOCOL_ICMP) return this.#icmp(port, batch, row, ipOffset, toVip);
+    if (protocol !== ipv4.PROTOCOL_UDP) return this.#count(COUNT.drop_protocol);
+    if (ipv4.isFragment(view, ipOffset)) return this.#fragment(port, batch, row, ipOffset, toVip);
+    this.#udp(batch, row, ipOffset, toVip);
+  }
+
+  /** The fragment that completes its datagram goes on as that. */
+  #fragment(port: Port, batch: Int32Array, row: number, ipOffset: number, toVip: boolean): void {
+    const { fragments, nowMs } = this.#path;
+    if (!fragments.accept(batch, row, ipOffset, port.id, nowMs)) return;
+    this.#udp(batch, row, batch[row + ROW_OFFSET] + ethernet.HEADER_BYTES, toVip);
+  }
+
+  #icmp(port: Port, batch: Int32Array, row: number, ipOffset: number, toVip: boolean): void {
+    const { memory, fragmentationNeeded } = this.#path;
+    if (ipv4.isFragment(memory.view, ipOffset)) return this.#count(COUNT.drop_icmp);
+    if (fragmentationNeeded.hear(ipOffset, toVip)) return;
+    this.#answer(batch, row, handleIcmp(memory, port, batch, row, ipOffset));
   }
 
   /** Whether a frame's source addresses may be somebody else's: no group, no address that is ours. */

@@ -82,7 +82,8 @@ export const COUNT = {
   /** Frames larger than the MTU that left in pieces (each counted as what it is, too), and the pieces. */
   datagrams_fragmented: 50,
   fragments_sent: 51,
-  drop_fragment_no_frame: 52,
+  /** The port had no frame for a fragment; the rest of its datagram was not sent either. */
+  fragments_refused: 52,
   icmp_frag_needed_sent: 53,
   /** ICMP "fragmentation needed" that was believed. */
   path_mtu_learned: 54,

@@ -16,6 +16,7 @@ import type { PathSetup } from './setup.ts';
 
 const ARP_TICK_MS = 10;
 const REFRESH_MS = 1000;
+const SWEEP_MS = 10;
 
 /** Bytes that a lane needs for its batch. */
 export const BATCH_BYTES = BATCH_ROWS * ROW_WORDS * 4;
@@ -33,6 +34,7 @@ export class Lane {
   readonly #ownAddress: number;
   #arpDueMs = 0;
   #refreshDueMs = 0;
+  #sweepDueMs = 0;
 
   /** @param batch `BATCH_BYTES` of the arena that holds the frames */
   constructor(setup: PathSetup, arena: Arena, shared: Arena, ports: readonly Port[], batch: Int32Array) {
@@ -56,6 +58,7 @@ export class Lane {
     for (let i = 0; i < this.#ports.length; i++) work += this.#servePort(this.#ports[i]);
     if (this.path.parking.count !== 0) work += this.#serveParked();
     if (this.#isFirst && nowMs >= this.#arpDueMs) this.#serveNeighbours(nowMs);
+    if (nowMs >= this.#sweepDueMs) this.#sweep(nowMs);
     if (nowMs >= this.#refreshDueMs) this.#refresh(nowMs);
     this.path.memory.counters[COUNT.cycles] += 1;
     return work;
@@ -77,6 +80,7 @@ export class Lane {
     path.clientOut.flush();
     this.#transmit(batch, rows, path.senders);
     port.release(batch, rows);
+    path.fragments.release();
     return rows;
   }
 
@@ -100,7 +104,8 @@ export class Lane {
         batch[row + ROW_OFFSET] = parking.offset(i);
         batch[row + ROW_LENGTH] = parking.length(i);
         batch[row + ROW_FLAGS] = parking.flags(i);
-        batch[row + ROW_VERDICT] = this.path.sendTo(parking.offset(i), neighbour);
+        const verdict = this.path.sendTo(parking.offset(i), neighbour);
+        batch[row + ROW_VERDICT] = this.path.wholeOrFragments(this.path.serverOut, batch, row, verdict, 0);
         parking.leave(i);
         memory.count(COUNT.parked_sent);
       } else if (neighbours.hasFailed(neighbour)) {
@@ -110,6 +115,7 @@ export class Lane {
         i++;
       }
     }
+    this.path.serverOut.flush();
     if (rows !== 0) this.#transmit(batch, rows, 1 << this.path.serverPort.id);
     return rows;
   }
@@ -130,6 +136,12 @@ export class Lane {
       batch[ROW_VERDICT] = serverPort.id;
       memory.counters[COUNT.arp_requests] += serverPort.transmit(batch, 1);
     }
+  }
+
+  /** Gives up what waits too long. */
+  #sweep(nowMs: number): void {
+    this.#sweepDueMs = nowMs + SWEEP_MS;
+    this.path.fragments.sweep(nowMs | 0);
   }
 
   #refresh(nowMs: number): void {

@@ -17,7 +17,7 @@ import {
   REQUEST_KEY_BASE64,
 } from '../memcached/located.ts';
 import { parseReply } from '../memcached/reply.ts';
-import { DROP, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT } from '../port/port.ts';
+import { DROP, ROW_FLAGS, ROW_OFFSET, ROW_VERDICT } from '../port/port.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as udp from '../wire/udp.ts';
@@ -60,14 +60,14 @@ export class ReplyStage {
   }
 
   #reply(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number): number {
-    const { memory, slots, clientPort } = this.#path;
+    const { memory, slots, clientOut, serverOut } = this.#path;
     const { bytes, view, words, nodeCounters } = memory;
     const header = udpOffset + udp.HEADER_BYTES;
     const slot = slots.find(udp.destinationPort(view, udpOffset), requestId(bytes, header));
     if (slot < 0 || !slots.isOutstanding(slot)) return this.#drop(COUNT.drop_reply_no_slot);
     const fault = this.#faultOfReply(slot, ipOffset, udpOffset, end);
     if (fault !== 0) return this.#drop(fault);
-    if (batch[row + ROW_LENGTH] > clientPort.frameBytesMax) return this.#drop(COUNT.drop_too_big);
+    if (this.#path.isTooBig(batch, row, ipOffset, clientOut, serverOut)) return this.#drop(COUNT.drop_too_big);
     const node = words[slot + SLOT_NODE_PORT] >>> 16;
     slots.noteReply(slot, total(bytes, header));
     const figures = node * NODE_COUNTER_COUNT;
@@ -110,7 +110,7 @@ export class ReplyStage {
   }
 
   #toClient(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, slot: number): number {
-    const { memory, clientPort: port } = this.#path;
+    const { memory, clientPort: port, clientOut } = this.#path;
     const { view, words } = memory;
     const offset = batch[row + ROW_OFFSET];
     rewriteDatagram(
@@ -127,7 +127,7 @@ export class ReplyStage {
     ethernet.setDestination(view, offset, words[slot + SLOT_CLIENT_PORT] >>> 16, words[slot + SLOT_CLIENT_MAC]);
     ethernet.setSource(view, offset, port.macHigh, port.macLow);
     this.#path.senders |= 1 << port.id;
-    return port.id;
+    return this.#path.wholeOrFragments(clientOut, batch, row, port.id, 0);
   }
 
   #drop(counter: number): number {

@@ -1,10 +1,12 @@
 /** What a lane is told when it starts: plain data and shared buffers, so that it can be posted to a worker. */
 import type { AfPacketDescription } from '../port/af-packet.ts';
+import type { FragmentLimits } from './fragment-contexts.ts';
 import type { NeighbourTimes } from './neighbours.ts';
 
 /** Addresses and modes of the data path; the same for every lane. */
 export interface PathSetup {
   lane: number;
+  lanes: number;
   /** Ids of the ports; equal in one-arm. */
   clientPort: number;
   serverPort: number;
@@ -18,6 +20,17 @@ export interface PathSetup {
   slots: number;
   replyLifetimeMs: number;
   neighbourTimes: NeighbourTimes;
+  /** Per lane. */
+  fragments: FragmentLimits;
+  /**
+   * Whether a datagram marked "don't fragment" that is larger than the way out is dropped and its sender told (RFC 1191), as
+   * a router does. Not in nat mode: there the datagram has arrived, at an address of ours, and what we send on is ours to
+   * fragment. The client would lose a request, and the node, to whom all clients are one address, would fragment for all of
+   * them what one needs in pieces.
+   */
+  honoursDontFragment: boolean;
+  /** Random: what must not be guessed is derived from it. */
+  seed: number;
   /** Byte offsets in the lane's own arena. */
   slotsOffset: number;
   parkingOffset: number;
@@ -26,6 +39,8 @@ export interface PathSetup {
   nodeCountersOffset: number;
   /** Two of OUTBOX_BYTES. */
   outboxOffset: number;
+  /** `Fragments.byteLength`, a multiple of 64. */
+  fragmentsOffset: number;
   nodesMax: number;
   /** Byte offsets in the arena that all lanes share. */
   steerOffset: number;

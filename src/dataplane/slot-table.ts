@@ -49,6 +49,8 @@ export const SLOT_VERB_SHIFT = 8;
 export const SLOT_ID_SHIFT = 16;
 
 const PROBES_MAX = 16;
+/** Slots looked at in a search: 8 ms of requests at 1 M/s, far more where requests are few. */
+const SLOTS_SEARCHED = 8192;
 /** Words before the first slot; word 0 is the slot whose turn is next, so that a restarted lane goes on in the circle. */
 const HEADER_WORDS = 16;
 const IDS_PER_PORT_SHIFT = 16;
@@ -107,6 +109,22 @@ export class SlotTable {
   find(port: number, id: number): number {
     const slot = ((port - this.#firstPort) << IDS_PER_PORT_SHIFT) | id;
     return slot >= 0 && slot <= this.#mask ? this.#base + slot * SLOT_WORDS : -1;
+  }
+
+  /**
+   * Whether one of the requests of late was from (SLOT_CLIENT) or to (SLOT_NODE) this address and port. Goes back in the
+   * circle from the slot whose turn is next, so the latest come first. Up to 50 µs: not for every frame.
+   */
+  isRecent(whom: number, address: number, port: number, nowUs: number): boolean {
+    const words = this.#words;
+    const turns = Math.min(SLOTS_SEARCHED, this.#mask + 1);
+    for (let back = 1; back <= turns; back++) {
+      const word = this.#base + ((words[this.#header] - back) & this.#mask) * SLOT_WORDS;
+      if ((words[word + SLOT_STATE] & STATE_MASK) === STATE_FREE) return false;
+      const isTheirs = words[word + whom] === address && (words[word + whom + 1] & 0xffff) === port;
+      if (isTheirs && !this.isLate(word, nowUs)) return true;
+    }
+    return false;
   }
 
   /** Whether datagrams are expected for it: OUTSTANDING or PARTLY, the odd states. */

@@ -23,6 +23,8 @@ function interpret(program: Uint8Array, packet: Uint8Array, etherType: number): 
     if (kind === 0x06) return (op & 0x18) === 0x10 ? a : k;
     if (kind === 0x07) [a, x] = (op & 0x80) !== 0 ? [x, x] : [a, a];
     else if (kind === 0x02) scratch[k] = a;
+    else if (op === 0x05)
+      at += 8 * k; // always
     else if (kind === 0x05)
       at += 8 * (jumps(op, a, (op & 0x08) !== 0 ? x : k) ? code.getUint8(at + 2) : code.getUint8(at + 3));
     else if (kind === 0x04) a = calculate(op & 0xf0, a, (op & 0x08) !== 0 ? x : k);
@@ -73,13 +75,18 @@ interface Group {
 /** What the program should say of a whole IPv4 packet. */
 function expectedLane(packet: Uint8Array, { lanes, portBase, portsPerLane }: Group): number {
   const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
-  const isLaterFragment = view.getUint16(6) % 0x2000 !== 0;
-  if (view.getUint8(9) !== 17 || isLaterFragment) return 0;
+  const isFragment = view.getUint16(6) % 0x4000 !== 0;
+  if (view.getUint8(9) !== 17) return 0;
+  if (isFragment) return mixed(view.getUint32(12), view.getUint16(4), lanes);
   const udp = (view.getUint8(0) % 16) * 4;
   const ours = view.getUint16(udp + 2) - portBase;
   if (ours >= 0 && ours < lanes * portsPerLane) return Math.floor(ours / portsPerLane);
-  const mixed = (view.getUint32(12) + view.getUint16(udp)) % 2 ** 32;
-  return ((mixed ^ (mixed >>> 7)) >>> 0) % lanes;
+  return mixed(view.getUint32(12), view.getUint16(udp), lanes);
+}
+
+function mixed(address: number, number: number, lanes: number): number {
+  const sum = (address + number) % 2 ** 32;
+  return ((sum ^ (sum >>> 7)) >>> 0) % lanes;
 }
 
 const run = (group: Group, frame: Uint8Array) => {
@@ -96,7 +103,19 @@ const ask = {
   dstMac: NOBODY_MAC,
   payload: 'x'.repeat(40),
 };
-const [firstFragment, secondFragment] = udpFragments(ask, 24) as [Uint8Array, Uint8Array];
+const cut = (identification: number) =>
+  udpFragments({ ...ask, src: '0.0.0.0', dport: 20_004, identification }, 24) as [Uint8Array, Uint8Array];
+const [firstFragment, secondFragment] = cut(1);
+
+/** ICMP (type 3) from a router, about a datagram; `quoted` replaces bytes of its IPv4 header. */
+function unreachable(about: Parameters<typeof udpFrame>[0], code = 4, quoted: Record<number, number> = {}): Uint8Array {
+  const packet = udpFrame(about).slice(14, 14 + 28 + 8);
+  for (const [at, byte] of Object.entries(quoted)) packet[Number(at)] = byte;
+  const payload = Uint8Array.of(3, code, 0, 0, 0, 0, 2, 88, ...packet);
+  return ipv4Frame({ ...ask, src: '10.77.9.9', protocol: 1, payload });
+}
+const toClient = { ...ask, src: '10.77.0.100', sport: 11_211, dst: '0.0.0.1', dport: 4 };
+const toNode = { ...ask, src: '10.77.1.1', sport: 20_005, dst: '10.77.1.11' };
 
 const rows: readonly (readonly [name: string, frame: Uint8Array, lane: number])[] = [
   ['the port below ours', udpFrame({ ...ask, src: '0.0.0.0', sport: 1, dport: 19_999 }), 1],
@@ -120,30 +139,31 @@ const rows: readonly (readonly [name: string, frame: Uint8Array, lane: number])[
     ipv4Frame({ ...ask, protocol: 6, payload: Uint8Array.of(15, 160, 78, 36, ...Array(16).fill(0)) }),
     0,
   ],
-  ['a later fragment', secondFragment, 0],
+  // (address + identification) ^ ((address + identification) >>> 7), modulo 3; the ports do not count
+  ['a first fragment', firstFragment, 1],
+  ['a later fragment of the same', secondFragment, 1],
+  ['a first fragment of another', cut(2)[0], 2],
+  ['a later fragment of that', cut(2)[1], 2],
+  ['“fragmentation needed” of what a client was sent', unreachable(toClient), 2],
+  ['“fragmentation needed” of what a node was sent', unreachable(toNode), 2],
+  ['the same, of the first lane', unreachable({ ...toNode, sport: 20_000 }), 0],
+  [
+    'the same, behind IPv4 options',
+    ipv4Frame({ ...ask, options: [1, 1, 1, 0], protocol: 1, payload: unreachable(toNode).slice(34) }),
+    2,
+  ],
+  ['another ICMP error', unreachable(toNode, 3), 0],
+  ['of a datagram with IPv4 options', unreachable(toNode, 4, { 0: 0x46 }), 0],
+  ['of TCP', unreachable(toNode, 4, { 9: 6 }), 0],
+  ['that quotes too little', ipv4Frame({ ...ask, protocol: 1, payload: unreachable(toNode).slice(34, 34 + 28) }), 0],
+  [
+    'a fragment of it',
+    ipv4Frame({ ...ask, moreFragments: true, protocol: 1, payload: unreachable(toNode).slice(34) }),
+    0,
+  ],
 ];
 
 describe('the fanout program says which lane', () => {
-  it.each(rows)('%s', (_, frame, lane) => {
-    expect(run(THREE, frame)).toBe(lane);
-  });
-
-  it('the first fragment goes where the whole would go', () => {
-    expect(run(THREE, udpFrame(ask))).not.toBe(0);
-    expect(run(THREE, firstFragment)).toBe(run(THREE, udpFrame(ask)));
-  });
-
-  it.each([1, 2, 3, 7, 64])('%i lanes: instructions a kernel takes, every jump within, a return at the end', lanes => {
-    const program = fanoutProgram(lanes, 20_000, 2);
-    const count = program.length / 8;
-    const view = new DataView(program.buffer, program.byteOffset, program.byteLength);
-    for (let i = 0; i < count; i++) {
-      if ((view.getUint16(i * 8, true) & 7) !== 5) continue;
-      expect(i + 1 + Math.max(program[i * 8 + 2]!, program[i * 8 + 3]!)).toBeLessThan(count);
-    }
-    expect(view.getUint16((count - 1) * 8, true) & 7).toBe(6);
-  });
-
   const group = fc
     .record({
       lanes: fc.integer({ min: 1, max: 64 }),
@@ -153,6 +173,34 @@ describe('the fanout program says which lane', () => {
     .filter(({ lanes, portsPerLane, portBase }) => portBase + lanes * portsPerLane <= 65_536);
   const ip = fc.ipV4();
   const port = fc.nat(65_535);
+
+  it.each(rows)('%s', (_, frame, lane) => {
+    expect(run(THREE, frame)).toBe(lane);
+  });
+
+  it('property: all fragments of a datagram go to one lane', () => {
+    const identification = fc.nat(65_535);
+    fc.assert(
+      fc.property(group, ip, ip, port, port, identification, (g, src, dst, sport, dport, id) => {
+        const pieces = udpFragments({ src, dst, sport, dport, identification: id, payload: 'x'.repeat(60) }, 24);
+        const lanes = pieces.map(piece => run(g, piece));
+        expect(new Set([...lanes, expectedLane(pieces[0]!.slice(14), g)]).size).toBe(1);
+      }),
+    );
+  });
+
+  it.each([1, 2, 3, 7, 64])('%i lanes: instructions a kernel takes, every jump within, a return at the end', lanes => {
+    const program = fanoutProgram(lanes, 20_000, 2);
+    const count = program.length / 8;
+    const view = new DataView(program.buffer, program.byteOffset, program.byteLength);
+    for (let i = 0; i < count; i++) {
+      if ((view.getUint16(i * 8, true) & 7) !== 5) continue;
+      const always = view.getUint16(i * 8, true) === 5 ? view.getUint32(i * 8 + 4, true) : 0;
+      expect(i + 1 + always).toBeLessThan(count);
+      expect(i + 1 + Math.max(program[i * 8 + 2]!, program[i * 8 + 3]!)).toBeLessThan(count);
+    }
+    expect(view.getUint16((count - 1) * 8, true) & 7).toBe(6);
+  });
 
   it('property: as it is said in plain TypeScript, for any UDP packet and any division of ports', () => {
     const options = fc.nat(10).map(words => Array(words * 4).fill(1));
@@ -216,7 +264,7 @@ describe.skipIf(requireNamespaces() ?? requireShim())('three sockets in one grou
     const flows = Array.from({ length: 30 }, (_, i) =>
       udpFrame({ ...ask, src: `10.77.0.${i + 1}`, sport: 40_000 + i }),
     );
-    const frames = [...rows.map(([, frame]) => frame), firstFragment, ...flows];
+    const frames = [...rows.map(([, frame]) => frame), ...flows];
     expect(sender.say(frames)).toBe(frames.length);
 
     const wanted = [0, 1, 2].map(lane => frames.filter(frame => run(THREE, frame) === lane).map(text));

@@ -6,6 +6,7 @@
  *
  * Slot table, parking and counters lie between canaries too.
  */
+import { Fragments } from '../../src/dataplane/fragments.ts';
 import { BATCH_BYTES, Lane } from '../../src/dataplane/lane.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
 import { OUTBOX_BYTES } from '../../src/dataplane/outbox.ts';
@@ -151,13 +152,15 @@ export class CanaryBed {
     const slots = slotTableByteLength(like.slots);
     const parking = Parking.byteLength(like.parkingFrames, CANARY_ROOM_BYTES);
     const frames = 2 * (CANARY_FRAMES + 4) * (PLACE_BYTES + GUARD_BYTES);
-    this.#memory = new GuardedMemory(slots + parking + frames + 65_536);
+    const fragments = Fragments.byteLength(like.fragments.datagrams);
+    this.#memory = new GuardedMemory(slots + parking + fragments + frames + 65_536);
     const setup: PathSetup = {
       ...like,
       slotsOffset: this.#memory.take(slots),
       parkingOffset: this.#memory.take(parking),
       countersOffset: this.#memory.take(laneCountersByteLength()),
       nodeCountersOffset: this.#memory.take(nodeCountersByteLength(like.nodesMax)),
+      fragmentsOffset: this.#memory.take(fragments),
       outboxOffset: this.#memory.take(2 * OUTBOX_BYTES),
     };
     this.client = new CanaryPort(this.#memory, 'client', 0, NF_CLIENT_MAC);
@@ -174,8 +177,9 @@ export class CanaryBed {
     this.world.nowMs += ms;
     this.lane.cycle(this.world.nowMs);
     this.#memory.assertCanaries();
-    const { memory, parking } = this.lane.path;
-    const lost = this.client.received + this.server.received - endedFrames(memory.counters) - parking.count;
+    const { memory, parking, fragments } = this.lane.path;
+    const waiting = parking.count + fragments.held;
+    const lost = this.client.received + this.server.received - endedFrames(memory.counters) - waiting;
     if (lost !== 0) throw new Error(`${lost} frames are in no counter`);
     return [...this.client.sent.splice(0), ...this.server.sent.splice(0)];
   }

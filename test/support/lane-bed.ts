@@ -7,6 +7,8 @@
  * Every frame that leaves is judged by the strict decoder and the slow checksum before the test sees it.
  */
 import { COUNT, LANE_COUNTERS, REFUSED_FIRST } from '../../src/dataplane/counters.ts';
+import type { FragmentLimits } from '../../src/dataplane/fragment-contexts.ts';
+import { Fragments } from '../../src/dataplane/fragments.ts';
 import { BATCH_BYTES, Lane } from '../../src/dataplane/lane.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
 import { Neighbours, type NeighbourTimes, neighboursByteLength } from '../../src/dataplane/neighbours.ts';
@@ -81,6 +83,8 @@ export interface BedOptions {
   replyLifetimeMs?: number;
   neighbourTimes?: NeighbourTimes;
   parkingFrames?: number;
+  fragments?: Partial<FragmentLimits>;
+  honoursDontFragment?: boolean;
   /** Source address towards the nodes; the VIP in the one-arm set-up that shares it. */
   ownAddress?: string;
   clientMtu?: number;
@@ -91,6 +95,7 @@ export interface BedOptions {
 const RING_FRAMES = 128;
 const NODES_MAX = 16;
 const STEERING: SteerOptions = { algorithm: 'ketama', hash: 'murmur3' };
+export const BED_FRAGMENTS: FragmentLimits = { datagrams: 8, perSource: 4, timeoutMs: 500 };
 export const BED_TIMES: NeighbourTimes = { retryMs: 200, retries: 3, lifetimeMs: 60_000 };
 /** Counters that count something else than what became of a frame. */
 const NOT_OF_FRAMES = new Set<string>(['cycles', 'idle_waits', 'idle_us']);
@@ -194,17 +199,19 @@ export class LaneBed {
     return this.lane(lane).path.memory.counters[LANE_COUNTERS.indexOf(name)]!;
   }
 
-  /** Frames received, less those that ended in a counter or wait in the parking: 0 when each was counted once. */
+  /** Frames received, less those that ended in a counter or wait somewhere: 0 when each was counted once. */
   unaccounted(lane = 0): number {
     const received = this.#lanes[lane]!.wires.reduce((sum, { near }) => sum + portCounter(near, 'received_frames'), 0);
-    return received - endedFrames(this.lane(lane).path.memory.counters) - this.lane(lane).path.parking.count;
+    const { memory, parking, fragments } = this.lane(lane).path;
+    return received - endedFrames(memory.counters) - parking.count - fragments.held;
   }
 
   #build(lane: number): BedLane {
     const { arms = 2, clientMtu = 1500, serverMtu = 1500, slots = 1024, parkingFrames = 16 } = this.#options;
     const parkingBytes = Parking.byteLength(parkingFrames, Math.max(clientMtu, serverMtu) + 14);
     const ports = 2 * (loopbackByteLength(RING_FRAMES, clientMtu) + loopbackByteLength(RING_FRAMES, serverMtu));
-    const arena = Arena.create(slotTableByteLength(slots) + parkingBytes + ports + 65_536);
+    const fragmentBytes = Fragments.byteLength({ ...BED_FRAGMENTS, ...this.#options.fragments }.datagrams);
+    const arena = Arena.create(slotTableByteLength(slots) + parkingBytes + fragmentBytes + ports + 65_536);
     const wires = [openWire('client', 0, arena, NF_CLIENT_MAC, clientMtu)];
     if (arms === 2) wires.push(openWire('server', 1, arena, NF_SERVER_MAC, serverMtu));
     const setup = this.#setup(lane, arena, parkingBytes);
@@ -219,8 +226,10 @@ export class LaneBed {
 
   #setup(lane: number, arena: Arena, parkingBytes: number): PathSetup {
     const { arms = 2, slots = 1024, ownAddress = OWN, replyLifetimeMs = 1000, parkingFrames = 16 } = this.#options;
+    const fragments = { ...BED_FRAGMENTS, ...this.#options.fragments };
     return {
       lane,
+      lanes: this.#options.lanes ?? 1,
       clientPort: 0,
       serverPort: arms - 1,
       vip: address(VIP),
@@ -233,6 +242,10 @@ export class LaneBed {
       slotsOffset: arena.allocate(slotTableByteLength(slots)),
       parkingOffset: arena.allocate(parkingBytes),
       parkingFrames,
+      fragments,
+      fragmentsOffset: arena.allocate(Fragments.byteLength(fragments.datagrams)),
+      honoursDontFragment: this.#options.honoursDontFragment ?? false,
+      seed: 7,
       countersOffset: arena.allocate(laneCountersByteLength()),
       nodeCountersOffset: arena.allocate(nodeCountersByteLength(NODES_MAX)),
       outboxOffset: arena.allocate(2 * OUTBOX_BYTES),
@@ -245,7 +258,8 @@ export class LaneBed {
 
 /** Frames that came to an end of some kind, by the groups of counters.ts. */
 export function endedFrames(counters: Float64Array): number {
-  const ends = ['requests', 'replies', 'arp_answers', 'arp_learned', 'echo_answers', 'foreign'] as const;
+  const forwarding = ['requests', 'replies', 'arp_answers', 'arp_learned', 'echo_answers', 'foreign'] as const;
+  const ends = [...forwarding, 'path_mtu_learned', 'fragments_joined'] as const;
   const forwarded = ends.reduce((sum, name) => sum + counters[COUNT[name]]!, 0);
   const dropped = LANE_COUNTERS.reduce((sum, name, i) => (name.startsWith('drop_') ? sum + counters[i]! : sum), 0);
   return forwarded + dropped + counters.slice(REFUSED_FIRST).reduce((sum, refused) => sum + refused, 0);

@@ -30,6 +30,8 @@ export interface Config {
     readonly sourcePortsPerLane: number;
     readonly replyLifetimeMs: number;
   };
+  /** Per lane. */
+  readonly fragments: { readonly datagrams: number; readonly perSource: number; readonly timeoutMs: number };
   readonly idle: { readonly spinUs: number; readonly waitMs: number };
   readonly neighbours: {
     readonly retryMs: number;
@@ -72,13 +74,23 @@ export function normalise(file: ConfigFile): Config {
   };
 }
 
-function normaliseTimings({ slots, idle, neighbours }: ConfigFile): Pick<Config, 'slots' | 'idle' | 'neighbours'> {
+function normaliseTimings({
+  slots,
+  fragments,
+  idle,
+  neighbours,
+}: ConfigFile): Pick<Config, 'slots' | 'fragments' | 'idle' | 'neighbours'> {
   return {
     slots: {
       count: slots.count,
       sourcePortBase: slots.source_port_base,
       sourcePortsPerLane: sourcePortsFor(slots.count),
       replyLifetimeMs: slots.reply_lifetime_ms,
+    },
+    fragments: {
+      datagrams: fragments.datagrams,
+      perSource: fragments.per_source,
+      timeoutMs: fragments.timeout_ms,
     },
     idle: { spinUs: idle.spin_us, waitMs: idle.wait_ms },
     neighbours: {
