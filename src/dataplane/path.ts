@@ -123,6 +123,10 @@ export class Path {
   wholeOrFragments(out: Outbox, batch: Int32Array, row: number, verdict: number, group: number): number {
     const offset = batch[row + ROW_OFFSET];
     if (this.fragmenter.fits(out.port, offset, batch[row + ROW_LENGTH])) return verdict;
+    // Perhaps it is but padding behind the packet that makes it too long.
+    const bytes = ethernet.HEADER_BYTES + ipv4.totalLength(this.memory.view, offset + ethernet.HEADER_BYTES);
+    batch[row + ROW_LENGTH] = bytes;
+    if (this.fragmenter.fits(out.port, offset, bytes)) return verdict;
     this.fragmenter.send(out, offset, batch[row + ROW_FLAGS], group);
     return DROP;
   }

@@ -48,6 +48,7 @@ describe('good configurations', () => {
       lanes: 1,
       pin: undefined,
       slots: { count: 262144, sourcePortBase: 40000, sourcePortsPerLane: 4, replyLifetimeMs: 2000 },
+      fragments: { datagrams: 64, perSource: 16, timeoutMs: 500 },
       idle: { spinUs: 200, waitMs: 10 },
       neighbours: { retryMs: 200, retries: 5, lifetimeS: 60, queueFrames: 64 },
     });
@@ -68,6 +69,7 @@ steering: { algorithm: maglev, hash: one_at_a_time }
 lanes: 2
 pin: [3, 5]
 slots: { count: 1024, source_port_base: 65534, reply_lifetime_ms: 60000 }
+fragments: { datagrams: 4096, per_source: 1, timeout_ms: 10 }
 idle: { spin_us: 0, wait_ms: 100 }
 neighbours: { retry_ms: 10, retries: 1, lifetime_s: 86400, queue_frames: 1 }
 `,
@@ -87,6 +89,7 @@ neighbours: { retry_ms: 10, retries: 1, lifetime_s: 86400, queue_frames: 1 }
     ]);
     expect(config.pin).toEqual([3, 5]);
     expect(config.slots).toEqual({ count: 1024, sourcePortBase: 65534, sourcePortsPerLane: 1, replyLifetimeMs: 60000 });
+    expect(config.fragments).toEqual({ datagrams: 4096, perSource: 1, timeoutMs: 10 });
     expect(config.neighbours).toEqual({ retryMs: 10, retries: 1, lifetimeS: 86400, queueFrames: 1 });
   });
 

@@ -38,7 +38,7 @@ const RULES: Record<string, string> = {
     'it must be a host in the subnet of ports.server.address (10.77.1.1/24), or ports.server.gateway must be given',
   OUTSIDE_CLIENT:
     'it must be a host in the subnet of ports.client.address (10.77.0.1/24), or ports.client.gateway must be given',
-  TOP_FIELDS: 'the fields here are vip, mode, ports, nodes, steering, lanes, pin, slots, idle, neighbours',
+  TOP_FIELDS: 'the fields here are vip, mode, ports, nodes, steering, lanes, pin, slots, idle, fragments, neighbours',
 };
 
 function errorOf(text: string, flags: ConfigFlags = {}): ConfigError {
@@ -139,6 +139,9 @@ weight: 2         | hash_name: "a b"           | 8:56 | nodes[1].hash_name is "a
                   | slots: { reply_lifetime_ms: 2s } | 9:29 | slots.reply_lifetime_ms is "2s"; it must be a whole number from 10 to 60000
                   | idle: { spin_us: -1 }            | 9:18 | idle.spin_us is -1; it must be a whole number from 0 to 10000
                   | idle: { wait_ms: 0 }             | 9:18 | idle.wait_ms is 0; it must be a whole number from 1 to 100
+                  | fragments: { datagrams: 0 }      | 9:25 | fragments.datagrams is 0; it must be a whole number from 1 to 4096
+                  | fragments: { per_source: 5000 }  | 9:26 | fragments.per_source is 5000; it must be a whole number from 1 to 4096
+                  | fragments: { timeout_ms: 9 }     | 9:26 | fragments.timeout_ms is 9; it must be a whole number from 10 to 60000
                   | neighbours: { retry_ms: 1 }      | 9:25 | neighbours.retry_ms is 1; it must be a whole number from 10 to 10000
                   | neighbours: { retries: 0 }       | 9:24 | neighbours.retries is 0; it must be a whole number from 1 to 100
                   | neighbours: { lifetime_s: 0 }    | 9:27 | neighbours.lifetime_s is 0; it must be a whole number from 1 to 86400

@@ -5,7 +5,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FANOUT_CBPF, fanoutProgram } from '../../src/port/fanout.ts';
-import { arpRequest, icmpEcho, ipv4Bytes, ipv4Frame, udpFragments, udpFrame } from '../support/frames.ts';
+import {
+  arpRequest,
+  icmpEcho,
+  icmpUnreachable,
+  ipv4Bytes,
+  ipv4Frame,
+  udpFragments,
+  udpFrame,
+} from '../support/frames.ts';
 import { NOBODY_MAC, VethBed } from '../support/lane-bed-veth.ts';
 import { requireNamespaces, requireShim } from '../support/requirements.ts';
 
@@ -108,11 +116,10 @@ const cut = (identification: number) =>
 const [firstFragment, secondFragment] = cut(1);
 
 /** ICMP (type 3) from a router, about a datagram; `quoted` replaces bytes of its IPv4 header. */
-function unreachable(about: Parameters<typeof udpFrame>[0], code = 4, quoted: Record<number, number> = {}): Uint8Array {
-  const packet = udpFrame(about).slice(14, 14 + 28 + 8);
-  for (const [at, byte] of Object.entries(quoted)) packet[Number(at)] = byte;
-  const payload = Uint8Array.of(3, code, 0, 0, 0, 0, 2, 88, ...packet);
-  return ipv4Frame({ ...ask, src: '10.77.9.9', protocol: 1, payload });
+function unreachable(fields: Parameters<typeof udpFrame>[0], code = 4, quoted: Record<number, number> = {}) {
+  const about = udpFrame(fields);
+  for (const [at, byte] of Object.entries(quoted)) about[14 + Number(at)] = byte;
+  return icmpUnreachable({ ...ask, src: '10.77.9.9', code, mtu: 600, about });
 }
 const toClient = { ...ask, src: '10.77.0.100', sport: 11_211, dst: '0.0.0.1', dport: 4 };
 const toNode = { ...ask, src: '10.77.1.1', sport: 20_005, dst: '10.77.1.11' };
