@@ -33,7 +33,7 @@ const DESTINATION = 2;
 const ID_AND_PORT = 3;
 /** ms of the lane's clock. */
 const BORN = 4;
-/** Number of the last fragment that brought any context on, wrapping. */
+/** Rises along the list by progress, wrapping: the number of the last fragment that brought it on, or less when spoilt. */
 const PROGRESS = 5;
 const NEXT = 6;
 const OLDER = 7;
@@ -53,9 +53,6 @@ export const FREE = 0;
 export const GATHERING = 1;
 export const WHOLE = 2;
 export const SPOILT = 3;
-
-/** Older than any number in use: contexts live for seconds. */
-const LONG_AGO = 1 << 30;
 
 export interface FragmentLimits {
   /** Contexts: datagrams that can be gathered at the same time. */
@@ -234,7 +231,7 @@ export class FragmentContexts {
 
   #makeOldest(context: number): void {
     const words = this.words;
-    words[context + PROGRESS] = (this.#progress - LONG_AGO) | 0;
+    words[context + PROGRESS] = this.#oldest === NONE ? this.#progress : (words[this.#oldest + PROGRESS] - 1) | 0;
     words[context + OLDER] = NONE;
     words[context + NEWER] = this.#oldest;
     if (this.#oldest === NONE) this.#newest = context;

@@ -126,7 +126,7 @@ function lied(fragment: Fragment, what: Lie['what']): Fragment {
 const story = fc
   .record({
     shapes: fc.array(shape, { minLength: 1, maxLength: 8 }),
-    lies: fc.array(lie, { maxLength: 3 }),
+    lies: fc.array(lie, { maxLength: 6 }),
     repeats: fc.array(fc.nat(50), { maxLength: 3 }),
     order: fc.array(fc.nat(10_000), { minLength: 60, maxLength: 60 }),
     /** 0: each datagram in a piece; the larger, the more they are mixed. */

@@ -333,6 +333,15 @@ describe('what never becomes whole', () => {
     sameDatagram(left(outcome, 'server'), toNode(store(4096, 'bob')));
   });
 
+  it('of spoilt ones, the one spoilt last gives way first, within a source as in the whole table', () => {
+    const bed = new LaneBed({ fragments: { datagrams: 8, perSource: 2 } });
+    const bad = (n: number, bytes: number) => piece({ at: 16, bytes, identification: n });
+    hearAll(bed, [bad(1, 64), bad(1, 72), bad(2, 64), bad(2, 72)]);
+    hearAll(bed, [bad(3, 64)]);
+    expect(bed.hear('client', bad(1, 64)).counted).toEqual({ fragments_received: 1, drop_fragment_overlap: 1 });
+    expect(bed.unaccounted()).toBe(0);
+  });
+
   it('datagrams made whole in one batch keep their contexts to its end; what finds none is dropped', () => {
     const bed = new LaneBed({ fragments: { datagrams: 2, perSource: 2 } });
     const two = (identification: number) => pieces('get k\r\n', { size: 16, identification });
