@@ -197,11 +197,13 @@ function pathSetup(
     outboxOffset: plan.outboxOffset,
     fragments: config.fragments,
     fragmentsOffset: plan.fragmentsOffset,
+    mailOffset: plan.mailOffset,
     honoursDontFragment: false,
     seed: 1,
     nodesMax: 16,
     steerOffset: shared.steerOffset,
     neighboursOffset: shared.neighboursOffset,
+    handoverOffset: shared.handoverOffset,
   };
 }
 

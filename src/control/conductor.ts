@@ -261,6 +261,7 @@ export class Conductor {
       nodesMax: this.#shared.capacity.nodesMax,
       steerOffset: this.#shared.steerOffset,
       neighboursOffset: this.#shared.neighboursOffset,
+      handoverOffset: this.#shared.handoverOffset,
       arena: arena.buffer,
       shared: this.#shared.arena.buffer,
       ports,

@@ -1,6 +1,7 @@
 /** Which memory there is, and where in it everything lies: one arena for all lanes, and one for each. */
 
 import { Fragments } from '../dataplane/fragments.ts';
+import { Handover, mailByteLength } from '../dataplane/handover.ts';
 import { BATCH_BYTES } from '../dataplane/lane.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../dataplane/memory.ts';
 import { neighboursByteLength } from '../dataplane/neighbours.ts';
@@ -22,6 +23,7 @@ export interface SharedMemory {
   readonly capacity: SteerCapacity;
   readonly steerOffset: number;
   readonly neighboursOffset: number;
+  readonly handoverOffset: number;
 }
 
 export interface LaneArena {
@@ -34,17 +36,20 @@ export interface LaneArena {
   readonly batchOffset: number;
   readonly outboxOffset: number;
   readonly fragmentsOffset: number;
+  readonly mailOffset: number;
 }
 
 export function planSharedMemory(config: Config, nodesMax: number): SharedMemory {
   const capacity = { nodesMax, lanesMax: config.lanes };
   const steerBytes = SteerTable.byteLength(capacity);
-  const arena = Arena.create(steerBytes + neighboursByteLength(nodesMax) + SLACK_BYTES);
+  const handover = Handover.byteLength(config.lanes);
+  const arena = Arena.create(steerBytes + neighboursByteLength(nodesMax) + handover + SLACK_BYTES);
   return {
     arena,
     capacity,
     steerOffset: arena.allocate(steerBytes),
     neighboursOffset: arena.allocate(neighboursByteLength(nodesMax)),
+    handoverOffset: arena.allocate(handover),
   };
 }
 
@@ -54,9 +59,19 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
   const parking = Parking.byteLength(config.neighbours.queueFrames, PARKED_FRAME_BYTES);
   const rings = ports.reduce((sum, frames) => sum + afPacketByteLength(frames), 0);
   const fragments = Fragments.byteLength(config.fragments.datagrams);
+  const mail = mailByteLength(config.lanes);
   const counters = laneCountersByteLength() + nodeCountersByteLength(nodesMax);
   const arena = Arena.create(
-    slots + parking + fragments + rings + counters + BATCH_BYTES + 2 * OUTBOX_BYTES + CONTROL_BYTES + SLACK_BYTES,
+    slots +
+      parking +
+      fragments +
+      mail +
+      rings +
+      counters +
+      BATCH_BYTES +
+      2 * OUTBOX_BYTES +
+      CONTROL_BYTES +
+      SLACK_BYTES,
   );
   return {
     arena,
@@ -68,5 +83,6 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
     batchOffset: arena.allocate(BATCH_BYTES),
     outboxOffset: arena.allocate(2 * OUTBOX_BYTES),
     fragmentsOffset: arena.allocate(fragments),
+    mailOffset: arena.allocate(mail),
   };
 }

@@ -94,7 +94,19 @@ export class Classifier {
   #fragment(port: Port, batch: Int32Array, row: number, ipOffset: number, toVip: boolean): void {
     const { fragments, nowMs } = this.#path;
     if (!fragments.accept(batch, row, ipOffset, port.id, nowMs)) return;
-    this.#udp(batch, row, batch[row + ROW_OFFSET] + ethernet.HEADER_BYTES, toVip);
+    const wholeOffset = batch[row + ROW_OFFSET] + ethernet.HEADER_BYTES;
+    if (toVip || !this.#handOver(batch, row, wholeOffset)) this.#udp(batch, row, wholeOffset, toVip);
+  }
+
+  /** Whether a reply that was in fragments is another lane's: that one has it now. */
+  #handOver(batch: Int32Array, row: number, ipOffset: number): boolean {
+    const { memory, setup, slots, handover } = this.#path;
+    const udpOffset = ipOffset + ipv4.headerBytes(memory.view, ipOffset);
+    const lane = slots.laneOf(udp.destinationPort(memory.view, udpOffset), setup.lane);
+    if (lane === setup.lane || lane < 0 || lane >= setup.lanes) return false;
+    const isGiven = handover.give(lane, batch[row + ROW_OFFSET], batch[row + ROW_LENGTH]);
+    memory.count(isGiven ? COUNT.handed_over : COUNT.drop_handover_full);
+    return true;
   }
 
   #icmp(port: Port, batch: Int32Array, row: number, ipOffset: number, toVip: boolean): void {

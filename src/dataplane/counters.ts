@@ -5,6 +5,7 @@
  *     answered    arp_answers, echo_answers
  *     learned     arp_learned, path_mtu_learned
  *     joined      fragments_joined
+ *     handed over handed_over; another lane counts `taken_over`, and then what becomes of the frame
  *     foreign     not for our addresses: left to the kernel's own copy
  *     drop_*      ours, and not fit to travel on
  *     refused_*   a request turned away with a memcached error line (error_answers counts the line), or in silence when
@@ -87,6 +88,10 @@ export const COUNT = {
   icmp_frag_needed_sent: 53,
   /** ICMP "fragmentation needed" that was believed. */
   path_mtu_learned: 54,
+  /** Replies made whole by one lane and handled by another: by who gave, who took, and those that found no box. */
+  handed_over: 55,
+  taken_over: 56,
+  drop_handover_full: 57,
 } as const;
 
 /** Position of the first `refused_*` counter; reason r stands at this + r. */

@@ -5,9 +5,10 @@
  *     then what time demands: parked frames, ARP
  */
 import type { Arena } from '../mem/arena.ts';
-import { type Port, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT, ROW_WORDS } from '../port/port.ts';
+import { DROP, type Port, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT, ROW_WORDS } from '../port/port.ts';
 import { Classifier } from './classify.ts';
 import { COUNT } from './counters.ts';
+import { BOXES, mailPlace } from './handover.ts';
 import { writeArpRequest } from './host.ts';
 import { BATCH_ROWS, Path } from './path.ts';
 import { ReplyStage } from './replies.ts';
@@ -17,6 +18,7 @@ import type { PathSetup } from './setup.ts';
 const ARP_TICK_MS = 10;
 const REFRESH_MS = 1000;
 const SWEEP_MS = 10;
+const MAIL_ROWS = Math.min(BOXES, BATCH_ROWS);
 
 /** Bytes that a lane needs for its batch. */
 export const BATCH_BYTES = BATCH_ROWS * ROW_WORDS * 4;
@@ -56,6 +58,7 @@ export class Lane {
     this.path.enter(nowMs);
     let work = 0;
     for (let i = 0; i < this.#ports.length; i++) work += this.#servePort(this.#ports[i]);
+    if (this.path.handover.hasMail()) work += this.#serveMail();
     if (this.path.parking.count !== 0) work += this.#serveParked();
     if (this.#isFirst && nowMs >= this.#arpDueMs) this.#serveNeighbours(nowMs);
     if (nowMs >= this.#sweepDueMs) this.#sweep(nowMs);
@@ -73,14 +76,39 @@ export class Lane {
     const batch = this.#batch;
     const rows = port.receive(batch, BATCH_ROWS);
     if (rows === 0) return 0;
+    this.#handle(port, rows);
+    port.release(batch, rows);
+    this.path.fragments.release();
+    return rows;
+  }
+
+  /** Takes the first `rows` rows of the batch through the stages, and transmits what is to be. */
+  #handle(port: Port, rows: number): void {
     const { path } = this;
     path.senders = 0;
     for (let stage = 0; stage < this.#stages.length; stage++) this.#stages[stage](port, rows);
     path.serverOut.flush();
     path.clientOut.flush();
-    this.#transmit(batch, rows, path.senders);
-    port.release(batch, rows);
-    path.fragments.release();
+    this.#transmit(this.#batch, rows, path.senders);
+  }
+
+  /** Replies that other lanes have put together, as if they had just been received. */
+  #serveMail(): number {
+    const { handover, memory, serverPort, setup } = this.path;
+    const batch = this.#batch;
+    let rows = 0;
+    while (rows < MAIL_ROWS) {
+      const offset = mailPlace(setup.mailOffset, rows);
+      const length = handover.take(offset);
+      if (length === 0) break;
+      const row = rows++ * ROW_WORDS;
+      batch[row + ROW_OFFSET] = offset;
+      batch[row + ROW_LENGTH] = length;
+      batch[row + ROW_FLAGS] = 0;
+      batch[row + ROW_VERDICT] = DROP;
+    }
+    memory.counters[COUNT.taken_over] += rows;
+    if (rows !== 0) this.#handle(serverPort, rows);
     return rows;
   }
 

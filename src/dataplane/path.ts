@@ -15,6 +15,7 @@ import { COUNT } from './counters.ts';
 import { FragmentationNeeded } from './frag-needed.ts';
 import { Fragmenter } from './fragmenter.ts';
 import { Fragments } from './fragments.ts';
+import { Handover } from './handover.ts';
 import { LaneMemory } from './memory.ts';
 import { Neighbours } from './neighbours.ts';
 import { OUTBOX_BYTES, Outbox } from './outbox.ts';
@@ -50,6 +51,7 @@ export class Path {
   readonly pathMtus = new PathMtus();
   readonly fragmenter: Fragmenter;
   readonly fragmentationNeeded: FragmentationNeeded;
+  readonly handover: Handover;
   readonly clientPort: Port;
   readonly serverPort: Port;
   /** What the lane says itself. The same one in one-arm. */
@@ -87,6 +89,7 @@ export class Path {
       serverPort === clientPort
         ? this.clientOut
         : new Outbox(serverPort, arena.buffer, setup.outboxOffset + OUTBOX_BYTES, this.fragmenter);
+    this.handover = new Handover(arena, shared, setup.handoverOffset, setup.lane, setup.lanes);
     this.fragmentationNeeded = new FragmentationNeeded(this);
     this.steerWords = shared.words;
     this.#steerBase = setup.steerOffset >> 2;

@@ -41,10 +41,14 @@ export interface PathSetup {
   outboxOffset: number;
   /** `Fragments.byteLength`, a multiple of 64. */
   fragmentsOffset: number;
+  /** `mailByteLength`. */
+  mailOffset: number;
   nodesMax: number;
   /** Byte offsets in the arena that all lanes share. */
   steerOffset: number;
   neighboursOffset: number;
+  /** `Handover.byteLength`, a multiple of 64. */
+  handoverOffset: number;
 }
 
 export interface LaneSetup extends PathSetup {

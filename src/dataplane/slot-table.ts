@@ -127,6 +127,12 @@ export class SlotTable {
     return false;
   }
 
+  /** Lane whose source port this is, if it is a lane's; `lane` is the one of this table. */
+  laneOf(port: number, lane: number): number {
+    const portsPerLane = (this.#mask >> IDS_PER_PORT_SHIFT) + 1;
+    return lane + Math.floor((port - this.#firstPort) / portsPerLane);
+  }
+
   /** Whether datagrams are expected for it: OUTSTANDING or PARTLY, the odd states. */
   isOutstanding(word: number): boolean {
     return (this.#words[word] & 1) !== 0;

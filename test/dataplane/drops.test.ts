@@ -84,6 +84,7 @@ describe('for us, and not fit to travel on', () => {
       drop_fragment_timeout: 'fragments.test.ts',
       drop_fragment_table_full: 'fragments.test.ts',
       drop_fragment_source_full: 'fragments.test.ts',
+      drop_handover_full: 'handover.test.ts',
       drop_neighbour_queue_full: 'lane-neighbours.test.ts',
       drop_neighbour_unreachable: 'lane-neighbours.test.ts',
       drop_lane_crash: 'worker.test.ts',

@@ -9,6 +9,7 @@
 import { COUNT, LANE_COUNTERS, REFUSED_FIRST } from '../../src/dataplane/counters.ts';
 import type { FragmentLimits } from '../../src/dataplane/fragment-contexts.ts';
 import { Fragments } from '../../src/dataplane/fragments.ts';
+import { Handover, mailByteLength } from '../../src/dataplane/handover.ts';
 import { BATCH_BYTES, Lane } from '../../src/dataplane/lane.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
 import { Neighbours, type NeighbourTimes, neighboursByteLength } from '../../src/dataplane/neighbours.ts';
@@ -123,6 +124,7 @@ export class LaneBed {
   readonly #options: BedOptions;
   readonly #lanes: BedLane[] = [];
   readonly #neighboursOffset: number;
+  readonly #handoverOffset: number;
 
   constructor(options: BedOptions = {}) {
     this.#options = options;
@@ -130,9 +132,11 @@ export class LaneBed {
     const capacity = { nodesMax: NODES_MAX, lanesMax: lanes };
     const steerBytes = SteerTable.byteLength(capacity);
     this.nowMs = startMs;
-    this.shared = Arena.create(steerBytes + neighboursByteLength(NODES_MAX) + 4096);
+    const handoverBytes = Handover.byteLength(lanes);
+    this.shared = Arena.create(steerBytes + neighboursByteLength(NODES_MAX) + handoverBytes + 4096);
     this.steer = new SteerTable(this.shared.buffer, this.shared.allocate(steerBytes), capacity);
     this.#neighboursOffset = this.shared.allocate(neighboursByteLength(NODES_MAX));
+    this.#handoverOffset = this.shared.allocate(handoverBytes);
     const times = options.neighbourTimes ?? BED_TIMES;
     this.neighbours = new Neighbours(this.shared.words, this.#neighboursOffset >> 2, times);
     this.publish(nodes);
@@ -201,9 +205,10 @@ export class LaneBed {
 
   /** Frames received, less those that ended in a counter or wait somewhere: 0 when each was counted once. */
   unaccounted(lane = 0): number {
+    const taken = this.count('taken_over', lane);
     const received = this.#lanes[lane]!.wires.reduce((sum, { near }) => sum + portCounter(near, 'received_frames'), 0);
     const { memory, parking, fragments } = this.lane(lane).path;
-    return received - endedFrames(memory.counters) - parking.count - fragments.held;
+    return received + taken - endedFrames(memory.counters) - parking.count - fragments.held;
   }
 
   #build(lane: number): BedLane {
@@ -211,7 +216,8 @@ export class LaneBed {
     const parkingBytes = Parking.byteLength(parkingFrames, Math.max(clientMtu, serverMtu) + 14);
     const ports = 2 * (loopbackByteLength(RING_FRAMES, clientMtu) + loopbackByteLength(RING_FRAMES, serverMtu));
     const fragmentBytes = Fragments.byteLength({ ...BED_FRAGMENTS, ...this.#options.fragments }.datagrams);
-    const arena = Arena.create(slotTableByteLength(slots) + parkingBytes + fragmentBytes + ports + 65_536);
+    const mailBytes = mailByteLength(this.#options.lanes ?? 1);
+    const arena = Arena.create(slotTableByteLength(slots) + parkingBytes + fragmentBytes + mailBytes + ports + 65_536);
     const wires = [openWire('client', 0, arena, NF_CLIENT_MAC, clientMtu)];
     if (arms === 2) wires.push(openWire('server', 1, arena, NF_SERVER_MAC, serverMtu));
     const setup = this.#setup(lane, arena, parkingBytes);
@@ -244,6 +250,8 @@ export class LaneBed {
       parkingFrames,
       fragments,
       fragmentsOffset: arena.allocate(Fragments.byteLength(fragments.datagrams)),
+      mailOffset: arena.allocate(mailByteLength(this.#options.lanes ?? 1)),
+      handoverOffset: this.#handoverOffset,
       honoursDontFragment: this.#options.honoursDontFragment ?? false,
       seed: 7,
       countersOffset: arena.allocate(laneCountersByteLength()),
@@ -259,7 +267,7 @@ export class LaneBed {
 /** Frames that came to an end of some kind, by the groups of counters.ts. */
 export function endedFrames(counters: Float64Array): number {
   const forwarding = ['requests', 'replies', 'arp_answers', 'arp_learned', 'echo_answers', 'foreign'] as const;
-  const ends = [...forwarding, 'path_mtu_learned', 'fragments_joined'] as const;
+  const ends = [...forwarding, 'path_mtu_learned', 'fragments_joined', 'handed_over'] as const;
   const forwarded = ends.reduce((sum, name) => sum + counters[COUNT[name]]!, 0);
   const dropped = LANE_COUNTERS.reduce((sum, name, i) => (name.startsWith('drop_') ? sum + counters[i]! : sum), 0);
   return forwarded + dropped + counters.slice(REFUSED_FIRST).reduce((sum, refused) => sum + refused, 0);
