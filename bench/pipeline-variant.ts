@@ -9,8 +9,9 @@
 
 import { configFromFlags } from '../src/control/config/load.ts';
 import type { Config } from '../src/control/config/normalise.ts';
-import { planLaneMemory, planSharedMemory } from '../src/control/memory-plan.ts';
+import { multigetSetup, planLaneMemory, planSharedMemory } from '../src/control/memory-plan.ts';
 import { COUNT } from '../src/dataplane/counters.ts';
+import { GateTable } from '../src/dataplane/gate-table.ts';
 import { BATCH_BYTES, Lane } from '../src/dataplane/lane.ts';
 import type { LaneMemory } from '../src/dataplane/memory.ts';
 import { Neighbours } from '../src/dataplane/neighbours.ts';
@@ -69,7 +70,11 @@ class Pipeline {
     });
     this.#flags = flags;
     const shared = planSharedMemory(this.#config, 16);
-    const plan = planLaneMemory(this.#config, 16, [4096, 4096]);
+    const plan = planLaneMemory(
+      this.#config,
+      16,
+      Array(2).fill({ transport: 'af_packet', ringFrames: 4096, mtu: 1500 }),
+    );
     this.#arena = plan.arena;
     this.#framesOffset = plan.arena.allocate(FRAMES * STRIDE_BYTES) + HEADROOM_BYTES;
     this.#frames = plan.arena.bytes.subarray(this.#framesOffset, this.#framesOffset + FRAMES * STRIDE_BYTES);
@@ -179,7 +184,6 @@ function pathSetup(
 ): PathSetup {
   return {
     lane: 0,
-    lanes: 1,
     clientPort: 0,
     serverPort: 1,
     vip: config.vip.address,
@@ -198,12 +202,24 @@ function pathSetup(
     fragments: config.fragments,
     fragmentsOffset: plan.fragmentsOffset,
     mailOffset: plan.mailOffset,
+    laneCount: 1,
     honoursDontFragment: false,
-    seed: 1,
+    gathersOffset: plan.gathersOffset,
+    multiget: multigetSetup(config),
     nodesMax: 16,
     steerOffset: shared.steerOffset,
     neighboursOffset: shared.neighboursOffset,
     handoverOffset: shared.handoverOffset,
+    newcomerSlots: config.slots.count / 4,
+    sourceRows: config.gatekeeper.sources,
+    sourceSeeds: [SEED | 0, ~SEED],
+    version: '',
+    lanes: [],
+    pid: 0,
+    timeOrigin: 0,
+    sourcesOffset: plan.sourcesOffset,
+    gateOffset: shared.gateOffset,
+    nodeNamesOffset: shared.nodeNamesOffset,
   };
 }
 
@@ -217,6 +233,11 @@ function publish(
   const nodes = config.nodes.map(node => ({ ...node, neighbour: neighbours.add(node.nextHop) }));
   for (const { nextHop } of config.nodes) neighbours.learn(nextHop, 0x024b, 0x77000002, 0);
   new SteerTable(shared.buffer, setup.steerOffset, capacity).publish(nodes, config.steering);
+  const { enabled: watches, ...budgets } = config.gatekeeper;
+  const { commands } = config;
+  const { broadcastMs } = commands;
+  const rules = { ...budgets, watches, lanes: 1, commands, broadcastMs };
+  new GateTable(shared.buffer, setup.gateOffset, capacity.lanesMax).publish(rules);
 }
 
 function main(name: string | undefined): void {

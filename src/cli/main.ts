@@ -1,10 +1,12 @@
 #!/usr/bin/env node
 /** keysteer: argv → the rooms behind it. */
 import { Command, CommanderError } from 'commander';
+import { registerCapture } from './capture.ts';
 import { registerDemo } from './demo.ts';
 import { registerExplain } from './explain.ts';
-import { EXIT_FAILURE, EXIT_USAGE, messageOf } from './output.ts';
+import { EXIT_FAILURE, EXIT_USAGE, messageOf, UsageError } from './output.ts';
 import { registerPlainProxy } from './plain-proxy.ts';
+import { registerReplay } from './replay.ts';
 import { registerRun } from './run.ts';
 import { registerSchema } from './schema.ts';
 import { packageVersion } from './version.ts';
@@ -17,7 +19,15 @@ const program = new Command('keysteer')
   .configureHelp({ showGlobalOptions: true })
   .exitOverride();
 
-for (const register of [registerRun, registerExplain, registerSchema, registerPlainProxy, registerDemo]) {
+for (const register of [
+  registerRun,
+  registerExplain,
+  registerSchema,
+  registerPlainProxy,
+  registerDemo,
+  registerCapture,
+  registerReplay,
+]) {
   register(program);
 }
 for (const command of program.commands) command.exitOverride().helpOption('-h, --help', 'print this help');
@@ -34,6 +44,6 @@ try {
     process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
   } else {
     process.stderr.write(`keysteer: ${messageOf(error)}\n`);
-    process.exitCode = EXIT_FAILURE;
+    process.exitCode = error instanceof UsageError ? EXIT_USAGE : EXIT_FAILURE;
   }
 }

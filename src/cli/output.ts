@@ -12,11 +12,20 @@ const FOR_USERS = new Set([
   'SteerConfigError',
   'AddressError',
   'UserError',
+  'UsageError',
+  'PcapError',
+  'CapError',
+  'LinkError',
 ]);
 
 /** A failure whose message says what the user can do. */
 export class UserError extends Error {
   override readonly name = 'UserError';
+}
+
+/** An argument that cannot be: names it, its value and the rule. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
 }
 
 export function messageOf(error: unknown): string {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { Conductor, dropReasons, type Figures } from '../control/conductor.ts';
 import { addConfigOptions, type ConfigOptions, readConfig } from './config-options.ts';
-import { percent, printJson, short, table, UserError } from './output.ts';
+import { percent, printJson, short, table, UsageError } from './output.ts';
 import { signalled } from './signals.ts';
 
 interface RunOptions extends ConfigOptions {
@@ -33,7 +33,8 @@ async function run({ json = false, interval, ...options }: RunOptions): Promise<
 function readInterval(text: string | undefined): number {
   if (text === undefined) return process.stdout.isTTY ? 1 : 0;
   const seconds = Number(text);
-  if (!(seconds >= 0 && seconds <= 86_400)) throw new UserError(`--interval is ${text}; it must be 0 to 86400 seconds`);
+  if (!(seconds >= 0 && seconds <= 86_400))
+    throw new UsageError(`--interval is ${text}; it must be 0 to 86400 seconds`);
   return seconds;
 }
 

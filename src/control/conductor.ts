@@ -9,11 +9,15 @@ import { networkInterfaces } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { COUNT, LANE_COUNTERS, type NODE_COUNT, NODE_COUNTER_COUNT, NODE_COUNTERS } from '../dataplane/counters.ts';
+import { GateTable } from '../dataplane/gate-table.ts';
 import { NEIGHBOUR_STATE_NAMES, Neighbours } from '../dataplane/neighbours.ts';
+import { writeNodeName } from '../dataplane/node-names.ts';
 import {
   CONTROL_BEAT,
+  CONTROL_BELL,
   CONTROL_STATE,
   CONTROL_STOP,
+  type FiguresPlace,
   LANE_CRASHED,
   LANE_STARTING,
   LANE_STATE_NAMES,
@@ -21,17 +25,19 @@ import {
 } from '../dataplane/setup.ts';
 import { countersAt, sumCounters } from '../mem/counters.ts';
 import { leaveTable } from '../mem/generation.ts';
-import { type AfPacketDescription, describeAfPacket } from '../port/af-packet.ts';
 import { FANOUT_CBPF, fanoutProgram } from '../port/fanout.ts';
+import { type Description, describePort, mtuOf } from '../port/open.ts';
+import { PcapFeed } from '../port/pcap-feed.ts';
+import { isPcap } from '../port/pcap-layout.ts';
 import { PORT_COUNTERS } from '../port/port.ts';
 import { loadShim } from '../port/shim.ts';
 import { NODES_LIMIT } from '../steer/layout.ts';
 import { SteerTable } from '../steer/table.ts';
 import type { Config, PortConfig } from './config/normalise.ts';
 import { type LaneArena, planLaneMemory, planSharedMemory, type SharedMemory } from './memory-plan.ts';
+import { gateRules, neighbourTimes, pathSetup } from './path-setup.ts';
+import { versionText } from './version.ts';
 
-const CLIENT_PORT = 0;
-const SERVER_PORT = 1;
 /** Pause before a crashed lane is started again: doubled with each crash in a row, up to the maximum. */
 const RESTART_MS_MIN = 10;
 const RESTART_MS_MAX = 5000;
@@ -94,11 +100,18 @@ export class Conductor {
   readonly #shared: SharedMemory;
   readonly #steer: SteerTable;
   readonly #neighbours: Neighbours;
+  readonly #gate: GateTable;
   readonly #lanes: LaneRecord[] = [];
   readonly #pool: Piscina;
   readonly #startedMs = performance.now();
   /** Two processes in one network namespace must not share a group; process ids repeat across containers. */
   readonly #fanoutGroup = randomInt(0x8000) << 1;
+  /** Of ports with transport pcap. */
+  readonly #feeds: PcapFeed[] = [];
+  /** One list for all lanes, whole once the last of them is prepared. */
+  readonly #figuresPlaces: FiguresPlace[] = [];
+  /** Nobody who asks may know which sources share a set of the table. */
+  readonly #sourceSeeds: readonly [number, number] = [randomInt(2 ** 32) | 0, randomInt(2 ** 32) | 0];
   #stopping = false;
 
   /**
@@ -113,10 +126,12 @@ export class Conductor {
     refuseKernelAddresses(config);
     this.#config = config;
     this.#shared = planSharedMemory(config, NODES_LIMIT);
-    const { arena, steerOffset, neighboursOffset, capacity } = this.#shared;
+    const { arena, steerOffset, neighboursOffset, gateOffset, capacity } = this.#shared;
     this.#steer = new SteerTable(arena.buffer, steerOffset, capacity);
     this.#neighbours = new Neighbours(arena.words, neighboursOffset >> 2, neighbourTimes(config));
+    this.#gate = new GateTable(arena.buffer, gateOffset, config.lanes);
     this.#publish();
+    this.#publishGate();
     try {
       for (let lane = 0; lane < config.lanes; lane++) this.#lanes.push(this.#prepare(lane));
     } catch (error) {
@@ -141,10 +156,21 @@ export class Conductor {
    */
   async ready(): Promise<void> {
     while (this.#lanes.some(lane => Atomics.load(lane.control, CONTROL_STATE) === LANE_STARTING)) await sleep(2);
+    await this.#feedsReady();
     const failed = this.#lanes.find(lane => lane.restarts > 0);
     if (failed === undefined) return;
     await this.stop();
     throw new LaneError(`lane ${failed.setup.lane} does not start: ${failed.lastError}`);
+  }
+
+  /** @throws CapError; everything is stopped then */
+  async #feedsReady(): Promise<void> {
+    try {
+      await Promise.all(this.#feeds.map(feed => feed.ready));
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
   }
 
   get config(): Config {
@@ -175,6 +201,7 @@ export class Conductor {
     await within(STOP_MS_MAX, Promise.all(this.#lanes.map(lane => lane.ended)));
     const figures = this.figures();
     await this.#pool.destroy();
+    await Promise.all(this.#feeds.map(feed => feed.stop()));
     this.#closePorts();
     return figures;
   }
@@ -187,22 +214,24 @@ export class Conductor {
       hashName,
       neighbour: this.#neighbours.add(nextHop),
     }));
+    const { arena, nodeNamesOffset } = this.#shared;
+    for (const [row, { name }] of this.#config.nodes.entries()) writeNodeName(arena.bytes, nodeNamesOffset, row, name);
     this.#steer.publish(nodes, this.#config.steering);
+  }
+
+  #publishGate(): void {
+    this.#gate.publish(gateRules(this.#config));
   }
 
   #prepare(lane: number): LaneRecord {
     const { client, server } = this.#config.ports;
-    const ports = server ? [client, server] : [client];
-    const memory = planLaneMemory(
-      this.#config,
-      this.#shared.capacity.nodesMax,
-      ports.map(port => port.ringFrames),
-    );
-    const descriptions: AfPacketDescription[] = [];
+    const ports = (server ? [client, server] : [client]).map((port, id) => this.#nameInterface(port, id));
+    const memory = planLaneMemory(this.#config, this.#shared.capacity.nodesMax, ports);
+    const descriptions: Description[] = [];
     try {
-      for (const [id, port] of ports.entries()) descriptions.push(this.#openPort(port, id, memory));
+      for (const [id, port] of ports.entries()) descriptions.push(this.#openPort(port, id, lane, memory));
     } catch (error) {
-      for (const { handle } of descriptions) loadShim().close(handle);
+      closeHandles(descriptions);
       throw error;
     }
     const setup = this.#setup(lane, memory, descriptions);
@@ -221,54 +250,58 @@ export class Conductor {
     };
   }
 
-  #openPort(port: PortConfig, id: number, memory: LaneArena): AfPacketDescription {
+  /** The kernel completes a pattern when the first lane opens the port; the others join it there. */
+  #nameInterface(port: PortConfig, id: number): PortConfig & { mtu: number } {
+    const name = this.#lanes[0]?.setup.ports[id].name ?? port.interface;
+    return { ...port, interface: name, mtu: mtuOf(port.transport, name) };
+  }
+
+  #openPort(port: PortConfig & { mtu: number }, id: number, lane: number, memory: LaneArena): Description {
     const { lanes, slots } = this.#config;
     const fanout = {
       group: this.#fanoutGroup | id,
       type: FANOUT_CBPF,
       program: fanoutProgram(lanes, slots.sourcePortBase, slots.sourcePortsPerLane),
     };
-    return describeAfPacket({
+    const description = describePort({
+      transport: port.transport,
       id,
       interfaceName: port.interface,
       arena: memory.arena,
       ringFrames: port.ringFrames,
+      mtuMax: port.mtu,
       mac: port.mac,
+      vlan: port.vlan,
+      lane,
       ...(lanes > 1 ? { fanout } : {}),
+      ...(port.tap === undefined ? {} : { tap: port.tap }),
     });
+    // Its frames are brought and fetched by this thread.
+    if (isPcap(description)) {
+      this.#feeds.push(new PcapFeed(description, memory.arena, (memory.controlOffset >> 2) + CONTROL_BELL));
+    }
+    return description;
   }
 
-  #setup(lane: number, memory: LaneArena, ports: AfPacketDescription[]): LaneSetup {
-    const { vip, source, slots, idle, neighbours, fragments, pin, lanes } = this.#config;
+  #setup(lane: number, memory: LaneArena, ports: Description[]): LaneSetup {
+    const { idle, pin } = this.#config;
     const { arena, ...offsets } = memory;
+    this.#figuresPlaces.push({ ...offsets, arena: arena.buffer });
     return {
       ...offsets,
-      lane,
-      lanes,
-      clientPort: CLIENT_PORT,
-      serverPort: this.#config.ports.server ? SERVER_PORT : CLIENT_PORT,
-      vip: vip.address,
-      vipPort: vip.port,
-      ownAddress: source.address,
-      firstSourcePort: slots.sourcePortBase + lane * slots.sourcePortsPerLane,
-      slots: slots.count,
-      replyLifetimeMs: slots.replyLifetimeMs,
-      neighbourTimes: neighbourTimes(this.#config),
-      parkingFrames: neighbours.queueFrames,
-      fragments,
-      honoursDontFragment: false,
-      seed: randomInt(2 ** 32) | 0,
-      nodesMax: this.#shared.capacity.nodesMax,
-      steerOffset: this.#shared.steerOffset,
-      neighboursOffset: this.#shared.neighboursOffset,
-      handoverOffset: this.#shared.handoverOffset,
+      ...pathSetup(this.#config, lane, memory, this.#shared, {
+        sourceSeeds: this.#sourceSeeds,
+        version: versionText(),
+        lanes: this.#figuresPlaces,
+        pid: process.pid,
+        timeOrigin: performance.timeOrigin,
+      }),
       arena: arena.buffer,
       shared: this.#shared.arena.buffer,
       ports,
       spinUs: idle.spinUs,
       waitMs: idle.waitMs,
       cpu: pin?.[lane] ?? -1,
-      timeOrigin: performance.timeOrigin,
     };
   }
 
@@ -295,6 +328,7 @@ export class Conductor {
   #crashed(lane: LaneRecord, error: unknown): void {
     Atomics.store(lane.control, CONTROL_STATE, LANE_CRASHED);
     leaveTable(this.#shared.arena.words, this.#steer.base, lane.setup.lane);
+    leaveTable(this.#shared.arena.words, this.#gate.base, lane.setup.lane);
     const steady = performance.now() - lane.startedMs > STEADY_MS;
     lane.pauseMs = steady ? RESTART_MS_MIN : Math.min(lane.pauseMs * 2, RESTART_MS_MAX);
     lane.restarts++;
@@ -325,7 +359,8 @@ export class Conductor {
       const blocks = this.#lanes.map(({ memory, setup }) =>
         countersAt(memory.arena.buffer, setup.ports[id].countersOffset, PORT_COUNTERS),
       );
-      return { name: port.interface, counters: sumCounters(PORT_COUNTERS, blocks) };
+      const name = this.#lanes[0]?.setup.ports[id].name ?? port.interface;
+      return { name, counters: sumCounters(PORT_COUNTERS, blocks) };
     });
   }
 
@@ -341,7 +376,8 @@ export class Conductor {
   }
 
   #closePorts(): void {
-    for (const { setup } of this.#lanes) for (const { handle } of setup.ports) loadShim().close(handle);
+    for (const feed of this.#feeds) void feed.stop();
+    for (const { setup } of this.#lanes) closeHandles(setup.ports);
   }
 }
 
@@ -349,8 +385,8 @@ function countersOf({ arena, countersOffset }: LaneArena): Float64Array {
   return countersAt(arena.buffer, countersOffset, LANE_COUNTERS);
 }
 
-function neighbourTimes({ neighbours }: Config) {
-  return { retryMs: neighbours.retryMs, retries: neighbours.retries, lifetimeMs: neighbours.lifetimeS * 1000 };
+function closeHandles(ports: readonly Description[]): void {
+  for (const port of ports) if (!isPcap(port)) loadShim().close(port.handle);
 }
 
 function refuseKernelAddresses({ vip, source }: Config): void {

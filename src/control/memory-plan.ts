@@ -1,21 +1,26 @@
 /** Which memory there is, and where in it everything lies: one arena for all lanes, and one for each. */
 
 import { Fragments } from '../dataplane/fragments.ts';
+import { GateTable } from '../dataplane/gate-table.ts';
+import { gathersByteLength, type MultigetSetup } from '../dataplane/gather.ts';
+import { chunksFor } from '../dataplane/gather-store.ts';
 import { Handover, mailByteLength } from '../dataplane/handover.ts';
 import { BATCH_BYTES } from '../dataplane/lane.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../dataplane/memory.ts';
 import { neighboursByteLength } from '../dataplane/neighbours.ts';
+import { nodeNamesByteLength } from '../dataplane/node-names.ts';
 import { OUTBOX_BYTES } from '../dataplane/outbox.ts';
 import { Parking } from '../dataplane/parking.ts';
 import { CONTROL_BYTES } from '../dataplane/setup.ts';
 import { slotTableByteLength } from '../dataplane/slot-table.ts';
+import { sourceTableByteLength } from '../dataplane/source-table.ts';
 import { Arena } from '../mem/arena.ts';
-import { afPacketByteLength } from '../port/af-packet.ts';
+import { portByteLength, type Transport } from '../port/open.ts';
 import { type SteerCapacity, SteerTable } from '../steer/table.ts';
 import type { Config } from './config/normalise.ts';
 
-/** Largest frame that is ever parked: an MTU of 1500 and the Ethernet header, rounded up. */
-const PARKED_FRAME_BYTES = 2048;
+/** What a parked frame needs beside the MTU: the Ethernet header, a VLAN tag, rounded up. */
+const PARKED_EXTRA_BYTES = 64;
 const SLACK_BYTES = 1 << 16;
 
 export interface SharedMemory {
@@ -23,6 +28,8 @@ export interface SharedMemory {
   readonly capacity: SteerCapacity;
   readonly steerOffset: number;
   readonly neighboursOffset: number;
+  readonly gateOffset: number;
+  readonly nodeNamesOffset: number;
   readonly handoverOffset: number;
 }
 
@@ -35,6 +42,8 @@ export interface LaneArena {
   readonly controlOffset: number;
   readonly batchOffset: number;
   readonly outboxOffset: number;
+  readonly sourcesOffset: number;
+  readonly gathersOffset: number;
   readonly fragmentsOffset: number;
   readonly mailOffset: number;
 }
@@ -42,28 +51,44 @@ export interface LaneArena {
 export function planSharedMemory(config: Config, nodesMax: number): SharedMemory {
   const capacity = { nodesMax, lanesMax: config.lanes };
   const steerBytes = SteerTable.byteLength(capacity);
+  const gateBytes = GateTable.byteLength(config.lanes);
+  const nameBytes = nodeNamesByteLength(nodesMax);
   const handover = Handover.byteLength(config.lanes);
-  const arena = Arena.create(steerBytes + neighboursByteLength(nodesMax) + handover + SLACK_BYTES);
+  const tables = steerBytes + neighboursByteLength(nodesMax) + gateBytes + nameBytes + handover;
+  const arena = Arena.create(tables + SLACK_BYTES);
   return {
     arena,
     capacity,
     steerOffset: arena.allocate(steerBytes),
     neighboursOffset: arena.allocate(neighboursByteLength(nodesMax)),
+    gateOffset: arena.allocate(gateBytes),
+    nodeNamesOffset: arena.allocate(nameBytes),
     handoverOffset: arena.allocate(handover),
   };
 }
 
-/** @param ports receive-ring sizes of the lane's ports, frames */
-export function planLaneMemory(config: Config, nodesMax: number, ports: readonly number[]): LaneArena {
+/** What a port of a lane needs: slots in its receive ring, and the MTU they must hold. */
+export interface PortMemory {
+  readonly transport: Transport;
+  readonly ringFrames: number;
+  readonly mtu: number;
+}
+
+export function planLaneMemory(config: Config, nodesMax: number, ports: readonly PortMemory[]): LaneArena {
   const slots = slotTableByteLength(config.slots.count);
-  const parking = Parking.byteLength(config.neighbours.queueFrames, PARKED_FRAME_BYTES);
-  const rings = ports.reduce((sum, frames) => sum + afPacketByteLength(frames), 0);
+  const mtuMax = Math.max(...ports.map(({ mtu }) => mtu));
+  const parking = Parking.byteLength(config.neighbours.queueFrames, mtuMax + PARKED_EXTRA_BYTES);
+  const rings = ports.reduce((sum, port) => sum + portByteLength(port.transport, port.ringFrames, port.mtu), 0);
+  const sources = sourceTableByteLength(config.gatekeeper.sources);
   const fragments = Fragments.byteLength(config.fragments.datagrams);
   const mail = mailByteLength(config.lanes);
   const counters = laneCountersByteLength() + nodeCountersByteLength(nodesMax);
+  const gathers = gathersByteLength(multigetSetup(config));
   const arena = Arena.create(
     slots +
+      sources +
       parking +
+      gathers +
       fragments +
       mail +
       rings +
@@ -82,7 +107,15 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
     controlOffset: arena.allocate(CONTROL_BYTES),
     batchOffset: arena.allocate(BATCH_BYTES),
     outboxOffset: arena.allocate(2 * OUTBOX_BYTES),
+    sourcesOffset: arena.allocate(sources),
+    gathersOffset: arena.allocate(gathers),
     fragmentsOffset: arena.allocate(fragments),
     mailOffset: arena.allocate(mail),
   };
+}
+
+/** Multi-key requests, as a lane is told of them. */
+export function multigetSetup({ multiget }: Config): MultigetSetup {
+  const { gathers, keysMax, bufferBytes, timeoutMs } = multiget;
+  return { gathers, keysMax, chunks: chunksFor(bufferBytes), timeoutMs };
 }

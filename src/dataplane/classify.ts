@@ -4,7 +4,7 @@
  *
  * A row that is dropped or foreign keeps the verdict DROP that it came with; the reason is counted.
  */
-import { DROP, FLAG_VLAN, type Port, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT, ROW_WORDS } from '../port/port.ts';
+import { DROP, type Port, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT, ROW_WORDS, vlanOf } from '../port/port.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as udp from '../wire/udp.ts';
@@ -39,11 +39,16 @@ export class Classifier {
     for (let row = 0; row < end; row += ROW_WORDS) this.#frame(port, batch, row);
   }
 
+  /** Only the first `count` requests of the list go on. */
+  keepRequests(count: number): void {
+    this.requestCount = count;
+  }
+
   #frame(port: Port, batch: Int32Array, row: number): void {
     const { view } = this.#path.memory;
     const offset = batch[row + ROW_OFFSET];
     if (batch[row + ROW_LENGTH] < ethernet.HEADER_BYTES) return this.#count(COUNT.drop_runt);
-    if ((batch[row + ROW_FLAGS] & FLAG_VLAN) !== 0) return this.#count(COUNT.foreign);
+    if (vlanOf(batch[row + ROW_FLAGS]) !== port.vlan) return this.#count(COUNT.foreign);
     const type = ethernet.etherType(view, offset);
     if (type === ethernet.ETHERTYPE_IPV4) return this.#ipv4(port, batch, row, offset);
     if (type === ethernet.ETHERTYPE_ARP) return this.#arp(port, batch, row);
@@ -103,7 +108,7 @@ export class Classifier {
     const { memory, setup, slots, handover } = this.#path;
     const udpOffset = ipOffset + ipv4.headerBytes(memory.view, ipOffset);
     const lane = slots.laneOf(udp.destinationPort(memory.view, udpOffset), setup.lane);
-    if (lane === setup.lane || lane < 0 || lane >= setup.lanes) return false;
+    if (lane === setup.lane || lane < 0 || lane >= setup.laneCount) return false;
     const isGiven = handover.give(lane, batch[row + ROW_OFFSET], batch[row + ROW_LENGTH]);
     memory.count(isGiven ? COUNT.handed_over : COUNT.drop_handover_full);
     return true;

@@ -2,18 +2,25 @@
  * What a lane counts. Every frame that reaches a lane ends in exactly one of these groups:
  *
  *     forwarded   requests, replies
- *     answered    arp_answers, echo_answers
+ *     gathered    multiget_answers
+ *     answered    arp_answers, echo_answers, local_answers
+ *     broadcast   broadcasts, and broadcast_replies from the nodes
  *     learned     arp_learned, path_mtu_learned
  *     joined      fragments_joined
  *     handed over handed_over; another lane counts `taken_over`, and then what becomes of the frame
  *     foreign     not for our addresses: left to the kernel's own copy
+ *     swallowed   quiet_misses
  *     drop_*      ours, and not fit to travel on
  *     refused_*   a request turned away with a memcached error line (error_answers counts the line), or in silence when
  *                 the client asked for none
  *
+ * A request for several keys (`multigets`) waits until it ends as `multiget_answers` or `refused_multiget_memory`. Its
+ * `multiget_keys` are requests that no client sent: each ends like one, without having reached the lane.
+ *
  * A `parked` request waits until it ends as one of `requests` (`parked_sent` counts these) or as
- * `drop_neighbour_unreachable`. `reads` and `writes` are counted when a request is steered, before it may be dropped for
- * want of its next hop. A fragment waits until it ends as `fragments_joined` or as a `drop_fragment_*`.
+ * `drop_neighbour_unreachable`. A command for every node waits until it ends as one of `broadcasts` or `refused_broadcast`.
+ * `reads` and `writes` are counted when a request is steered, before it may be dropped for want of its next hop. A fragment
+ * waits until it ends as `fragments_joined` or as a `drop_fragment_*`.
  */
 import { REFUSAL_NAMES } from '../memcached/refusals.ts';
 
@@ -66,32 +73,62 @@ export const COUNT = {
   cycles: 38,
   idle_waits: 39,
   idle_us: 40,
+  /** Requests that the NF answered itself: version, mn, noop, stats. */
+  local_answers: 41,
+  /** Commands that every node has carried out; what was sent to nodes for them, and what came back. */
+  broadcasts: 42,
+  broadcast_requests: 43,
+  broadcast_replies: 44,
+  /** "0 of 0": memcached says that it has nothing to say to a quiet request. The client has asked not to hear that. */
+  quiet_misses: 45,
+  /** A reply that would exceed what its client may be sent. */
+  drop_reply_over_budget: 46,
+  /** A datagram of a reply that came twice, or whose beginning was not seen where an older reply may be on its way. */
+  drop_reply_stray: 47,
+  /** Answers of the NF's own, to requests counted elsewhere, that would exceed what their client may be sent. */
+  answers_withheld: 48,
+  /** Requests for several keys that were taken apart, and their keys: each is a request of its own to its node. */
+  multigets: 49,
+  multiget_keys: 50,
+  /** Merged replies, and the datagrams they went out in. */
+  multiget_answers: 51,
+  multiget_datagrams: 52,
+  /** Keys that became misses because their node did not answer in time, or answered what is no value. */
+  multiget_unanswered: 53,
+  multiget_node_errors: 54,
+  /** Keys that were not asked for, as the port had no frame left; they end as unanswered. */
+  multiget_unsent: 55,
+  /** Merged replies that the port did not take the rest of in time. */
+  multiget_abandoned: 56,
+  /** A part of a reply whose request is answered already; one that came twice, or does not fit the others. */
+  drop_multiget_late: 57,
+  drop_multiget_part: 58,
   /** Fragments of datagrams for us; each is counted again by what became of it. */
-  fragments_received: 41,
-  datagrams_reassembled: 42,
+  fragments_received: 59,
+  datagrams_reassembled: 60,
   /** Fragments that others completed: the one that made the datagram whole goes on, and is counted, as a frame. */
-  fragments_joined: 43,
+  fragments_joined: 61,
   /** Of a datagram with bytes told twice and differently, those already held and those that follow. */
-  drop_fragment_overlap: 44,
+  drop_fragment_overlap: 62,
   /** Said before: the datagram is none the worse. */
-  drop_fragment_duplicate: 45,
-  drop_fragment_too_large: 46,
-  drop_fragment_timeout: 47,
+  drop_fragment_duplicate: 63,
+  drop_fragment_too_large: 64,
+  drop_fragment_timeout: 65,
   /** Given up for newer ones: of all sources, and of the same source. */
-  drop_fragment_table_full: 48,
-  drop_fragment_source_full: 49,
+  drop_fragment_table_full: 66,
+  drop_fragment_source_full: 67,
   /** Frames larger than the MTU that left in pieces (each counted as what it is, too), and the pieces. */
-  datagrams_fragmented: 50,
-  fragments_sent: 51,
+  datagrams_fragmented: 68,
+  fragments_sent: 69,
   /** The port had no frame for a fragment; the rest of its datagram was not sent either. */
-  fragments_refused: 52,
-  icmp_frag_needed_sent: 53,
+  fragments_refused: 70,
+  icmp_frag_needed_sent: 71,
   /** ICMP "fragmentation needed" that was believed. */
-  path_mtu_learned: 54,
+  path_mtu_learned: 72,
   /** Replies made whole by one lane and handled by another: by who gave, who took, and those that found no box. */
-  handed_over: 55,
-  taken_over: 56,
-  drop_handover_full: 57,
+  handed_over: 73,
+  taken_over: 74,
+  drop_handover_full: 75,
 } as const;
 
 /** Position of the first `refused_*` counter; reason r stands at this + r. */

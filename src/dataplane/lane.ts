@@ -1,11 +1,12 @@
 /**
  * A lane: one thread, its own queue on each port, one duty cycle.
  *
- *     for each port: receive → classify → requests → replies → transmit on each port → release
- *     then what time demands: parked frames, ARP
+ *     for each port: receive → classify → admit → requests → replies → settle → transmit on each port → release
+ *     then what time demands: multi-key requests, commands for every node, parked frames, ARP
  */
 import type { Arena } from '../mem/arena.ts';
 import { DROP, type Port, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT, ROW_WORDS } from '../port/port.ts';
+import { AdmissionStage, SettlementStage } from './admission.ts';
 import { Classifier } from './classify.ts';
 import { COUNT } from './counters.ts';
 import { BOXES, mailPlace } from './handover.ts';
@@ -59,6 +60,8 @@ export class Lane {
     let work = 0;
     for (let i = 0; i < this.#ports.length; i++) work += this.#servePort(this.#ports[i]);
     if (this.path.handover.hasMail()) work += this.#serveMail();
+    if (this.path.broadcasts.active !== 0) work += this.#serveBroadcasts();
+    work += this.#serveGathers();
     if (this.path.parking.count !== 0) work += this.#serveParked();
     if (this.#isFirst && nowMs >= this.#arpDueMs) this.#serveNeighbours(nowMs);
     if (nowMs >= this.#sweepDueMs) this.#sweep(nowMs);
@@ -118,6 +121,20 @@ export class Lane {
       const port = this.#ports[i];
       if ((senders & (1 << port.id)) !== 0) port.transmit(batch, rows);
     }
+  }
+
+  #serveBroadcasts(): number {
+    const { broadcasts, clientOut, serverOut } = this.path;
+    const work = broadcasts.tend();
+    serverOut.flush();
+    clientOut.flush();
+    return work;
+  }
+
+  #serveGathers(): number {
+    const work = this.path.gathers.tend();
+    if (work !== 0) this.path.clientOut.flush();
+    return work;
   }
 
   /** Sends on the parked frames whose next hop is known now, drops those whose next hop does not answer. */
@@ -180,11 +197,24 @@ export class Lane {
 
 function stagesOf(path: Path, batch: Int32Array): Stage[] {
   const classifier = new Classifier(path);
+  const admission = new AdmissionStage(path);
   const requests = new RequestStage(path);
   const replies = new ReplyStage(path);
+  const settlement = new SettlementStage(path);
   return [
     (port, rows) => classifier.run(port, batch, rows),
+    () => classifier.keepRequests(admission.run(classifier.requests, classifier.requestCount)),
     () => requests.run(batch, classifier.requests, classifier.requestCount),
+    () => runNewcomers(path, requests, batch, admission),
     () => replies.run(batch, classifier.replies, classifier.replyCount),
+    () => settlement.run(batch, classifier.replies, classifier.replyCount),
   ];
+}
+
+/** Requests of sources that are not known: as all others, but in slots of their own. */
+function runNewcomers(path: Path, requests: RequestStage, batch: Int32Array, admission: AdmissionStage): void {
+  if (admission.newcomerCount === 0) return;
+  path.slots.aim(true);
+  requests.run(batch, admission.newcomers, admission.newcomerCount);
+  path.slots.aim(false);
 }

@@ -1,7 +1,7 @@
 /**
  * What the stages of a lane share: its memory, tables, ports, and the time and steering table of the cycle.
  *
- *     classify → requests → replies      each loops over the frames of a batch that concern it
+ *     classify → admit → requests → replies → settle      each loops over the frames of a batch that concern it
  *
  * Each stage is called through an array (lane.ts), so that V8 compiles it by itself: were they inlined into one
  * function, they would compete for one inlining budget, and which of them won would differ from process to process.
@@ -11,10 +11,13 @@ import { enterTable, leaveTable } from '../mem/generation.ts';
 import { DROP, type Port, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET } from '../port/port.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
+import { Broadcasts } from './broadcasts.ts';
 import { COUNT } from './counters.ts';
 import { FragmentationNeeded } from './frag-needed.ts';
 import { Fragmenter } from './fragmenter.ts';
 import { Fragments } from './fragments.ts';
+import { Gatekeeper } from './gatekeeper.ts';
+import { Gathers } from './gather.ts';
 import { Handover } from './handover.ts';
 import { LaneMemory } from './memory.ts';
 import { Neighbours } from './neighbours.ts';
@@ -57,15 +60,25 @@ export class Path {
   /** What the lane says itself. The same one in one-arm. */
   readonly clientOut: Outbox;
   readonly serverOut: Outbox;
+  readonly gate: Gatekeeper;
+  /** Commands for every node. */
+  readonly broadcasts: Broadcasts;
+  /** Requests for several keys. */
+  readonly gathers: Gathers;
   readonly steerWords: Int32Array;
+  /** Bytes of the arena that all lanes share. */
+  readonly sharedBytes: Uint8Array;
   /** First word of the steering table in use in this cycle. */
   table = 0;
   /** Time of this cycle by the lane's clock, wrapping: ms and µs. */
   nowMs = 0;
   nowUs = 0;
+  /** The same, ms, not wrapping. */
+  clockMs = 0;
   /** Bit i: some row's verdict in this batch is the port with id i. */
   senders = 0;
   readonly #steerBase: number;
+  #identification = 0;
 
   constructor(setup: PathSetup, arena: Arena, shared: Arena, clientPort: Port, serverPort: Port) {
     this.setup = setup;
@@ -79,9 +92,10 @@ export class Path {
       setup.slots,
       setup.firstSourcePort,
       setup.replyLifetimeMs * 1000,
+      setup.newcomerSlots,
     );
-    this.fragments = new Fragments(this.memory, setup.fragmentsOffset, setup.fragments, setup.seed);
-    this.fragmenter = new Fragmenter(this.memory, this.pathMtus, setup.lane, setup.lanes, setup.seed);
+    this.fragments = new Fragments(this.memory, setup.fragmentsOffset, setup.fragments, setup.sourceSeeds[0]);
+    this.fragmenter = new Fragmenter(this.memory, this.pathMtus, setup.lane, setup.laneCount, setup.sourceSeeds[1]);
     this.clientPort = clientPort;
     this.serverPort = serverPort;
     this.clientOut = new Outbox(clientPort, arena.buffer, setup.outboxOffset, this.fragmenter);
@@ -89,23 +103,37 @@ export class Path {
       serverPort === clientPort
         ? this.clientOut
         : new Outbox(serverPort, arena.buffer, setup.outboxOffset + OUTBOX_BYTES, this.fragmenter);
-    this.handover = new Handover(arena, shared, setup.handoverOffset, setup.lane, setup.lanes);
+    this.handover = new Handover(arena, shared, setup.handoverOffset, setup.lane, setup.laneCount);
     this.fragmentationNeeded = new FragmentationNeeded(this);
     this.steerWords = shared.words;
+    this.sharedBytes = shared.bytes;
     this.#steerBase = setup.steerOffset >> 2;
+    this.gate = gatekeeperOf(setup, arena, shared, this.slots);
+    this.broadcasts = new Broadcasts(this);
+    this.gathers = new Gathers(this, setup.multiget, setup.gathersOffset);
   }
 
   /** Begins a cycle: takes up the steering table in use and the time, ms of the lane's clock. */
   enter(nowMs: number): void {
     this.table = enterTable(this.steerWords, this.#steerBase, this.setup.lane);
+    this.clockMs = nowMs;
     this.nowMs = nowMs | 0;
     this.nowUs = (nowMs * 1000) | 0;
     this.fragmenter.nowMs = this.nowMs;
+    this.gate.enter(this.nowMs);
+    this.slots.enter(this.nowUs);
   }
 
   /** Before the lane sleeps or ends: a new table need not wait for it. */
   leave(): void {
     leaveTable(this.steerWords, this.#steerBase, this.setup.lane);
+    this.gate.leave();
+  }
+
+  /** For the next datagram of the NF's own (RFC 6864). */
+  nextIdentification(): number {
+    this.#identification = (this.#identification + 1) & 0xffff;
+    return this.#identification;
   }
 
   /**
@@ -143,4 +171,20 @@ export class Path {
     this.senders |= 1 << serverPort.id;
     return serverPort.id;
   }
+}
+
+function gatekeeperOf(setup: PathSetup, arena: Arena, shared: Arena, slots: SlotTable): Gatekeeper {
+  const [seedA, seedB] = setup.sourceSeeds;
+  const { sourcesOffset, sourceRows, gateOffset, lane } = setup;
+  return new Gatekeeper(
+    arena.words,
+    sourcesOffset >> 2,
+    sourceRows,
+    seedA,
+    seedB,
+    shared.words,
+    gateOffset >> 2,
+    lane,
+    slots,
+  );
 }

@@ -13,10 +13,13 @@ import {
   OUT_FLAGS,
   OUT_KEY_LENGTH,
   OUT_KEY_OFFSET,
+  OUT_PROTOCOL,
+  OUT_STATUS,
   OUT_WORDS,
+  PROTOCOL_ASCII,
   REQUEST_KEY_BASE64,
 } from '../memcached/located.ts';
-import { parseReply } from '../memcached/reply.ts';
+import { parseReply, STATUS_OK } from '../memcached/reply.ts';
 import { DROP, ROW_FLAGS, ROW_OFFSET, ROW_VERDICT } from '../port/port.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
@@ -25,16 +28,23 @@ import { COUNT, NODE_COUNT, NODE_COUNTER_COUNT } from './counters.ts';
 import { LIST_END, LIST_IP, LIST_ROW, LIST_UDP, LIST_WORDS, type Path } from './path.ts';
 import { rewriteDatagram } from './rewrite.ts';
 import {
+  SLOT_BROADCAST,
   SLOT_CLIENT,
   SLOT_CLIENT_MAC,
   SLOT_CLIENT_PORT,
+  SLOT_GATHER,
   SLOT_ID_SHIFT,
   SLOT_KEY_HASH,
   SLOT_NODE,
   SLOT_NODE_PORT,
   SLOT_QUIET,
   SLOT_STATE,
+  STATE_MASK,
+  STATE_OUTSTANDING,
 } from './slot-table.ts';
+
+/** Where sequence and total stand in the frame header, 16 bits each. */
+const SEQUENCE_AT = 2;
 
 export class ReplyStage {
   readonly #path: Path;
@@ -67,14 +77,19 @@ export class ReplyStage {
     if (slot < 0 || !slots.isOutstanding(slot)) return this.#drop(COUNT.drop_reply_no_slot);
     const fault = this.#faultOfReply(slot, ipOffset, udpOffset, end);
     if (fault !== 0) return this.#drop(fault);
-    if (this.#path.isTooBig(batch, row, ipOffset, clientOut, serverOut)) return this.#drop(COUNT.drop_too_big);
+    if ((words[slot + SLOT_STATE] & SLOT_BROADCAST) !== 0) return this.#hearBroadcast(slot, header);
+    const isGathered = (words[slot + SLOT_STATE] & SLOT_GATHER) !== 0;
+    if (!isGathered && this.#path.isTooBig(batch, row, ipOffset, clientOut, serverOut)) {
+      return this.#drop(COUNT.drop_too_big);
+    }
+    slots.noteReply(slot, sequence(bytes, header), total(bytes, header));
     const node = words[slot + SLOT_NODE_PORT] >>> 16;
-    slots.noteReply(slot, total(bytes, header));
+    if (isGathered && !this.#path.gathers.collect(slot, header, end)) return DROP;
     const figures = node * NODE_COUNTER_COUNT;
     nodeCounters[figures + NODE_COUNT.replies] += 1;
     nodeCounters[figures + NODE_COUNT.reply_bytes] += end - header;
     memory.count(COUNT.replies);
-    return this.#toClient(batch, row, ipOffset, udpOffset, slot);
+    return isGathered ? DROP : this.#toClient(batch, row, ipOffset, udpOffset, slot);
   }
 
   /** What is wrong with a reply to an outstanding slot: the counter of its drop, or 0. */
@@ -86,11 +101,10 @@ export class ReplyStage {
     const nodePortOfSlot = words[slot + SLOT_NODE_PORT] & 0xffff;
     if (udp.sourcePort(view, udpOffset) !== nodePortOfSlot) return COUNT.drop_reply_wrong_node;
     if (slots.isLate(slot, nowUs)) return COUNT.drop_reply_late;
-    if (sequence(bytes, header) >= total(bytes, header)) {
-      // memcached's "0 of 0": it has nothing to say to a quiet request, and says so.
-      if (total(bytes, header) === 0 && (words[slot + SLOT_STATE] & SLOT_QUIET) !== 0) slots.noteReply(slot, 1);
-      return COUNT.drop_reply_framing;
-    }
+    // Sequence 0, total 1, and the first to come: nearly every reply.
+    const isPlain = view.getInt32(header + SEQUENCE_AT) === 1 && (words[slot] & STATE_MASK) === STATE_OUTSTANDING;
+    const fault = isPlain ? 0 : this.#faultOfPart(slot, header);
+    if (fault !== 0) return fault;
     if (sequence(bytes, header) !== 0) return 0;
     const located = this.#located;
     parseReply(bytes, header + FRAME_HEADER_BYTES, end, located);
@@ -100,6 +114,34 @@ export class ReplyStage {
         ? hashKey(this.#decoded, this.#decodedView, 0, this.#decodeKey())
         : hashKey(bytes, view, located[OUT_KEY_OFFSET], located[OUT_KEY_LENGTH]);
     return keyHash === words[slot + SLOT_KEY_HASH] ? 0 : COUNT.drop_reply_wrong_key;
+  }
+
+  /** Whether the datagram can be a part of the reply that is expected. */
+  #faultOfPart(slot: number, header: number): number {
+    const { bytes } = this.#path.memory;
+    if (sequence(bytes, header) >= total(bytes, header)) return this.#faultOfFraming(slot, header);
+    const fits = this.#path.slots.fitsReply(slot, sequence(bytes, header), total(bytes, header));
+    return fits ? 0 : COUNT.drop_reply_stray;
+  }
+
+  /** memcached's "0 of 0": it has nothing to say to a quiet request, and says so. Anything else is no framing. */
+  #faultOfFraming(slot: number, header: number): number {
+    const { memory, slots } = this.#path;
+    const { bytes, words } = memory;
+    const isQuiet = (words[slot + SLOT_STATE] & SLOT_QUIET) !== 0;
+    if (total(bytes, header) !== 0 || sequence(bytes, header) !== 0 || !isQuiet) return COUNT.drop_reply_framing;
+    slots.free(slot);
+    return COUNT.quiet_misses;
+  }
+
+  /** One node's reply to a command for all of them: it should be `OK`, in one datagram. */
+  #hearBroadcast(slot: number, header: number): number {
+    const { memory, slots, broadcasts } = this.#path;
+    const { bytes } = memory;
+    const isOk = total(bytes, header) === 1 && this.#located[OUT_STATUS] === STATUS_OK;
+    slots.free(slot);
+    broadcasts.hear(slot, isOk && this.#located[OUT_PROTOCOL] === PROTOCOL_ASCII);
+    return DROP;
   }
 
   /** memcached stores a base64 key under the bytes it stands for, so those are what counts. Returns their number. */

@@ -21,16 +21,17 @@ import {
   REQUEST_NOREPLY,
   REQUEST_QUIET,
 } from '../memcached/located.ts';
+import { parsePlainGet } from '../memcached/plain-get.ts';
 import {
   REFUSED_BUSY,
   REFUSED_DENIED,
-  REFUSED_MULTI_KEY,
+  REFUSED_NEWCOMERS,
   REFUSED_NO_NODE,
   REFUSED_TOTAL,
 } from '../memcached/refusals.ts';
 import { parseReply, REPLY_OTHER } from '../memcached/reply.ts';
 import { parseRequest } from '../memcached/request.ts';
-import { CLASS_READ, CLASS_WRITE } from '../memcached/verbs.ts';
+import { CLASS_READ } from '../memcached/verbs.ts';
 import { DROP, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT, VERDICT_GROUP_SHIFT } from '../port/port.ts';
 import { steerHash } from '../steer/hash.ts';
 import { lookup, nodeAddress, nodeNeighbour, nodePort } from '../steer/lookup.ts';
@@ -38,13 +39,16 @@ import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as udp from '../wire/udp.ts';
 import { ANSWER_BYTES_MAX, turnIntoErrorAnswer } from './answer.ts';
+import { ACTION_BROADCAST, ACTION_FORWARD, ACTION_LOCAL, VERBS_MAX } from './commands.ts';
 import { COUNT, NODE_COUNT, NODE_COUNTER_COUNT, REFUSED_FIRST } from './counters.ts';
+import { Locals } from './locals.ts';
 import { LIST_END, LIST_IP, LIST_ROW, LIST_UDP, LIST_WORDS, type Path } from './path.ts';
 import { rewriteDatagram } from './rewrite.ts';
 import {
   SLOT_CLIENT,
   SLOT_CLIENT_MAC,
   SLOT_CLIENT_PORT,
+  SLOT_HAUNTED,
   SLOT_ID_SHIFT,
   SLOT_KEY_HASH,
   SLOT_NODE,
@@ -59,6 +63,7 @@ import {
 
 export class RequestStage {
   readonly #path: Path;
+  readonly #locals: Locals;
   readonly #located = new Int32Array(OUT_WORDS);
   readonly #replied = new Int32Array(OUT_WORDS);
   readonly #decoded = new Uint8Array(KEY_BYTES_MAX);
@@ -69,6 +74,7 @@ export class RequestStage {
 
   constructor(path: Path) {
     this.#path = path;
+    this.#locals = new Locals(path);
     this.#vipPort = path.setup.vipPort;
     this.#ownAddress = path.setup.ownAddress;
   }
@@ -89,12 +95,18 @@ export class RequestStage {
   }
 
   #request(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number): number {
-    const { memory, clientOut, serverOut } = this.#path;
+    const { memory, gate, clientOut, serverOut } = this.#path;
     const header = udpOffset + udp.HEADER_BYTES;
+    const located = this.#located;
     // Parsed in any case: an error line is written in the protocol of the request.
-    const parsed = this.#reasonToRefuse(header + FRAME_HEADER_BYTES, end);
+    const parsed = this.#parse(header + FRAME_HEADER_BYTES, end);
     const reason = isSingleDatagram(memory.bytes, header) ? parsed : REFUSED_TOTAL;
     if (reason !== 0) return this.#refuse(batch, row, ipOffset, udpOffset, reason);
+    const action = gate.actions[located[OUT_CLASS] * VERBS_MAX + located[OUT_VERB]];
+    if (action !== ACTION_FORWARD) return this.#keep(action, batch, row, ipOffset, udpOffset);
+    if ((located[OUT_FLAGS] & REQUEST_MULTI_KEY) !== 0) {
+      return this.#takeApart(batch, row, ipOffset, udpOffset, end);
+    }
     const node = this.#home();
     if (node < 0) return this.#refuse(batch, row, ipOffset, udpOffset, REFUSED_NO_NODE);
     if (this.#path.isTooBig(batch, row, ipOffset, serverOut, clientOut)) return this.#drop(COUNT.drop_too_big);
@@ -105,14 +117,32 @@ export class RequestStage {
     return this.#toNode(batch, row, ipOffset, udpOffset, slot, node);
   }
 
-  /** Parses the request into `#located`; 0 when it may be forwarded. */
-  #reasonToRefuse(start: number, end: number): number {
-    const located = this.#located;
-    const reason = parseRequest(this.#path.memory.bytes, start, end, located);
-    if (reason !== 0) return reason;
-    if ((located[OUT_FLAGS] & REQUEST_MULTI_KEY) !== 0) return REFUSED_MULTI_KEY;
-    const verbClass = located[OUT_CLASS];
-    return verbClass === CLASS_READ || verbClass === CLASS_WRITE ? 0 : REFUSED_DENIED;
+  #parse(start: number, end: number): number {
+    const { bytes, view } = this.#path.memory;
+    return parsePlainGet(view, start, end, this.#located) ? 0 : parseRequest(bytes, start, end, this.#located);
+  }
+
+  /** A request that is not forwarded to one node: answered here, sent to all of them, or denied. */
+  #keep(action: number, batch: Int32Array, row: number, ipOffset: number, udpOffset: number): number {
+    const { memory, broadcasts } = this.#path;
+    // Servers that take our answers for requests must not have any.
+    if (udp.sourcePort(memory.view, udpOffset) === this.#vipPort) return this.#drop(REFUSED_FIRST + REFUSED_DENIED);
+    let reason = REFUSED_DENIED;
+    if (action === ACTION_LOCAL) {
+      const verdict = this.#locals.answer(batch, row, ipOffset, udpOffset, this.#located);
+      if (verdict >= DROP) return verdict;
+      reason = DROP - verdict;
+    } else if (action === ACTION_BROADCAST) {
+      reason = broadcasts.start(batch[row + ROW_OFFSET], ipOffset, udpOffset, this.#located);
+    }
+    return reason === 0 ? DROP : this.#refuse(batch, row, ipOffset, udpOffset, reason);
+  }
+
+  /** A request for several keys goes on as one for each. */
+  #takeApart(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number): number {
+    const { gathers } = this.#path;
+    const reason = gathers.ask(batch[row + ROW_OFFSET], ipOffset, udpOffset, end, this.#located);
+    return reason === 0 ? DROP : this.#refuse(batch, row, ipOffset, udpOffset, reason);
   }
 
   /** Node of the located key, or −1; leaves the key's hash in `#keyHash`. */
@@ -156,7 +186,8 @@ export class RequestStage {
     const quiet = (located[OUT_FLAGS] & REQUEST_QUIET) !== 0 ? SLOT_QUIET : 0;
     // To noreply nothing is ever answered: the slot is free for the next in the circle at once.
     const state = (located[OUT_FLAGS] & REQUEST_NOREPLY) !== 0 ? STATE_ANSWERED : STATE_OUTSTANDING;
-    words[slot + SLOT_STATE] = state | quiet | (located[OUT_VERB] << SLOT_VERB_SHIFT) | (id << SLOT_ID_SHIFT);
+    const bits = state | quiet | (words[slot + SLOT_STATE] & SLOT_HAUNTED);
+    words[slot + SLOT_STATE] = bits | (located[OUT_VERB] << SLOT_VERB_SHIFT) | (id << SLOT_ID_SHIFT);
     words[slot + SLOT_CLIENT] = ipv4.source(view, ipOffset);
     words[slot + SLOT_CLIENT_PORT] = udp.sourcePort(view, udpOffset) | (ethernet.sourceHigh(view, offset) << 16);
     words[slot + SLOT_CLIENT_MAC] = ethernet.sourceLow(view, offset);
@@ -207,13 +238,18 @@ export class RequestStage {
 
   /** Turns a request away: with an error line in its own frame where memcached would answer and the client listens. */
   #refuse(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, reason: number): number {
-    const { memory, clientPort: port } = this.#path;
+    const { memory, clientPort: port, slots, gate, nowMs } = this.#path;
     const offset = batch[row + ROW_OFFSET];
+    // Sources that are not known have slots of their own; when those are taken, it may be a flood that took them.
+    if (reason === REFUSED_BUSY && slots.isAimedAtNewcomers) return this.#drop(REFUSED_FIRST + REFUSED_NEWCOMERS);
+    const source = ipv4.source(memory.view, ipOffset);
     memory.count(REFUSED_FIRST + reason);
     // An error may be the answer to an error: two servers must not talk for ever.
     if (udp.sourcePort(memory.view, udpOffset) === this.#vipPort || this.#isReply(udpOffset)) return DROP;
     if (udpOffset + ANSWER_BYTES_MAX - offset > port.roomBytes) return DROP;
     if (!turnIntoErrorAnswer(memory, batch, row, ipOffset, udpOffset, reason, this.#located)) return DROP;
+    const bytes = udp.length(memory.view, udpOffset) - udp.HEADER_BYTES;
+    if (!gate.charge(source, bytes, nowMs)) return this.#drop(COUNT.answers_withheld);
     ethernet.turnToSender(memory.view, offset, port.macHigh, port.macLow);
     memory.count(COUNT.error_answers);
     this.#path.senders |= 1 << port.id;

@@ -1,12 +1,13 @@
 /** What a lane is told when it starts: plain data and shared buffers, so that it can be posted to a worker. */
-import type { AfPacketDescription } from '../port/af-packet.ts';
+import type { Description } from '../port/open.ts';
 import type { FragmentLimits } from './fragment-contexts.ts';
+import type { MultigetSetup } from './gather.ts';
 import type { NeighbourTimes } from './neighbours.ts';
 
 /** Addresses and modes of the data path; the same for every lane. */
 export interface PathSetup {
   lane: number;
-  lanes: number;
+  laneCount: number;
   /** Ids of the ports; equal in one-arm. */
   clientPort: number;
   serverPort: number;
@@ -19,6 +20,7 @@ export interface PathSetup {
   /** Per lane, a power of two. */
   slots: number;
   replyLifetimeMs: number;
+  multiget: MultigetSetup;
   neighbourTimes: NeighbourTimes;
   /** Per lane. */
   fragments: FragmentLimits;
@@ -29,8 +31,19 @@ export interface PathSetup {
    * them what one needs in pieces.
    */
   honoursDontFragment: boolean;
-  /** Random: what must not be guessed is derived from it. */
-  seed: number;
+  /** How many of the slots are for sources that are not known; 0: no difference is made. */
+  newcomerSlots: number;
+  /** Rows of the table of sources, a power of two. */
+  sourceRows: number;
+  /** Secret words that place sources in tables; new ones for each start of the program. */
+  sourceSeeds: readonly [number, number];
+  /** What `version` answers, 64 bytes at most. */
+  version: string;
+  /** Of all lanes, this one too: `stats` answers for the whole. */
+  lanes: readonly FiguresPlace[];
+  /** Process, and the Unix time at which the lane's clock was 0, ms: `stats` tells both. */
+  pid: number;
+  timeOrigin: number;
   /** Byte offsets in the lane's own arena. */
   slotsOffset: number;
   parkingOffset: number;
@@ -39,6 +52,8 @@ export interface PathSetup {
   nodeCountersOffset: number;
   /** Two of OUTBOX_BYTES. */
   outboxOffset: number;
+  sourcesOffset: number;
+  gathersOffset: number;
   /** `Fragments.byteLength`, a multiple of 64. */
   fragmentsOffset: number;
   /** `mailByteLength`. */
@@ -49,12 +64,21 @@ export interface PathSetup {
   neighboursOffset: number;
   /** `Handover.byteLength`, a multiple of 64. */
   handoverOffset: number;
+  gateOffset: number;
+  nodeNamesOffset: number;
+}
+
+/** Where the figures of a lane lie. */
+export interface FiguresPlace {
+  readonly arena: SharedArrayBuffer;
+  readonly countersOffset: number;
+  readonly nodeCountersOffset: number;
 }
 
 export interface LaneSetup extends PathSetup {
   arena: SharedArrayBuffer;
   shared: SharedArrayBuffer;
-  ports: AfPacketDescription[];
+  ports: Description[];
   controlOffset: number;
   batchOffset: number;
   /** µs of fruitless polling before the lane sleeps. */
@@ -63,8 +87,6 @@ export interface LaneSetup extends PathSetup {
   waitMs: number;
   /** CPU to run on, −1: any. */
   cpu: number;
-  /** `performance.timeOrigin` of the conductor: lanes started later share its clock. */
-  timeOrigin: number;
 }
 
 /**
@@ -73,10 +95,12 @@ export interface LaneSetup extends PathSetup {
  *     word 0  STOP    1: end after this cycle                 writer: conductor
  *          1  STATE   LANE_*                                  writer: the lane; conductor sets CRASHED
  *          2  BEAT    cycles, wrapping: it moves while the lane lives     writer: the lane
+ *          3  BELL    moved on when a pcap port has frames                writer: the ports' feeds, conductor's thread
  */
 export const CONTROL_STOP = 0;
 export const CONTROL_STATE = 1;
 export const CONTROL_BEAT = 2;
+export const CONTROL_BELL = 3;
 export const CONTROL_BYTES = 64;
 
 export const LANE_STARTING = 0;

@@ -7,7 +7,8 @@
  *
  * A slot is 8 words, half a cache line:
  *
- *     word 0  STATE        bits 0–1 state, 2 quiet; bits 8–15 verb; bits 16–31 the client's request id
+ *     word 0  STATE        bits 0–1 state, 2 quiet, 3 gather, 4 broadcast, 5 haunted; bits 8–15 verb; bits 16–31 the client's
+ *                          request id
  *          1  CLIENT       IPv4 address
  *          2  CLIENT_PORT  bits 0–15 UDP port; bits 16–31 upper 16 bits of the client's Ethernet address
  *          3  CLIENT_MAC   lower 32 bits of it
@@ -16,12 +17,31 @@
  *          6  KEY_HASH     of the key asked for
  *          7  SENT         µs of the lane's clock, wrapping
  *
+ * A slot with the gather bit is one key of a multi-key request (gather-table.ts). Words 1 to 3 then say whose:
+ *
+ *          1  GATHER_RECORD      first word of the gather's record
+ *          2  GATHER_KEY         which of its keys
+ *          3  GATHER_GENERATION  the record's when the slot was taken
+ *
  * Slots are handed out in a circle: the one used longest ago comes next, so a late or repeated reply meets a slot that
- * has moved on only after slots ÷ rate seconds. States:
+ * has moved on only after slots ÷ rate seconds. The last slots of the table can be a circle of their own, for requests of
+ * sources that are not known (gatekeeper.ts): however many these are, they take no slot from the others.
+ *
+ * A reply of several datagrams keeps two more words, behind all slots:
+ *
+ *     word 0  TOTAL  that its first datagram stated
+ *          1  SEEN   bit s: datagram s has come (s < 32)
+ *
+ * All its datagrams must state one total, and none may come twice. A slot whose last request was never answered whole is
+ * *haunted*: datagrams of that reply may still be on their way. There, the datagram with sequence 0, whose key is checked,
+ * must come first, and fixes the total.
+ *
+ * States:
  *
  *     FREE ─take→ OUTSTANDING ─single reply→ ANSWERED ─take→ OUTSTANDING
  *     FREE ─take for noreply→ ANSWERED
- *                 OUTSTANDING ─datagram of several→ PARTLY ─others follow→ PARTLY (ends by its age)
+ *                 OUTSTANDING ─datagram of several→ PARTLY ─the last of at most 32→ ANSWERED
+ *                                                   PARTLY ─others follow→ PARTLY (ends by its age)
  *                 OUTSTANDING or PARTLY, age > lifetime ─take→ OUTSTANDING (OUTSTANDING: slots_expired)
  *     forbidden: OUTSTANDING or PARTLY, age ≤ lifetime ─take→ …: an honest reply would go to the wrong client; such slots are
  *     passed over (slots_skipped), and after PROBES_MAX of them the request is refused.
@@ -45,19 +65,35 @@ export const STATE_ANSWERED = 2;
 export const STATE_PARTLY = 3;
 /** The client wants no reply, or not always one. */
 export const SLOT_QUIET = 4;
+/** The reply is one node's to a command for all of them (broadcasts.ts). */
+export const SLOT_BROADCAST = 16;
+/** The request before this one in the slot was never answered whole. */
+export const SLOT_HAUNTED = 32;
+/** The reply is one part of an answer that is gathered. */
+export const SLOT_GATHER = 8;
+export const SLOT_GATHER_RECORD = 1;
+export const SLOT_GATHER_KEY = 2;
+export const SLOT_GATHER_GENERATION = 3;
 export const SLOT_VERB_SHIFT = 8;
 export const SLOT_ID_SHIFT = 16;
 
 const PROBES_MAX = 16;
-/** Slots looked at in a search: 8 ms of requests at 1 M/s, far more where requests are few. */
+/** Slots that are looked at to tell a client's share of them. */
+export const SHARE_SAMPLES = 64;
+/** Slots looked at in a search, of either circle: 8 ms of requests at 1 M/s, far more where requests are few. */
 const SLOTS_SEARCHED = 8192;
-/** Words before the first slot; word 0 is the slot whose turn is next, so that a restarted lane goes on in the circle. */
+/** Words before the first slot: per circle the slot whose turn is next, so that a restarted lane goes on there. */
 const HEADER_WORDS = 16;
+const PART_WORDS = 2;
+const PART_TOTAL = 0;
+const PART_SEEN = 1;
+/** Datagrams of a reply that are told apart. */
+const PARTS_SEEN_MAX = 32;
 const IDS_PER_PORT_SHIFT = 16;
 
 /** Bytes of a table of `slots` slots. */
 export function slotTableByteLength(slots: number): number {
-  return (HEADER_WORDS + slots * SLOT_WORDS) * 4;
+  return (HEADER_WORDS + slots * (SLOT_WORDS + PART_WORDS)) * 4;
 }
 
 export class SlotTable {
@@ -65,10 +101,20 @@ export class SlotTable {
   skipped = 0;
   /** 1 when the last `take` reused a slot whose request was never answered. */
   expired = 0;
+  /** Whether slots of the main circle are short: seven in eight were taken less than a lifetime ago, and wait. */
+  isShort = false;
   readonly #words: Int32Array;
   readonly #header: number;
   readonly #base: number;
+  readonly #parts: number;
   readonly #mask: number;
+  /** Slots of the main circle, and of the newcomers'. */
+  readonly #main: number;
+  readonly #newcomers: number;
+  /** The circle that `take` takes from: word of its cursor, first word of its first slot, its slots. */
+  #cursor: number;
+  #first: number;
+  #length: number;
   readonly #firstPort: number;
   readonly #lifetimeUs: number;
 
@@ -77,32 +123,83 @@ export class SlotTable {
    * @param slots a power of two
    * @param firstPort first of the lane's own source ports; it has one for each 65,536 slots
    * @param lifetimeUs age from which no reply is expected any more, µs (< 2^30)
+   * @param newcomers how many of the slots are a circle of their own, 0: none
    */
-  constructor(words: Int32Array, base: number, slots: number, firstPort: number, lifetimeUs: number) {
+  constructor(words: Int32Array, base: number, slots: number, firstPort: number, lifetimeUs: number, newcomers = 0) {
     this.#words = words;
     this.#header = base;
     this.#base = base + HEADER_WORDS;
+    this.#parts = this.#base + slots * SLOT_WORDS;
     this.#mask = slots - 1;
+    this.#main = slots - newcomers;
+    this.#newcomers = newcomers;
+    this.#cursor = base;
+    this.#first = this.#base;
+    this.#length = this.#main;
     this.#firstPort = firstPort;
     this.#lifetimeUs = lifetimeUs;
   }
 
-  /** Takes the next slot; returns its first word, or −1 when the next PROBES_MAX are all in use. `nowUs` wraps. */
+  /**
+   * Once a cycle. The slots from the cursor to `ahead` were taken before that one: if it is young, so are the seven
+   * eighths behind it.
+   */
+  enter(nowUs: number): void {
+    const ahead = this.#words[this.#header] + (this.#main >> 3);
+    const word = this.#base + (ahead < this.#main ? ahead : ahead - this.#main) * SLOT_WORDS;
+    this.isShort = this.isOutstanding(word) && !this.isLate(word, nowUs);
+  }
+
+  /** Says whose requests the slots taken from now on are for. */
+  aim(isNewcomer: boolean): void {
+    const circle = isNewcomer && this.#newcomers !== 0 ? 1 : 0;
+    if (this.#cursor === this.#header + circle) return;
+    this.#cursor = this.#header + circle;
+    this.#first = circle === 0 ? this.#base : this.#base + this.#main * SLOT_WORDS;
+    this.#length = circle === 0 ? this.#main : this.#newcomers;
+  }
+
+  /**
+   * Takes the next slot; returns its first word, or −1 when the next PROBES_MAX are all in use. `nowUs` wraps. Of its old
+   * STATE the bit SLOT_HAUNTED is for the new one.
+   */
   take(nowUs: number): number {
     this.skipped = 0;
     this.expired = 0;
     while (this.skipped < PROBES_MAX) {
-      const next = this.#words[this.#header];
-      const word = this.#base + next * SLOT_WORDS;
-      this.#words[this.#header] = (next + 1) & this.#mask;
+      const word = this.#next();
       if (!this.isOutstanding(word)) return word;
       if (this.isLate(word, nowUs)) {
         this.expired = (this.#words[word] & (STATE_MASK | SLOT_QUIET)) === STATE_OUTSTANDING ? 1 : 0;
+        this.#words[word] |= SLOT_HAUNTED;
         return word;
       }
       this.skipped++;
     }
     return -1;
+  }
+
+  /** First word of the slot whose turn it is in the circle. */
+  #next(): number {
+    const words = this.#words;
+    const turn = words[this.#cursor];
+    words[this.#cursor] = turn + 1 < this.#length ? turn + 1 : 0;
+    return this.#first + turn * SLOT_WORDS;
+  }
+
+  /**
+   * How many of SHARE_SAMPLES slots, at equal distances around the main circle, wait for replies to `client`. Some 100 ns:
+   * not for every frame.
+   */
+  shareOf(client: number, nowUs: number): number {
+    const step = Math.max(1, Math.floor(this.#main / SHARE_SAMPLES));
+    let share = 0;
+    for (let slot = 0; slot < Math.min(this.#main, SHARE_SAMPLES * step); slot += step) {
+      const word = this.#base + slot * SLOT_WORDS;
+      if (this.#words[word + SLOT_CLIENT] !== client || !this.isOutstanding(word)) continue;
+      if (!this.isLate(word, nowUs)) share++;
+    }
+    return share;
   }
 
   /** First word of the slot that a reply to (`port`, `id`) belongs to, or −1 when the port is not this lane's. */
@@ -112,14 +209,29 @@ export class SlotTable {
   }
 
   /**
-   * Whether one of the requests of late was from (SLOT_CLIENT) or to (SLOT_NODE) this address and port. Goes back in the
-   * circle from the slot whose turn is next, so the latest come first. Up to 50 µs: not for every frame.
+   * Whether one of the requests of late was from (SLOT_CLIENT) or to (SLOT_NODE) this address and port. Up to 50 µs for each
+   * circle: not for every frame.
    */
   isRecent(whom: number, address: number, port: number, nowUs: number): boolean {
+    if (this.#isRecentIn(0, 0, this.#main, whom, address, port, nowUs)) return true;
+    return this.#isRecentIn(1, this.#main, this.#newcomers, whom, address, port, nowUs);
+  }
+
+  /** Goes back in the circle from the slot whose turn is next, so the latest come first. */
+  #isRecentIn(
+    circle: number,
+    first: number,
+    length: number,
+    whom: number,
+    address: number,
+    port: number,
+    nowUs: number,
+  ): boolean {
     const words = this.#words;
-    const turns = Math.min(SLOTS_SEARCHED, this.#mask + 1);
-    for (let back = 1; back <= turns; back++) {
-      const word = this.#base + ((words[this.#header] - back) & this.#mask) * SLOT_WORDS;
+    let turn = words[this.#header + circle];
+    for (let left = Math.min(SLOTS_SEARCHED, length); left > 0; left--) {
+      turn = turn === 0 ? length - 1 : turn - 1;
+      const word = this.#base + (first + turn) * SLOT_WORDS;
       if ((words[word + SLOT_STATE] & STATE_MASK) === STATE_FREE) return false;
       const isTheirs = words[word + whom] === address && (words[word + whom + 1] & 0xffff) === port;
       if (isTheirs && !this.isLate(word, nowUs)) return true;
@@ -138,10 +250,46 @@ export class SlotTable {
     return (this.#words[word] & 1) !== 0;
   }
 
-  /** Notes a datagram of a reply of `total`. */
-  noteReply(word: number, total: number): void {
-    const state = total === 1 ? STATE_ANSWERED : STATE_PARTLY;
-    this.#words[word] = (this.#words[word] & ~STATE_MASK) | state;
+  /** Whether `take` takes slots for newcomers. */
+  get isAimedAtNewcomers(): boolean {
+    return this.#first !== this.#base;
+  }
+
+  /** Whether datagram `sequence` of `total` can belong to the reply that an outstanding slot waits for. */
+  fitsReply(word: number, sequence: number, total: number): boolean {
+    const state = this.#words[word];
+    if ((state & STATE_MASK) === STATE_OUTSTANDING) return sequence === 0 || (state & SLOT_HAUNTED) === 0;
+    const part = this.#part(word);
+    if (this.#words[part + PART_TOTAL] !== total) return false;
+    return sequence >= PARTS_SEEN_MAX || (this.#words[part + PART_SEEN] & (1 << sequence)) === 0;
+  }
+
+  /** Notes datagram `sequence` of a reply of `total`, which fits. Returns whether the reply is whole now. */
+  noteReply(word: number, sequence: number, total: number): boolean {
+    const isWhole = total === 1 || this.#notePart(word, sequence, total);
+    if (isWhole) this.free(word);
+    else this.#words[word] = (this.#words[word] & ~STATE_MASK) | STATE_PARTLY;
+    return isWhole;
+  }
+
+  /** Nothing more is expected for the slot, and nothing haunts it. */
+  free(word: number): void {
+    this.#words[word] = (this.#words[word] & ~(STATE_MASK | SLOT_HAUNTED)) | STATE_ANSWERED;
+  }
+
+  #notePart(word: number, sequence: number, total: number): boolean {
+    const words = this.#words;
+    const part = this.#part(word);
+    if ((words[word] & STATE_MASK) === STATE_OUTSTANDING) {
+      words[part + PART_TOTAL] = total;
+      words[part + PART_SEEN] = 0;
+    }
+    if (sequence < PARTS_SEEN_MAX) words[part + PART_SEEN] |= 1 << sequence;
+    return total <= PARTS_SEEN_MAX && words[part + PART_SEEN] === ((-1 >>> (PARTS_SEEN_MAX - total)) | 0);
+  }
+
+  #part(word: number): number {
+    return this.#parts + ((word - this.#base) >> SLOT_SHIFT) * PART_WORDS;
   }
 
   /** The age is known modulo 2^32 µs (71.6 minutes), so it is taken as unsigned: a slot forgotten for an hour is late. */

@@ -6,6 +6,7 @@
  */
 import {
   declaredLengthEnd,
+  endsLine,
   hasNewline,
   int32End,
   keyEnd,
@@ -252,7 +253,7 @@ function noteQuiet(bytes: Uint8Array, at: number, out: Int32Array): void {
   while (stop > start) {
     tokens++;
     if (isMeta && tokens > 1 && bytes[start] === Q) out[OUT_FLAGS] |= REQUEST_QUIET;
-    const isLast = bytes[skipSpaces(bytes, stop)] < SPACE;
+    const isLast = endsLine(bytes, skipSpaces(bytes, stop));
     if (isLast && takesNoreply(out[OUT_VERB]) && isNoreply(bytes, start, stop)) {
       out[OUT_FLAGS] |= REQUEST_QUIET | REQUEST_NOREPLY;
     }

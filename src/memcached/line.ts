@@ -4,6 +4,9 @@
  * No function here takes the end of the datagram. The caller has made sure that an LF stands between `at` and that end,
  * and no scan runs past an LF: that one byte is the bound of them all.
  *
+ * Any other byte may stand in a token, control bytes included: memcached cuts a line at spaces and at nothing else, and
+ * takes away one CR before the LF. A NUL would end the line early for it, so a line with one is refused.
+ *
  * Where a result is either an offset or a refusal, offsets are ≥ 0 and a refusal is its negated reason.
  */
 import * as located from './located.ts';
@@ -19,7 +22,7 @@ const SPACE = 0x20;
 const PLUS = 0x2b;
 const MINUS = 0x2d;
 const ZERO = 0x30;
-const DELETE = 0x7f;
+const NUL = 0;
 
 export function hasNewline(bytes: Uint8Array, at: number, end: number): boolean {
   for (let index = at; index < end; index++) {
@@ -34,15 +37,32 @@ export function skipSpaces(bytes: Uint8Array, at: number): number {
   return index;
 }
 
-/** Offset of the first byte at or after `at` that is no part of a token: a space or a control byte. */
+/** Offset of the first byte at or after `at` that is no part of a token: a space, the line's end, or a NUL. */
 export function tokenEnd(bytes: Uint8Array, at: number): number {
   let index = at;
-  let byte = bytes[index];
-  while (byte > SPACE && byte !== DELETE) byte = bytes[++index];
+  while (bytes[index] > SPACE) index++;
+  return bytes[index] === SPACE ? index : controlledTokenEnd(bytes, index);
+}
+
+function controlledTokenEnd(bytes: Uint8Array, at: number): number {
+  let index = at;
+  while (bytes[index] > SPACE || isTokenControl(bytes, index)) index++;
   return index;
 }
 
-/** Does a token rightly end at `at`: at a space or at the end of the line? A lone CR is a control byte. */
+/** Is the byte at `at`, which is SPACE or below, part of a token nevertheless? */
+function isTokenControl(bytes: Uint8Array, at: number): boolean {
+  const byte = bytes[at];
+  if (byte === SPACE || byte === LF || byte === NUL) return false;
+  return byte !== CR || bytes[at + 1] !== LF;
+}
+
+/** Does the line end at `at`, for memcached? */
+export function endsLine(bytes: Uint8Array, at: number): boolean {
+  return bytes[at] <= SPACE && bytes[at] !== SPACE && !isTokenControl(bytes, at);
+}
+
+/** Does a token rightly end at `at`: at a space or at the end of the line? */
 export function isDelimiter(bytes: Uint8Array, at: number): boolean {
   const byte = bytes[at];
   return byte === SPACE || byte === LF || (byte === CR && bytes[at + 1] === LF);
@@ -54,7 +74,7 @@ export function lineTail(bytes: Uint8Array, at: number): number {
   const byte = bytes[stop];
   if (byte === LF) return stop + 1;
   if (byte === CR && bytes[stop + 1] === LF) return stop + 2;
-  return byte < SPACE || byte === DELETE ? -REFUSED_LINE : -REFUSED_ARGUMENTS;
+  return byte === NUL ? -REFUSED_LINE : -REFUSED_ARGUMENTS;
 }
 
 /** Offset behind the LF whatever tokens the line still has, else a refusal. */

@@ -114,7 +114,7 @@ const ZERO = 0x30;
 const LETTER_O = 0x4f;
 const LETTER_B = 0x62;
 const LETTER_K = 0x6b;
-const DELETE = 0x7f;
+const NUL = 0;
 
 /**
  * Reads bytes `offset` … `end` − 1, which is what follows the 8-byte frame header of a datagram with sequence 0.
@@ -229,10 +229,23 @@ function parseBinaryReply(bytes: Uint8Array, offset: number, end: number, out: I
   return REPLY_BINARY;
 }
 
+/** As in requests (line.ts): a token ends at a space, at the line's end, or at a NUL. */
 function tokenEnd(bytes: Uint8Array, at: number, end: number): number {
   let index = at;
-  while (index < end && bytes[index] > SPACE && bytes[index] !== DELETE) index++;
+  while (index < end && bytes[index] > SPACE) index++;
+  return index >= end || bytes[index] === SPACE ? index : controlledTokenEnd(bytes, index, end);
+}
+
+function controlledTokenEnd(bytes: Uint8Array, at: number, end: number): number {
+  let index = at;
+  while (index < end && (bytes[index] > SPACE || isTokenControl(bytes, index, end))) index++;
   return index;
+}
+
+function isTokenControl(bytes: Uint8Array, at: number, end: number): boolean {
+  const byte = bytes[at];
+  if (byte === SPACE || byte === LF || byte === NUL) return false;
+  return byte !== CR || (at + 1 < end && bytes[at + 1] !== LF);
 }
 
 function digitsEnd(bytes: Uint8Array, at: number, end: number): number {

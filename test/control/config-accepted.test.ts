@@ -15,13 +15,34 @@ nodes:
 `;
 
 describe('good configurations', () => {
+  it('two VLANs of one interface, or one that is untagged', () => {
+    const text = FIRST_LIGHT.replace('cl0', 'eth0, vlan: 1').replace('sv0', 'eth0, vlan: 4094');
+    expect(loadConfig(text, 'f.yaml').ports).toMatchObject({
+      client: { interface: 'eth0', vlan: 1 },
+      server: { interface: 'eth0', vlan: 4094 },
+    });
+    expect(loadConfig(text.replace(', vlan: 1 ', ''), 'f.yaml').ports.client.vlan).toBe(0);
+  });
+
+  it('TAP devices, with and without what becomes of them', () => {
+    const text = FIRST_LIGHT.replace('cl0', 'ks%d, transport: tap').replace(
+      'sv0',
+      'ks1, transport: tap, tap: { persistent: true, owner: 1000 }',
+    );
+    const common = { transport: 'tap', ringFrames: 1024, mac: 'auto', vlan: 0 };
+    expect(loadConfig(text, 'f.yaml').ports).toEqual({
+      client: { ...common, interface: 'ks%d', tap: { persistent: false } },
+      server: { ...common, interface: 'ks1', tap: { persistent: true, owner: 1000 } },
+    });
+  });
+
   it('the first one, defaults filled in', () => {
     expect(loadConfig(FIRST_LIGHT, 'f.yaml')).toEqual({
       vip: { address: 0x0a4d0064, text: '10.77.0.100', port: 11211 },
       mode: 'nat',
       ports: {
-        client: { interface: 'cl0', transport: 'af_packet', ringFrames: 1024, mac: 'auto' },
-        server: { interface: 'sv0', transport: 'af_packet', ringFrames: 1024, mac: 'auto' },
+        client: { interface: 'cl0', transport: 'af_packet', ringFrames: 1024, mac: 'auto', vlan: 0 },
+        server: { interface: 'sv0', transport: 'af_packet', ringFrames: 1024, mac: 'auto', vlan: 0 },
       },
       source: { address: 0x0a4d0101, text: '10.77.1.1', prefixLength: 24 },
       nodes: [
@@ -48,6 +69,23 @@ describe('good configurations', () => {
       lanes: 1,
       pin: undefined,
       slots: { count: 262144, sourcePortBase: 40000, sourcePortsPerLane: 4, replyLifetimeMs: 2000 },
+      commands: { flushAll: 'deny', verbosity: 'deny', me: 'deny', deny: [], broadcastMs: 500 },
+      gatekeeper: {
+        enabled: true,
+        sources: 16384,
+        // Neither the ends of the server's subnet nor the nodes.
+        ranges: [
+          [0, 0x0a4d00ff],
+          [0x0a4d0101, 0x0a4d010a],
+          [0x0a4d010d, 0x0a4d01fe],
+          [0x0a4d0200, 0xffffffff],
+        ],
+        requestsPerSecond: 0,
+        responseBytesPerSecond: 0,
+        responseRatioMax: 0,
+        newcomersPerSecond: 0,
+      },
+      multiget: { keysMax: 100, gathers: 256, bufferBytes: 16_777_216, timeoutMs: 200 },
       fragments: { datagrams: 64, perSource: 16, timeoutMs: 500 },
       idle: { spinUs: 200, waitMs: 10 },
       neighbours: { retryMs: 200, retries: 5, lifetimeS: 60, queueFrames: 64 },
@@ -61,7 +99,7 @@ vip: 192.168.7.100
 mode: nat
 ports:
   client: { interface: eth0, transport: af_packet, ring: { frames: 64 } }
-  server: { interface: eth1.77, address: 200.0.0.1/8, gateway: 200.0.0.254, transport: af_packet, ring: { frames: 65536 } }
+  server: { interface: eth1.77, address: 200.0.0.1/8, gateway: 200.0.0.254, vlan: 4094, transport: af_packet, ring: { frames: 65536 } }
 nodes:
   - { name: near, address: 200.0.0.2, weight: 0 }
   - { name: far, address: 9.9.9.9:65535, weight: 100, hash_name: cache1.example }
@@ -69,8 +107,19 @@ steering: { algorithm: maglev, hash: one_at_a_time }
 lanes: 2
 pin: [3, 5]
 slots: { count: 1024, source_port_base: 65534, reply_lifetime_ms: 60000 }
+multiget: { keys_max: 1024, gathers: 4096, buffer_bytes: 65536, timeout_ms: 60000 }
 fragments: { datagrams: 4096, per_source: 1, timeout_ms: 10 }
 idle: { spin_us: 0, wait_ms: 100 }
+commands: { flush_all: broadcast, verbosity: broadcast, me: forward, deny: [writes, stats], broadcast_timeout_ms: 10 }
+gatekeeper:
+  enabled: true
+  sources: 1024
+  allow: [9.0.0.0/8, 10.0.0.1]
+  nodes_may_ask: true
+  requests_per_second: 1000000
+  response_bytes_per_second: 1000000000
+  response_ratio_max: 10000
+  newcomers_per_second: 7
 neighbours: { retry_ms: 10, retries: 1, lifetime_s: 86400, queue_frames: 1 }
 `,
       'f.yaml',
@@ -81,6 +130,7 @@ neighbours: { retry_ms: 10, retries: 1, lifetime_s: 86400, queue_frames: 1 }
       transport: 'af_packet',
       ringFrames: 65536,
       mac: 'auto',
+      vlan: 4094,
     });
     expect(config.source).toEqual({ address: 0xc8000001 | 0, text: '200.0.0.1', prefixLength: 8 });
     expect(config.nodes.map(({ name, nextHop, hashName, port }) => [name, nextHop, hashName, port])).toEqual([
@@ -88,9 +138,43 @@ neighbours: { retry_ms: 10, retries: 1, lifetime_s: 86400, queue_frames: 1 }
       ['far', parseIpv4('200.0.0.254'), 'cache1.example', 65535],
     ]);
     expect(config.pin).toEqual([3, 5]);
+    expect(config.multiget).toEqual({ keysMax: 1024, gathers: 4096, bufferBytes: 65536, timeoutMs: 60000 });
     expect(config.slots).toEqual({ count: 1024, sourcePortBase: 65534, sourcePortsPerLane: 1, replyLifetimeMs: 60000 });
     expect(config.fragments).toEqual({ datagrams: 4096, perSource: 1, timeoutMs: 10 });
     expect(config.neighbours).toEqual({ retryMs: 10, retries: 1, lifetimeS: 86400, queueFrames: 1 });
+    expect(config.commands).toEqual({
+      flushAll: 'broadcast',
+      verbosity: 'broadcast',
+      me: 'forward',
+      deny: ['writes', 'stats'],
+      broadcastMs: 10,
+    });
+    expect(config.gatekeeper).toEqual({
+      enabled: true,
+      sources: 1024,
+      ranges: [
+        [0x09000000, 0x09ffffff],
+        [0x0a000001, 0x0a000001],
+      ],
+      requestsPerSecond: 1_000_000,
+      responseBytesPerSecond: 1_000_000_000,
+      responseRatioMax: 10_000,
+      newcomersPerSecond: 7,
+    });
+  });
+
+  it('a /31 has no address that is nobody’s', () => {
+    const text = FIRST_LIGHT.replace('10.77.1.1/24', '10.77.1.10/31').replace(/.*mc2.*\n/, '');
+    const { ranges } = loadConfig(`${text}gatekeeper: { allow: [10.77.1.8/29] }`, 'f.yaml').gatekeeper;
+    expect(ranges).toEqual([
+      [0x0a4d0108, 0x0a4d010a],
+      [0x0a4d010c, 0x0a4d010f],
+    ]);
+  });
+
+  it('nobody waits for parts longer than a reply lives', () => {
+    const config = loadConfig(`${FIRST_LIGHT}slots: { reply_lifetime_ms: 50 }`, 'keysteer.yaml');
+    expect(config.multiget.timeoutMs).toBe(50);
   });
 
   it('one-arm: requests leave from the client port’s address', () => {

@@ -38,7 +38,11 @@ const RULES: Record<string, string> = {
     'it must be a host in the subnet of ports.server.address (10.77.1.1/24), or ports.server.gateway must be given',
   OUTSIDE_CLIENT:
     'it must be a host in the subnet of ports.client.address (10.77.0.1/24), or ports.client.gateway must be given',
-  TOP_FIELDS: 'the fields here are vip, mode, ports, nodes, steering, lanes, pin, slots, idle, fragments, neighbours',
+  VERB: 'it must be a verb in the words of the text protocols, as get or touch, or writes',
+  BLOCK: 'it must be an IPv4 address or block of addresses, as 10.77.0.0/24',
+  ENABLED: 'it must be left out, or gatekeeper.enabled be true',
+  TOP_FIELDS:
+    'the fields here are vip, mode, ports, nodes, steering, lanes, pin, slots, commands, gatekeeper, multiget, idle, fragments, neighbours',
 };
 
 function errorOf(text: string, flags: ConfigFlags = {}): ConfigError {
@@ -102,7 +106,13 @@ cl0               | "a b"                      | 4:24 | ports.client.interface i
 cl0               | a/b                        | 4:24 | ports.client.interface is "a/b"; INTERFACE
 cl0               | ..                         | 4:24 | ports.client.interface is ".."; INTERFACE
 cl0               | ""                         | 4:24 | ports.client.interface is ""; INTERFACE
-cl0               | cl0, transport: af_xdp     | 4:40 | ports.client.transport is "af_xdp"; it must be af_packet
+cl0               | cl0, vlan: 0               | 4:35 | ports.client.vlan is 0; it must be a whole number from 1 to 4094
+cl0               | cl0, vlan: 4095            | 4:35 | ports.client.vlan is 4095; it must be a whole number from 1 to 4094
+cl0               | cl0, transport: af_xdp     | 4:40 | ports.client.transport is "af_xdp"; it must be af_packet or tap or pcap
+cl0               | cl0, transport: tap, tap: { persistent: 1 } | 4:64 | ports.client.tap.persistent is 1; it must be true or false
+cl0               | cl0, transport: tap, tap: { owner: -1 }     | 4:59 | ports.client.tap.owner is -1; it must be a whole number from 0 to 4294967294
+cl0               | cl0, tap: {}                                | 4:34 | ports.client.tap is a mapping; it must be left out unless transport is tap
+cl0               | cl0, transport: tap, mac: interface         | 4:50 | ports.client.mac is "interface"; it must be auto or an address with transport tap
 cl0               | cl0, ring: { frames: 1000 }| 4:45 | ports.client.ring.frames is 1000; it must be a power of two from 64 to 65536
 cl0               | cl0, ring: { frames: 32 }  | 4:45 | ports.client.ring.frames is 32; it must be a power of two from 64 to 65536
 cl0               | cl0, ring: 2048            | 4:35 | ports.client.ring is 2048; it must be a mapping with the fields frames
@@ -137,6 +147,24 @@ weight: 2         | hash_name: "a b"           | 8:56 | nodes[1].hash_name is "a
                   | slots: { count: 8388608 }  | 9:17 | slots.count is 8388608; it must be a power of two from 1024 to 4194304
                   | slots: { source_port_base: 80 }  | 9:28 | slots.source_port_base is 80; it must be a whole number from 1024 to 65535
                   | slots: { reply_lifetime_ms: 2s } | 9:29 | slots.reply_lifetime_ms is "2s"; it must be a whole number from 10 to 60000
+                  | commands: { flush_all: allow }   | 9:24 | commands.flush_all is "allow"; it must be deny or broadcast
+                  | commands: { me: yes }            | 9:17 | commands.me is "yes"; it must be deny or forward
+                  | commands: { deny: touch }        | 9:19 | commands.deny is "touch"; it must be a list of verbs
+                  | commands: { deny: [quit] }       | 9:20 | commands.deny[0] is "quit"; VERB
+                  | commands: { broadcast_timeout_ms: 1 } | 9:35 | commands.broadcast_timeout_ms is 1; it must be a whole number from 10 to 10000
+                  | gatekeeper: { enabled: 1 }       | 9:24 | gatekeeper.enabled is 1; it must be true or false
+                  | gatekeeper: { sources: 1000 }    | 9:24 | gatekeeper.sources is 1000; it must be a power of two from 1024 to 65536
+                  | gatekeeper: { allow: 10.0.0.0/8 }| 9:22 | gatekeeper.allow is "10.0.0.0/8"; it must be a list of address blocks
+                  | gatekeeper: { allow: [10.0.0.0/33] } | 9:23 | gatekeeper.allow[0] is "10.0.0.0/33"; BLOCK
+                  | gatekeeper: { allow: [10.0.0] }  | 9:23 | gatekeeper.allow[0] is "10.0.0"; BLOCK
+                  | gatekeeper: { requests_per_second: -1 } | 9:36 | gatekeeper.requests_per_second is -1; it must be a whole number from 0 to 1000000
+                  | gatekeeper: { response_bytes_per_second: 1e10 } | 9:42 | gatekeeper.response_bytes_per_second is 10000000000; it must be a whole number from 0 to 1000000000
+                  | gatekeeper: { response_ratio_max: 10001 } | 9:35 | gatekeeper.response_ratio_max is 10001; it must be a whole number from 0 to 10000
+                  | gatekeeper: { newcomers_per_second: 0.5 } | 9:37 | gatekeeper.newcomers_per_second is 0.5; it must be a whole number from 0 to 1000000
+                  | multiget: { keys_max: 0 }        | 9:23 | multiget.keys_max is 0; it must be a whole number from 1 to 1024
+                  | multiget: { gathers: 5000 }      | 9:22 | multiget.gathers is 5000; it must be a whole number from 1 to 4096
+                  | multiget: { buffer_bytes: 1MB }  | 9:27 | multiget.buffer_bytes is "1MB"; it must be a whole number from 65536 to 268435456
+                  | multiget: { timeout_ms: 0 }      | 9:25 | multiget.timeout_ms is 0; it must be a whole number from 1 to 60000
                   | idle: { spin_us: -1 }            | 9:18 | idle.spin_us is -1; it must be a whole number from 0 to 10000
                   | idle: { wait_ms: 0 }             | 9:18 | idle.wait_ms is 0; it must be a whole number from 1 to 100
                   | fragments: { datagrams: 0 }      | 9:25 | fragments.datagrams is 0; it must be a whole number from 1 to 4096
@@ -177,7 +205,7 @@ describe('unknown fields name the closest known one', () => {
 mode: nat      | mod: nat                        | 2:1  | mod is not a known field; did you mean "mode"?
 vip: 10        | vpi: 10                         | 1:1  | vpi is not a known field; did you mean "vip"?
 client         | cleint                          | 4:3  | ports.cleint is not a known field; did you mean "client"?
-cl0            | cl0, mtu: 9000                  | 4:29 | ports.client.mtu is not a known field; the fields here are interface, address, gateway, mac, transport, ring
+cl0            | cl0, mtu: 9000                  | 4:29 | ports.client.mtu is not a known field; the fields here are interface, address, gateway, mac, vlan, transport, tap, ring
 sv0, address   | sv0, adress                     | 5:29 | ports.server.adress is not a known field; did you mean "address"?
 weight         | wieght                          | 8:45 | nodes[1].wieght is not a known field; did you mean "weight"?
                | slots: { sourcePortBase: 1 }    | 9:10 | slots.sourcePortBase is not a known field; did you mean "source_port_base"?
@@ -195,9 +223,13 @@ describe('rules that involve more than one field', () => {
   checkRows(
     TWO_ARM,
     `
-sv0               | cl0                        | 5:24 | ports.server.interface is "cl0"; it must differ from ports.client.interface; for one-arm leave ports.server out
+sv0               | cl0                        | 5:24 | ports.server.interface is "cl0"; it must differ from ports.client.interface, or its vlan from that one’s; for one-arm leave ports.server out
+sv0               | cl0, vlan: 7, transport: tap | 5:24 | ports.server.interface is "cl0"; it must differ from ports.client.interface, or its vlan from that one’s; for one-arm leave ports.server out
 10.77.0.100:11211 | 10.77.1.1                  | 5:38 | ports.server.address is "10.77.1.1/24"; it must differ from the address in vip
 10.77.1.1/24      | 10.77.1.0/24               | 5:38 | ports.server.address is "10.77.1.0/24"; HOST
+                  | gatekeeper: { enabled: false, allow: [10.0.0.0/8] } | 9:38 | gatekeeper.allow is a list of 1; ENABLED
+                  | gatekeeper: { enabled: false, requests_per_second: 9 } | 9:52 | gatekeeper.requests_per_second is 9; ENABLED
+                  | gatekeeper: { enabled: false, response_ratio_max: 9 } | 9:51 | gatekeeper.response_ratio_max is 9; ENABLED
 10.77.1.1/24      | 10.77.1.255/24             | 5:38 | ports.server.address is "10.77.1.255/24"; HOST
 cl0               | cl0, address: 10.77.0.1/24 | 4:38 | ports.client.address is "10.77.0.1/24"; ONE_ARM_ONLY
 cl0               | cl0, gateway: 10.77.0.1    | 4:38 | ports.client.gateway is "10.77.0.1"; ONE_ARM_ONLY
@@ -230,6 +262,14 @@ address: 10.77.0.1/24 |                | 3:3  | ports.client.address is missing;
                       | ␣␣␣␣weight: 0  | 9:13 | nodes[0].weight is 0; it must be above 0 for at least one node
 `,
   );
+
+  it('keep libpcap to one lane', () => {
+    const text = TWO_ARM.replace('cl0', 'cl0, transport: pcap');
+    expect(errorOf(`${text}lanes: 2\n`).problems).toMatchObject([
+      { path: 'ports.client.transport', line: 4, column: 40, value: 'pcap' },
+    ]);
+    expect(loadConfig(text, 'k.yaml').ports.client.transport).toBe('pcap');
+  });
 
   it('do not judge what is wrong by itself, and still judge the rest', () => {
     const text = TWO_ARM.replace('10.77.1.11:11211', '10.77.1.300').replace('10.77.1.12', '10.77.9.12');

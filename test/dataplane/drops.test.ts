@@ -85,9 +85,13 @@ describe('for us, and not fit to travel on', () => {
       drop_fragment_table_full: 'fragments.test.ts',
       drop_fragment_source_full: 'fragments.test.ts',
       drop_handover_full: 'handover.test.ts',
+      drop_reply_stray: 'reply-parts.test.ts',
+      drop_reply_over_budget: 'gate-lane.test.ts',
       drop_neighbour_queue_full: 'lane-neighbours.test.ts',
       drop_neighbour_unreachable: 'lane-neighbours.test.ts',
       drop_lane_crash: 'worker.test.ts',
+      drop_multiget_late: 'gather.test.ts',
+      drop_multiget_part: 'gather.test.ts',
     };
     const here = ours.map(([, , counted]) => counted);
     const missing = LANE_COUNTERS.filter(name => name.startsWith('drop_') && !here.includes(name) && !elsewhere[name]);

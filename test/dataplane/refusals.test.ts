@@ -85,19 +85,33 @@ describe('a request that memcached would not take, or we do not forward', () => 
     ['an empty line', '\r\n', 'verb', 'ERROR\r\n'],
     ['a get without a key', 'get\r\n', 'arguments', 'ERROR\r\n'],
     ['a key of 251 bytes', `get ${'k'.repeat(251)}\r\n`, 'key', BAD_LINE],
-    ['a control byte in the key', 'get k\x01\r\n', 'key', BAD_LINE],
+    ['a NUL in the key', 'get k\0\r\n', 'key', BAD_LINE],
     ['a delta that is no number', 'incr k x\r\n', 'number', BAD_LINE],
-    ['a control byte behind the key', 'get k \x01\r\n', 'line', BAD_LINE],
+    ['a NUL behind the key', 'get k \0\r\n', 'line', BAD_LINE],
     ['a meta flag twice', 'mg k v v\r\n', 'flag', 'CLIENT_ERROR invalid or duplicate flag\r\n'],
     ['two commands', 'get a\r\nget b\r\n', 'trailing', MORE_THAN_ONE],
-    ['two keys', 'get a b\r\n', 'multi_key', 'SERVER_ERROR multi-key get is not supported yet\r\n'],
-    ['two keys, gats', 'gats 1 a b\r\n', 'multi_key', 'SERVER_ERROR multi-key get is not supported yet\r\n'],
-    ...['quit', 'shutdown', 'flush_all', 'flush_all 10', 'verbosity 1', 'watch', 'slabs reassign 1 2'].map(
-      (line): Refusal => [`${line}`, `${line}\r\n`, 'denied', DENIED],
-    ),
-    ...['version', 'stats', 'stats items', 'mn', 'me k'].map(
+    ['two commands, the first of two keys', 'get a b\r\nget c d\r\n', 'trailing', MORE_THAN_ONE],
+    ['meta gets in a row', 'mg a v q\r\nmg b v q\r\nmn\r\n', 'trailing', MORE_THAN_ONE],
+    ['a key of 251 bytes among others', `get a ${'k'.repeat(251)} b\r\n`, 'key', BAD_LINE],
+    ['101 keys', `get${' k'.repeat(101)}\r\n`, 'multiget_keys', 'CLIENT_ERROR too many keys in one request\r\n'],
+    ...['flush_all', 'flush_all 10', 'verbosity 1', 'me k', 'quit', 'shutdown', 'shutdown graceful', 'watch'].map(
       (line): Refusal => [line, `${line}\r\n`, 'denied', DENIED],
     ),
+    ...['lru mode flat', 'lru_crawler crawl all', 'slabs reassign 1 2', 'cache_memlimit 1', 'extstore free'].map(
+      (line): Refusal => [line, `${line}\r\n`, 'denied', DENIED],
+    ),
+    ...['misbehave', 'debugtime p', 'refresh_certs'].map((line): Refusal => [line, `${line}\r\n`, 'denied', DENIED]),
+    ['an argument that stats does not know', 'stats frob\r\n', 'stat', 'ERROR\r\n'],
+    [
+      'binary stat with an argument that it does not know',
+      binaryRequest({ opcode: 0x10, key: 'frob', opaque: 'abcd' }),
+      'stat',
+      binaryResponse({ opcode: 0x10, opaque: 'abcd', status: 1, value: 'Not found' }),
+    ],
+    ...[0x07, 0x17, 0x20].map((opcode): Refusal => {
+      const answer = binaryResponse({ opcode, status: NOT_SUPPORTED, value: 'command denied' });
+      return [`binary quit, quitq, list mechanisms: ${opcode}`, binaryRequest({ opcode }), 'denied', answer];
+    }),
     ['flush_all, noreply', 'flush_all noreply\r\n', 'denied', ''],
     ['a number wrong and noreply', 'incr k x noreply\r\n', 'number', ''],
     [
@@ -107,10 +121,10 @@ describe('a request that memcached would not take, or we do not forward', () => 
       binaryResponse({ opcode: 0x55, status: 0x81, value: 'ERROR' }),
     ],
     [
-      'binary noop',
-      binaryRequest({ opcode: 0x0a, opaque: 'abcd' }),
+      'binary flush',
+      binaryRequest({ opcode: 0x08, opaque: 'abcd' }),
       'denied',
-      binaryResponse({ opcode: 0x0a, opaque: 'abcd', status: NOT_SUPPORTED, value: 'command denied' }),
+      binaryResponse({ opcode: 0x08, opaque: 'abcd', status: NOT_SUPPORTED, value: 'command denied' }),
     ],
     [
       'binary flush, quiet: errors are told all the same',

@@ -259,11 +259,11 @@ describe('a value of 20,000 bytes', () => {
     );
   });
 
-  it('in any order, one after the other, a datagram twice', () => {
+  it('in any order, one after the other', () => {
     const bed = new LaneBed();
     bed.hear('client', request(GET));
-    const shuffled = [...parts(reply).reverse(), parts(reply)[7]!];
-    expect(shuffled.map(frame => bed.hear('server', frame).counted)).toEqual(Array(16).fill({ replies: 1 }));
+    const shuffled = parts(reply).reverse();
+    expect(shuffled.map(frame => bed.hear('server', frame).counted)).toEqual(Array(15).fill({ replies: 1 }));
   });
 
   it('its slot is not given away while datagrams may come', () => {

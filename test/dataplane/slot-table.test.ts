@@ -2,6 +2,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  SLOT_CLIENT,
+  SLOT_HAUNTED,
   SLOT_QUIET,
   SLOT_SENT,
   SLOT_STATE,
@@ -29,7 +31,7 @@ function tableOf(slots: number) {
 function take(words: Int32Array, table: SlotTable, nowUs: number, quiet = false): number {
   const word = table.take(nowUs | 0);
   if (word < 0) return -1;
-  words[word + SLOT_STATE] = STATE_OUTSTANDING | (quiet ? SLOT_QUIET : 0);
+  words[word + SLOT_STATE] = STATE_OUTSTANDING | (quiet ? SLOT_QUIET : 0) | (words[word + SLOT_STATE]! & SLOT_HAUNTED);
   words[word + SLOT_SENT] = nowUs | 0;
   return numberOf(table, word);
 }
@@ -242,5 +244,133 @@ describe('the slot table and its model', () => {
     for (let i = 0; i < 100; i++) take(words, table, i * LIFETIME_US);
     const outside = [...words.slice(0, BASE), ...words.slice(BASE + slotTableByteLength(16) / 4)];
     expect(outside.every(word => word === 0)).toBe(true);
+  });
+});
+
+describe('two circles', () => {
+  const COUNT = 16;
+  const NEW = 4;
+
+  function circles() {
+    const words = new Int32Array(BASE + slotTableByteLength(COUNT) / 4 + 64);
+    return { words, table: new SlotTable(words, BASE, COUNT, FIRST_PORT, LIFETIME_US, NEW) };
+  }
+
+  it('property: newcomers get the last slots alone, in their order, and the others the rest in theirs', () => {
+    fc.assert(
+      fc.property(fc.array(fc.boolean(), { maxLength: 100 }), turns => {
+        const { words, table } = circles();
+        const next = [0, 0];
+        for (const isNewcomer of turns) {
+          table.aim(isNewcomer);
+          const slot = take(words, table, 0);
+          answer(words, find(table, slot));
+          const [first, length] = isNewcomer ? [COUNT - NEW, NEW] : [0, COUNT - NEW];
+          expect(slot).toBe(first + (next[+isNewcomer]! % length));
+          next[+isNewcomer]! += 1;
+        }
+      }),
+    );
+  });
+
+  it('when one is full the other is not', () => {
+    const { words, table } = circles();
+    table.aim(true);
+    for (let n = 0; n < NEW; n++) expect(take(words, table, 0)).toBe(COUNT - NEW + n);
+    expect(take(words, table, 0)).toBe(-1);
+    table.aim(false);
+    for (let n = 0; n < COUNT - NEW; n++) expect(take(words, table, 0)).toBe(n);
+    expect(take(words, table, 0)).toBe(-1);
+    answer(words, find(table, COUNT - 1));
+    expect(take(words, table, 0)).toBe(-1);
+    table.aim(true);
+    expect(take(words, table, 0)).toBe(COUNT - 1);
+  });
+});
+
+describe('the datagrams of a reply', () => {
+  it('property: are told apart as a set of those seen would tell them', () => {
+    const datagram = fc.record({ sequence: fc.nat(5), total: fc.integer({ min: 1, max: 6 }) });
+    const scenario = fc.tuple(fc.boolean(), fc.array(datagram, { maxLength: 30 }));
+    fc.assert(
+      fc.property(scenario, ([isHaunted, datagrams]) => {
+        const { words, table } = tableOf(4);
+        take(words, table, 0);
+        if (isHaunted) words[find(table, 0) + SLOT_STATE]! |= SLOT_HAUNTED;
+        const seen = new Set<number>();
+        let stated = 0;
+        for (const { sequence, total } of datagrams.filter(piece => piece.sequence < piece.total)) {
+          const word = find(table, 0);
+          if (!table.isOutstanding(word)) break;
+          const isFirst = seen.size === 0;
+          const fits = isFirst ? sequence === 0 || !isHaunted : total === stated && !seen.has(sequence);
+          expect(table.fitsReply(word, sequence, total)).toBe(fits);
+          if (!fits) continue;
+          stated = total;
+          seen.add(sequence);
+          expect(table.noteReply(word, sequence, total)).toBe(seen.size === total);
+          expect(table.isOutstanding(word)).toBe(seen.size < total);
+        }
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('a slot is haunted when the request before was never answered whole', () => {
+    const { words, table } = tableOf(1);
+    const takeAfter = (lifetimes: number) => {
+      expect(take(words, table, lifetimes * (LIFETIME_US + 1))).toBe(0);
+      return words[find(table, 0) + SLOT_STATE]! & SLOT_HAUNTED;
+    };
+    expect(takeAfter(0)).toBe(0);
+    expect(takeAfter(1)).toBe(SLOT_HAUNTED);
+    table.noteReply(find(table, 0), 0, 2);
+    expect(takeAfter(2)).toBe(SLOT_HAUNTED);
+    table.noteReply(find(table, 0), 0, 1);
+    expect(takeAfter(3)).toBe(0);
+    table.free(find(table, 0));
+    expect(takeAfter(4)).toBe(0);
+  });
+});
+
+describe('whether slots are short, and who holds them', () => {
+  const ALICE = 0x0a4d0001;
+  const BOB = 0x0a4d0002;
+
+  function filled(slots: number, owners: (slot: number) => number): { words: Int32Array; table: SlotTable } {
+    const made = tableOf(slots);
+    for (let slot = 0; slot < slots; slot++) {
+      const client = owners(slot);
+      if (client === 0) continue;
+      made.words[find(made.table, slot) + SLOT_STATE] = STATE_OUTSTANDING;
+      made.words[find(made.table, slot) + SLOT_CLIENT] = client;
+    }
+    return made;
+  }
+
+  it('seven eighths of a circle taken within a lifetime are short, and no fewer', () => {
+    const { words, table } = tableOf(64);
+    for (let n = 0; n < 56; n++) {
+      table.enter(0);
+      expect(table.isShort).toBe(false);
+      take(words, table, 0);
+    }
+    take(words, table, 0);
+    table.enter(0);
+    expect(table.isShort).toBe(true);
+    table.enter(LIFETIME_US + 1);
+    expect(table.isShort).toBe(false);
+  });
+
+  it.each([
+    ['all of them', 1024, () => ALICE, 64],
+    ['none', 1024, () => BOB, 0],
+    ['a quarter, in one piece', 1024, (slot: number) => (slot < 256 ? ALICE : BOB), 16],
+    ['half of a small table', 16, (slot: number) => (slot % 2 === 0 ? ALICE : BOB), 8],
+    ['of slots that wait for nobody', 1024, () => 0, 0],
+  ])('a share of %s', (_, slots, owners, samples) => {
+    const { table } = filled(slots, owners);
+    expect(table.shareOf(ALICE, 0)).toBe(samples);
+    expect(table.shareOf(ALICE, LIFETIME_US + 1)).toBe(0);
   });
 });

@@ -8,7 +8,7 @@ import { requireBuild } from '../support/requirements.ts';
 import { finish, keysteer } from './command.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const COMMANDS = ['run', 'explain', 'schema', 'plain-proxy', 'demo'];
+const COMMANDS = ['run', 'explain', 'schema', 'plain-proxy', 'demo', 'capture', 'replay'];
 
 const CONFIG = `vip: 10.77.0.100:11211
 mode: nat
@@ -98,5 +98,26 @@ describe.skipIf(requireBuild())('the command line', () => {
     expect(slot).toBeGreaterThanOrEqual(0);
     expect(slot).toBeLessThan(slots);
     for (const said of [hash, `${slot} of ${slots}`, node.name, node.address]) expect(text.stdout).toContain(said);
+  });
+
+  test('explain tells what becomes of a source and of a verb', async () => {
+    const args = ['explain', 'a-key', '--config', config(CONFIG), '--source', '10.77.1.11', '--verb', 'mg'];
+    const { source, verbs } = JSON.parse((await keysteer([...args, '--json'])).stdout);
+    expect(source).toEqual({ address: '10.77.1.11', refused: expect.stringContaining('node mc1') });
+    expect(verbs).toEqual([
+      { verb: 'mg', class: 'read', action: 'forward' },
+      { verb: 'mg', class: 'write', action: 'forward' },
+    ]);
+    const { stdout } = await keysteer(args);
+    expect(stdout).toContain('10.77.1.11: it is the address of node mc1');
+    expect(stdout).toContain('mg as write: forward');
+    for (const [flag, value] of [
+      ['--source', 'nobody'],
+      ['--verb', 'frob'],
+    ] as const) {
+      const refused = await keysteer(['explain', 'k', '--config', config(CONFIG), flag, value]);
+      expect(refused.stderr).toContain(`${flag} is ${JSON.stringify(value)}; it must be`);
+      expect(refused.code).toBe(1);
+    }
   });
 });

@@ -2,13 +2,12 @@
  * Every frame that leaves Keysteer, captured by libpcap where it arrives and decoded by somebody else's decoder: who it
  * is from and to, its lengths, its checksums, and what it carries.
  */
-import { spawnSync } from 'node:child_process';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { runIn } from '../../src/experiment/namespaces.ts';
 import { MEMCACHED_PORT, VIP } from '../../src/experiment/topology.ts';
 import { binary, SET_EXTRAS } from '../memcached/rows.ts';
 import { type Capture, type CapturedFrame, requireCapDecoder, startCapture } from '../support/cap-decoder.ts';
-import { skip } from '../support/requirements.ts';
+import { requireEthtool } from '../support/requirements.ts';
 import { decodeReplyDatagram, decodeRequestDatagram, decodeStrict } from '../support/strict-decoder.ts';
 import { assertFrameChecksums, slowPartialChecksum, slowUdpChecksum } from '../wire/slow-checksum.ts';
 import type { Balancer } from './balancer.ts';
@@ -187,10 +186,4 @@ function udpChecksumOf(frame: Uint8Array): 'whole' | 'partial' | 'wrong' {
   const field = frame[UDP_CHECKSUM_AT]! * 256 + frame[UDP_CHECKSUM_AT + 1]!;
   if (field === slowUdpChecksum(frame, IP_OFFSET)) return 'whole';
   return field === slowPartialChecksum(frame, IP_OFFSET) ? 'partial' : 'wrong';
-}
-
-function requireEthtool(): string | undefined {
-  const path = `${process.env.PATH}:/usr/sbin:/sbin`;
-  const { status } = spawnSync('ethtool', ['--version'], { stdio: 'ignore', env: { ...process.env, PATH: path } });
-  return status === 0 ? undefined : skip('ethtool is not installed');
 }

@@ -7,9 +7,11 @@ import type { ProcessGroup } from '../../src/experiment/process-group.ts';
 import { requireBuild, requireMemcached, requireNamespaces, requireShim } from '../support/requirements.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-export const CLI = `${ROOT}dist/src/cli/main.js`;
+/** What was built. */
+export const DIST = `${ROOT}dist/`;
+export const CLI = `${DIST}src/cli/main.js`;
 /** Node 20 runs no TypeScript: a process of its own starts from dist/. */
-const PROGRAMS = `${ROOT}dist/test/e2e/programs/`;
+const PROGRAMS = `${DIST}test/e2e/programs/`;
 
 /** What every test of a bed needs of the machine; undefined when it is all there, else the reason to skip. */
 export function requireBed(): string | undefined {

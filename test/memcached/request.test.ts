@@ -118,10 +118,11 @@ describe('whatever the bytes', () => {
 describe('requests made of any parts are located exactly', () => {
   const textKey = fc
     .array(
-      fc.nat(255).filter(byte => byte > 32 && byte !== 127),
+      fc.nat(255).filter(byte => ![0, 10, 32].includes(byte)),
       { minLength: 1, maxLength: 250 },
     )
-    .map(codes => String.fromCharCode(...codes));
+    .map(codes => String.fromCharCode(...codes))
+    .filter(key => !key.endsWith('\r'));
   const anyBytes = (maxLength: number) => fc.uint8Array({ maxLength }).map(textOf);
   const gap = fc.constantFrom(' ', '  ', '    ');
   const lineEnd = fc.constantFrom('\r\n', '\n', ' \r\n');
@@ -177,7 +178,7 @@ describe('requests made of any parts are located exactly', () => {
       fc.property(key, anyBytes(300), (key, value) => {
         const found = parse(binary({ op: 1, key, value, extras: SET_EXTRAS, opaque: '\0\r\n\xff' }));
         expect(found).toMatchObject({ result: REQUEST_OK, verb: 'set', key, value, opaque: '\0\r\n\xff' });
-        expect(found.marks).toEqual([...key].some(byte => byte <= ' ' || byte === '\x7f') ? ['raw'] : []);
+        expect(found.marks).toEqual(/[\0\r\n ]/.test(key) ? ['raw'] : []);
       }),
     );
   });

@@ -6,18 +6,26 @@
  *
  * Every frame that leaves is judged by the strict decoder and the slow checksum before the test sees it.
  */
+
+import { DEFAULT_POLICY } from '../../src/dataplane/commands.ts';
 import { COUNT, LANE_COUNTERS, REFUSED_FIRST } from '../../src/dataplane/counters.ts';
 import type { FragmentLimits } from '../../src/dataplane/fragment-contexts.ts';
 import { Fragments } from '../../src/dataplane/fragments.ts';
+import { type GateOptions, GateTable } from '../../src/dataplane/gate-table.ts';
+import { gathersByteLength, type MultigetSetup } from '../../src/dataplane/gather.ts';
 import { Handover, mailByteLength } from '../../src/dataplane/handover.ts';
 import { BATCH_BYTES, Lane } from '../../src/dataplane/lane.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
 import { Neighbours, type NeighbourTimes, neighboursByteLength } from '../../src/dataplane/neighbours.ts';
+import { nodeNamesByteLength, writeNodeName } from '../../src/dataplane/node-names.ts';
 import { OUTBOX_BYTES } from '../../src/dataplane/outbox.ts';
 import { Parking } from '../../src/dataplane/parking.ts';
+import type { Path } from '../../src/dataplane/path.ts';
 import { BATCH_ROWS } from '../../src/dataplane/path.ts';
-import type { PathSetup } from '../../src/dataplane/setup.ts';
+import type { FiguresPlace, PathSetup } from '../../src/dataplane/setup.ts';
 import { slotTableByteLength } from '../../src/dataplane/slot-table.ts';
+import { sourceRanges } from '../../src/dataplane/source-ranges.ts';
+import { sourceTableByteLength } from '../../src/dataplane/source-table.ts';
 import { Arena } from '../../src/mem/arena.ts';
 import { type LoopbackPort, loopbackByteLength, openLoopback } from '../../src/port/loopback.ts';
 import {
@@ -65,6 +73,8 @@ export interface Outcome {
 }
 
 export interface BedNode extends Host {
+  /** Default mc1, mc2 … */
+  readonly name?: string;
   readonly weight?: number;
   readonly enabled?: boolean;
   /** Next hop, its own address by default. */
@@ -88,15 +98,43 @@ export interface BedOptions {
   honoursDontFragment?: boolean;
   /** Source address towards the nodes; the VIP in the one-arm set-up that shares it. */
   ownAddress?: string;
+  clientVlan?: number;
+  serverVlan?: number;
+  multiget?: Partial<MultigetSetup>;
   clientMtu?: number;
   serverMtu?: number;
   startMs?: number;
+  /** Rules of the gatekeeper and for commands; default: it does not watch, and nothing is allowed that is not anyway. */
+  gate?: Partial<GateOptions>;
+  /** Default 0. */
+  newcomerSlots?: number;
+  /** Default 1024. */
+  sourceRows?: number;
 }
 
+/** What comes by here is not looked at. */
+const SCRATCH = new Int32Array(BATCH_BYTES / 4);
 const RING_FRAMES = 128;
 const NODES_MAX = 16;
 const STEERING: SteerOptions = { algorithm: 'ketama', hash: 'murmur3' };
 export const BED_FRAGMENTS: FragmentLimits = { datagrams: 8, perSource: 4, timeoutMs: 500 };
+const OPEN_GATE: GateOptions = {
+  watches: false,
+  requestsPerSecond: 0,
+  responseBytesPerSecond: 0,
+  responseRatioMax: 0,
+  newcomersPerSecond: 0,
+  lanes: 1,
+  ranges: sourceRanges([], []),
+  commands: DEFAULT_POLICY,
+  broadcastMs: 500,
+};
+/** What `version` answers in a bed. */
+export const BED_VERSION = '1.6.0-keysteer-9.9.9';
+/** Of the process, and the Unix time at which the bed's clock was 0, ms: what `stats` tells. */
+export const BED_PID = 4711;
+export const BED_TIME_ORIGIN = 1_700_000_000_000;
+const MULTIGET: MultigetSetup = { gathers: 8, keysMax: 100, chunks: 1024, timeoutMs: 200 };
 export const BED_TIMES: NeighbourTimes = { retryMs: 200, retries: 3, lifetimeMs: 60_000 };
 /** Counters that count something else than what became of a frame. */
 const NOT_OF_FRAMES = new Set<string>(['cycles', 'idle_waits', 'idle_us']);
@@ -120,11 +158,14 @@ export class LaneBed {
   readonly shared: Arena;
   readonly steer: SteerTable;
   readonly neighbours: Neighbours;
+  readonly gate: GateTable;
   nowMs: number;
   readonly #options: BedOptions;
   readonly #lanes: BedLane[] = [];
   readonly #neighboursOffset: number;
   readonly #handoverOffset: number;
+  readonly #nodeNamesOffset: number;
+  readonly #figuresPlaces: FiguresPlace[] = [];
 
   constructor(options: BedOptions = {}) {
     this.#options = options;
@@ -132,16 +173,24 @@ export class LaneBed {
     const capacity = { nodesMax: NODES_MAX, lanesMax: lanes };
     const steerBytes = SteerTable.byteLength(capacity);
     this.nowMs = startMs;
+    const gateBytes = GateTable.byteLength(lanes);
+    const nameBytes = nodeNamesByteLength(NODES_MAX);
     const handoverBytes = Handover.byteLength(lanes);
-    this.shared = Arena.create(steerBytes + neighboursByteLength(NODES_MAX) + handoverBytes + 4096);
+    const tables = steerBytes + neighboursByteLength(NODES_MAX) + gateBytes + nameBytes + handoverBytes;
+    this.shared = Arena.create(tables + 4096);
     this.steer = new SteerTable(this.shared.buffer, this.shared.allocate(steerBytes), capacity);
     this.#neighboursOffset = this.shared.allocate(neighboursByteLength(NODES_MAX));
     this.#handoverOffset = this.shared.allocate(handoverBytes);
     const times = options.neighbourTimes ?? BED_TIMES;
     this.neighbours = new Neighbours(this.shared.words, this.#neighboursOffset >> 2, times);
+    this.gate = new GateTable(this.shared.buffer, this.shared.allocate(gateBytes), lanes);
+    this.#nodeNamesOffset = this.shared.allocate(nameBytes);
+    this.publishGate(options.gate ?? {});
     this.publish(nodes);
     if (resolved) for (const node of nodes) this.resolve(node);
     for (let lane = 0; lane < lanes; lane++) this.#lanes.push(this.#build(lane));
+    // A lane looks at the figures of all: they must lie before it starts.
+    for (let lane = 0; lane < lanes; lane++) this.restart(lane);
   }
 
   /** Control: these nodes from now on. False while a lane still uses the table before. */
@@ -149,7 +198,16 @@ export class LaneBed {
     const rows: SteerNode[] = nodes.map(({ ip, port, weight = 1, enabled = true, via = ip }) => {
       return { address: address(ip), port, weight, enabled, neighbour: this.neighbours.add(address(via)) };
     });
+    for (const [row, { name = `mc${row + 1}` }] of nodes.entries()) {
+      writeNodeName(this.shared.bytes, this.#nodeNamesOffset, row, name);
+    }
     return this.steer.publish(rows, STEERING);
+  }
+
+  /** Control: these rules from now on. False while a lane still uses those before. */
+  publishGate(options: Partial<GateOptions>): boolean {
+    const { lanes = 1 } = this.#options;
+    return this.gate.publish({ ...OPEN_GATE, lanes, ...options });
   }
 
   /** As if its ARP reply had come. */
@@ -182,6 +240,22 @@ export class LaneBed {
     return this.turn(lane);
   }
 
+  /** A frame arrives, but no cycle turns. */
+  inject(side: Side, frame: Uint8Array, { flags = 0, lane = 0 } = {}): void {
+    const wire = this.#lanes[lane]!.wires.find(candidate => candidate.side === side)!;
+    if (!wire.near.inject(frame, flags)) throw new Error('the bed was given more frames than its rings hold');
+  }
+
+  /** One cycle of a lane; what leaves is let go, unseen. */
+  turnQuietly(lane = 0): void {
+    this.lane(lane).cycle(this.nowMs);
+    for (const { far } of this.#lanes[lane]!.wires) {
+      for (let rows = far.receive(SCRATCH, BATCH_ROWS); rows > 0; rows = far.receive(SCRATCH, BATCH_ROWS)) {
+        far.release(SCRATCH, rows);
+      }
+    }
+  }
+
   /** One cycle of a lane. */
   turn(lane = 0): Outcome {
     const { counters } = this.lane(lane).path.memory;
@@ -203,23 +277,30 @@ export class LaneBed {
     return this.lane(lane).path.memory.counters[LANE_COUNTERS.indexOf(name)]!;
   }
 
-  /** Frames received, less those that ended in a counter or wait somewhere: 0 when each was counted once. */
+  /** Frames received, less those that ended in a counter or wait for something: 0 when each was counted once. */
   unaccounted(lane = 0): number {
     const taken = this.count('taken_over', lane);
     const received = this.#lanes[lane]!.wires.reduce((sum, { near }) => sum + portCounter(near, 'received_frames'), 0);
-    const { memory, parking, fragments } = this.lane(lane).path;
-    return received + taken - endedFrames(memory.counters) - parking.count - fragments.held;
+    const { path } = this.lane(lane);
+    return received + taken - endedFrames(path.memory.counters) - waitingFrames(path);
+  }
+
+  get #multiget(): MultigetSetup {
+    return { ...MULTIGET, ...this.#options.multiget };
   }
 
   #build(lane: number): BedLane {
     const { arms = 2, clientMtu = 1500, serverMtu = 1500, slots = 1024, parkingFrames = 16 } = this.#options;
+    const { clientVlan, serverVlan } = this.#options;
     const parkingBytes = Parking.byteLength(parkingFrames, Math.max(clientMtu, serverMtu) + 14);
     const ports = 2 * (loopbackByteLength(RING_FRAMES, clientMtu) + loopbackByteLength(RING_FRAMES, serverMtu));
+    const sources = sourceTableByteLength(this.#options.sourceRows ?? 1024);
+    const tables = slotTableByteLength(slots) + sources + parkingBytes + gathersByteLength(this.#multiget);
     const fragmentBytes = Fragments.byteLength({ ...BED_FRAGMENTS, ...this.#options.fragments }.datagrams);
     const mailBytes = mailByteLength(this.#options.lanes ?? 1);
-    const arena = Arena.create(slotTableByteLength(slots) + parkingBytes + fragmentBytes + mailBytes + ports + 65_536);
-    const wires = [openWire('client', 0, arena, NF_CLIENT_MAC, clientMtu)];
-    if (arms === 2) wires.push(openWire('server', 1, arena, NF_SERVER_MAC, serverMtu));
+    const arena = Arena.create(tables + fragmentBytes + mailBytes + ports + 65_536);
+    const wires = [openWire('client', 0, arena, NF_CLIENT_MAC, clientMtu, clientVlan)];
+    if (arms === 2) wires.push(openWire('server', 1, arena, NF_SERVER_MAC, serverMtu, serverVlan));
     const setup = this.#setup(lane, arena, parkingBytes);
     arena.words[setup.slotsOffset >> 2] = this.#options.firstSlot ?? 0;
     return { setup, arena, wires, lane: this.#lane(setup, arena, wires) };
@@ -232,10 +313,11 @@ export class LaneBed {
 
   #setup(lane: number, arena: Arena, parkingBytes: number): PathSetup {
     const { arms = 2, slots = 1024, ownAddress = OWN, replyLifetimeMs = 1000, parkingFrames = 16 } = this.#options;
+    const { newcomerSlots = 0, sourceRows = 1024 } = this.#options;
     const fragments = { ...BED_FRAGMENTS, ...this.#options.fragments };
-    return {
+    const setup: PathSetup = {
       lane,
-      lanes: this.#options.lanes ?? 1,
+      laneCount: this.#options.lanes ?? 1,
       clientPort: 0,
       serverPort: arms - 1,
       vip: address(VIP),
@@ -245,6 +327,13 @@ export class LaneBed {
       slots,
       replyLifetimeMs,
       neighbourTimes: this.#options.neighbourTimes ?? BED_TIMES,
+      newcomerSlots,
+      sourceRows,
+      sourceSeeds: [0x1234567, -99],
+      version: BED_VERSION,
+      lanes: this.#figuresPlaces,
+      pid: BED_PID,
+      timeOrigin: BED_TIME_ORIGIN,
       slotsOffset: arena.allocate(slotTableByteLength(slots)),
       parkingOffset: arena.allocate(parkingBytes),
       parkingFrames,
@@ -253,24 +342,51 @@ export class LaneBed {
       mailOffset: arena.allocate(mailByteLength(this.#options.lanes ?? 1)),
       handoverOffset: this.#handoverOffset,
       honoursDontFragment: this.#options.honoursDontFragment ?? false,
-      seed: 7,
       countersOffset: arena.allocate(laneCountersByteLength()),
       nodeCountersOffset: arena.allocate(nodeCountersByteLength(NODES_MAX)),
       outboxOffset: arena.allocate(2 * OUTBOX_BYTES),
+      gathersOffset: arena.allocate(gathersByteLength(this.#multiget)),
+      multiget: this.#multiget,
       nodesMax: NODES_MAX,
       steerOffset: this.steer.base << 2,
       neighboursOffset: this.#neighboursOffset,
+      sourcesOffset: arena.allocate(sourceTableByteLength(sourceRows)),
+      gateOffset: this.gate.base << 2,
+      nodeNamesOffset: this.#nodeNamesOffset,
     };
+    this.#figuresPlaces.push({ ...setup, arena: arena.buffer });
+    return setup;
   }
 }
 
-/** Frames that came to an end of some kind, by the groups of counters.ts. */
+/**
+ * Frames that came to an end of some kind, by the groups of counters.ts, less the requests that Keysteer itself made of a
+ * multi-key one.
+ */
 export function endedFrames(counters: Float64Array): number {
-  const forwarding = ['requests', 'replies', 'arp_answers', 'arp_learned', 'echo_answers', 'foreign'] as const;
-  const ends = [...forwarding, 'path_mtu_learned', 'fragments_joined', 'handed_over'] as const;
+  const answered = ['arp_answers', 'echo_answers', 'local_answers', 'broadcasts'] as const;
+  const others = [
+    'requests',
+    'replies',
+    'multiget_answers',
+    'broadcast_replies',
+    'quiet_misses',
+    'arp_learned',
+    'path_mtu_learned',
+    'fragments_joined',
+    'handed_over',
+    'foreign',
+  ] as const;
+  const ends = [...answered, ...others];
   const forwarded = ends.reduce((sum, name) => sum + counters[COUNT[name]]!, 0);
   const dropped = LANE_COUNTERS.reduce((sum, name, i) => (name.startsWith('drop_') ? sum + counters[i]! : sum), 0);
-  return forwarded + dropped + counters.slice(REFUSED_FIRST).reduce((sum, refused) => sum + refused, 0);
+  const refused = counters.slice(REFUSED_FIRST).reduce((sum, count) => sum + count, 0);
+  return forwarded + dropped + refused - (counters[COUNT.multiget_keys]! - counters[COUNT.multiget_unsent]!);
+}
+
+/** Requests that wait for their next hop, or for the parts of their answer; fragments that wait for others. */
+export function waitingFrames({ parking, broadcasts, gathers, fragments }: Path): number {
+  return parking.count + broadcasts.active + gathers.table.waiting.count + fragments.held;
 }
 
 /** Flags of a frame whose UDP checksum is partial. */
@@ -315,11 +431,11 @@ function portCounter(port: Port, name: (typeof PORT_COUNTERS)[number]): number {
   return port.counters[PORT_COUNTERS.indexOf(name)]!;
 }
 
-function openWire(side: Side, id: number, arena: Arena, mac: string, mtu: number): Wire {
+function openWire(side: Side, id: number, arena: Arena, mac: string, mtu: number, vlan = 0): Wire {
   const farArena = Arena.create(loopbackByteLength(RING_FRAMES, mtu));
   const { high: macHigh, low: macLow } = macWords(mac);
   const { near, far } = openLoopback({
-    near: { arena, id, macHigh, macLow, name: side },
+    near: { arena, id, macHigh, macLow, vlan, name: side },
     far: { arena: farArena },
     ringFrames: RING_FRAMES,
     mtu,

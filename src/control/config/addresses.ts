@@ -16,6 +16,8 @@ const PREFIX_LENGTH = '(3[01]|[12][0-9]|[1-9])';
 
 export const ADDRESS_PATTERN = new RegExp(`^${ADDRESS}$`);
 export const ENDPOINT_PATTERN = new RegExp(`^${ADDRESS}(:${PORT})?$`);
+/** Any block of addresses; a single one may go without its /32. */
+export const BLOCK_PATTERN = new RegExp(`^${PART}([.]${PART}){3}(/(3[0-2]|[12]?[0-9]))?$`);
 export const CIDR_PATTERN = new RegExp(`^${ADDRESS}/${PREFIX_LENGTH}$`);
 
 /** Where a UDP service listens. */
@@ -40,6 +42,12 @@ export interface InterfaceAddress {
 export function parseEndpoint(text: string): Endpoint {
   const [address, port] = text.split(':') as [string, string?];
   return { address: parseIpv4(address), text: address, port: port === undefined ? MEMCACHED_PORT : Number(port) };
+}
+
+/** @param text matches BLOCK_PATTERN */
+export function parseBlock(text: string): { readonly address: number; readonly prefixLength: number } {
+  const [address, prefixLength = '32'] = text.split('/') as [string, string?];
+  return { address: parseIpv4(address), prefixLength: Number(prefixLength) };
 }
 
 /** @param text matches CIDR_PATTERN */

@@ -1,8 +1,10 @@
 /** The configuration as the rest of the control side uses it: numbers instead of texts, nothing left to default. */
 
+import type { CommandPolicy } from '../../dataplane/commands.ts';
+import { type AddressRange, sourceRanges } from '../../dataplane/source-ranges.ts';
 import { parseIpv4 } from '../../wire/ipv4-text.ts';
 import { type Mac, parseMac } from '../../wire/mac-text.ts';
-import { type Endpoint, type InterfaceAddress, isHostOf, parseCidr, parseEndpoint } from './addresses.ts';
+import { type Endpoint, type InterfaceAddress, isHostOf, parseBlock, parseCidr, parseEndpoint } from './addresses.ts';
 import { sourcePortsFor } from './rules.ts';
 import type { ConfigFile, NodeFields } from './schema.ts';
 
@@ -30,6 +32,26 @@ export interface Config {
     readonly sourcePortsPerLane: number;
     readonly replyLifetimeMs: number;
   };
+  readonly commands: CommandPolicy & { readonly broadcastMs: number };
+  readonly gatekeeper: {
+    readonly enabled: boolean;
+    /** Rows of a lane's table; a power of two. */
+    readonly sources: number;
+    /** Source addresses that may ask. */
+    readonly ranges: readonly AddressRange[];
+    /** Of all lanes together, 0: no limit. */
+    readonly requestsPerSecond: number;
+    readonly responseBytesPerSecond: number;
+    readonly responseRatioMax: number;
+    readonly newcomersPerSecond: number;
+  };
+  readonly multiget: {
+    readonly keysMax: number;
+    /** Per lane, as the buffer. */
+    readonly gathers: number;
+    readonly bufferBytes: number;
+    readonly timeoutMs: number;
+  };
   /** Per lane. */
   readonly fragments: { readonly datagrams: number; readonly perSource: number; readonly timeoutMs: number };
   readonly idle: { readonly spinUs: number; readonly waitMs: number };
@@ -43,9 +65,13 @@ export interface Config {
 
 export interface PortConfig {
   readonly interface: string;
-  readonly transport: 'af_packet';
+  readonly transport: ConfigFile['ports']['client']['transport'];
   readonly ringFrames: number;
   readonly mac: 'auto' | 'interface' | Mac;
+  /** 0: untagged. */
+  readonly vlan: number;
+  /** Present with transport tap. */
+  readonly tap?: { readonly persistent: boolean; readonly owner: number | undefined };
 }
 
 export interface NodeConfig extends Endpoint {
@@ -70,7 +96,10 @@ export function normalise(file: ConfigFile): Config {
     steering: file.steering,
     lanes: file.lanes,
     pin: file.pin,
+    commands: normaliseCommands(file.commands),
+    gatekeeper: normaliseGatekeeper(file, source),
     ...normaliseTimings(file),
+    multiget: normaliseMultiget(file),
   };
 }
 
@@ -102,8 +131,50 @@ function normaliseTimings({
   };
 }
 
-function normalisePort({ interface: name, transport, ring, mac }: ConfigFile['ports']['client']): PortConfig {
-  return { interface: name, transport, ringFrames: ring.frames, mac: readMac(mac) };
+function normaliseCommands(commands: ConfigFile['commands']): Config['commands'] {
+  const { flush_all: flushAll, verbosity, me, deny, broadcast_timeout_ms: broadcastMs } = commands;
+  return { flushAll, verbosity, me, deny, broadcastMs };
+}
+
+function normaliseGatekeeper({ gatekeeper, nodes }: ConfigFile, source: InterfaceAddress): Config['gatekeeper'] {
+  const nodeAddresses = gatekeeper.nodes_may_ask ? [] : nodes.map(node => parseEndpoint(node.address).address);
+  return {
+    enabled: gatekeeper.enabled,
+    sources: gatekeeper.sources,
+    ranges: sourceRanges(gatekeeper.allow.map(parseBlock), [...nodeAddresses, ...endsOf(source)]),
+    requestsPerSecond: gatekeeper.requests_per_second,
+    responseBytesPerSecond: gatekeeper.response_bytes_per_second,
+    responseRatioMax: gatekeeper.response_ratio_max,
+    newcomersPerSecond: gatekeeper.newcomers_per_second,
+  };
+}
+
+/** The subnet's own address and its broadcast address: nobody's (a /31 has neither). */
+function endsOf({ address, prefixLength }: InterfaceAddress): number[] {
+  const hostBits = prefixLength >= 31 ? 0 : ~(-1 << (32 - prefixLength));
+  return hostBits === 0 ? [] : [address & ~hostBits, address | hostBits];
+}
+
+function normaliseMultiget({ multiget, slots }: ConfigFile): Config['multiget'] {
+  return {
+    keysMax: multiget.keys_max,
+    gathers: multiget.gathers,
+    bufferBytes: multiget.buffer_bytes,
+    // A reply that comes later than its lifetime is nobody's.
+    timeoutMs: Math.min(multiget.timeout_ms, slots.reply_lifetime_ms),
+  };
+}
+
+function normalisePort({
+  interface: name,
+  transport,
+  ring,
+  mac,
+  vlan = 0,
+  tap,
+}: ConfigFile['ports']['client']): PortConfig {
+  const port = { interface: name, transport, ringFrames: ring.frames, mac: readMac(mac), vlan };
+  return transport === 'tap' ? { ...port, tap: { persistent: tap?.persistent ?? false, owner: tap?.owner } } : port;
 }
 
 /** @param text matches the schema */

@@ -25,6 +25,7 @@ type Side = 'client' | 'server';
 const RULES: readonly ((judged: Judged) => void)[] = [
   oneArmHasAddress,
   interfacesDiffer,
+  tapFieldsFit,
   ownAddressesAreHosts,
   ownAddressesDiffer,
   gatewaysAreNeighbours,
@@ -37,6 +38,9 @@ const RULES: readonly ((judged: Judged) => void)[] = [
   unweightedHasNoWeights,
   sourcePortsFit,
   pinsMatchLanes,
+  pcapHasNoVlan,
+  pcapHasOneLane,
+  limitsNeedGatekeeper,
 ];
 
 /** For `configSchema.superRefine(checkRules, { when: () => true })`. */
@@ -71,11 +75,28 @@ function oneArmHasAddress(judged: Judged): void {
 
 function interfacesDiffer({ config, sound, report }: Judged): void {
   if (!sound('ports', 'client', 'interface') || !sound('ports', 'server', 'interface')) return;
-  if (config.ports.server?.interface !== config.ports.client.interface) return;
+  if (!sound('ports', 'client', 'vlan') || !sound('ports', 'server', 'vlan')) return;
+  const { client, server } = config.ports;
+  if (server?.interface !== client.interface) return;
+  // Two sockets may share an interface, each with a VLAN of its own; the queues of a TAP have one port.
+  if (client.vlan !== server.vlan && client.transport !== 'tap' && server.transport !== 'tap') return;
   report(
     ['ports', 'server', 'interface'],
-    'must differ from ports.client.interface; for one-arm leave ports.server out',
+    'must differ from ports.client.interface, or its vlan from that one’s; for one-arm leave ports.server out',
   );
+}
+
+/** A TAP's interface is the kernel's end of the cable: its Ethernet address is not ours. */
+function tapFieldsFit({ config, sound, report }: Judged): void {
+  for (const side of ['client', 'server'] as const) {
+    const port = config.ports?.[side];
+    if (port === undefined || !sound('ports', side, 'transport')) continue;
+    const isTap = port.transport === 'tap';
+    if (!isTap && port.tap !== undefined) report(['ports', side, 'tap'], 'must be left out unless transport is tap');
+    if (isTap && sound('ports', side, 'mac') && port.mac === 'interface') {
+      report(['ports', side, 'mac'], 'must be auto or an address with transport tap');
+    }
+  }
 }
 
 /** Our address on that side, if it has a sound one. */
@@ -226,7 +247,43 @@ function sourcePortsFit({ config, sound, report }: Judged): void {
   );
 }
 
+/** What would be ignored without a word might be relied on. */
+function limitsNeedGatekeeper({ config, sound, report }: Judged): void {
+  if (!sound('gatekeeper') || config.gatekeeper.enabled) return;
+  const { gatekeeper } = config;
+  const limits = [
+    'requests_per_second',
+    'response_bytes_per_second',
+    'response_ratio_max',
+    'newcomers_per_second',
+  ] as const;
+  for (const field of limits) {
+    if (gatekeeper[field] !== 0) report(['gatekeeper', field], 'must be left out, or gatekeeper.enabled be true');
+  }
+  if (gatekeeper.allow.length > 0) report(['gatekeeper', 'allow'], 'must be left out, or gatekeeper.enabled be true');
+}
+
 function pinsMatchLanes({ config, sound, report }: Judged): void {
   if (config.pin === undefined || !sound('pin') || !sound('lanes')) return;
   if (config.pin.length !== config.lanes) report(['pin'], `must have one CPU for each lane (${config.lanes})`);
+}
+
+/** Its frames keep their tags. */
+function pcapHasNoVlan({ config, sound, report }: Judged): void {
+  for (const side of ['client', 'server'] as const) {
+    if (!sound('ports', side) || config.ports[side]?.transport !== 'pcap') continue;
+    if (config.ports[side].vlan !== undefined) report(['ports', side, 'vlan'], 'must be left out with transport pcap');
+  }
+}
+
+/** libpcap gives every frame to every lane: nothing spreads them. */
+function pcapHasOneLane({ config, sound, report }: Judged): void {
+  if (!sound('ports') || !sound('lanes') || config.lanes === 1) return;
+  for (const side of ['client', 'server'] as const) {
+    if (config.ports[side]?.transport !== 'pcap') continue;
+    report(
+      ['ports', side, 'transport'],
+      `must be af_packet when there is more than one lane (lanes is ${config.lanes})`,
+    );
+  }
 }

@@ -4,7 +4,9 @@
  */
 
 import { z } from 'zod';
-import { ADDRESS_PATTERN, CIDR_PATTERN, ENDPOINT_PATTERN } from './addresses.ts';
+import { DENIABLE, WRITES } from '../../dataplane/commands.ts';
+import { ALLOW_MAX, RATIO_MAX, REQUEST_RATE_MAX } from '../../dataplane/gate-table.ts';
+import { ADDRESS_PATTERN, BLOCK_PATTERN, CIDR_PATTERN, ENDPOINT_PATTERN } from './addresses.ts';
 
 export const LANES_MAX = 64;
 /** A node is 16 bits of a ring slot, and 160 points of every node must fit the ring. */
@@ -19,6 +21,8 @@ const textLike = (pattern: RegExp, error: string) => z.string({ error }).regex(p
 
 const oneOf = <const M extends readonly string[]>(members: M) =>
   z.enum(members, { error: `must be ${members.join(' or ')}` });
+
+const yesOrNo = () => z.boolean({ error: 'must be true or false' });
 
 const wholeNumber = (from: number, to: number, error = `must be a whole number from ${from} to ${to}`) =>
   z.int({ error }).min(from, { error }).max(to, { error });
@@ -65,9 +69,27 @@ const portFields = {
     .describe(
       'Ethernet address that Keysteer answers by on this port. interface: the interface’s own. auto: one of its own on veth and TAP, so that the kernel’s stack passes over its frames, elsewhere the interface’s. An address: that one, with the interface made promiscuous.',
     ),
-  transport: oneOf(['af_packet'])
+  vlan: wholeNumber(1, 4094)
+    .optional()
+    .describe(
+      'VLAN of this port (802.1Q): frames of it are taken, and what is sent gets its tag, with the priority of the frame it came from. Left out: untagged. A network card that sorts out VLANs by itself must be told of it: `ip link add link <interface> name <interface>.<vlan> type vlan id <vlan>`.',
+    ),
+  transport: oneOf(['af_packet', 'tap', 'pcap'])
     .default('af_packet')
-    .describe('How frames come in and go out. af_packet: mapped AF_PACKET rings; works on every Linux interface.'),
+    .describe(
+      'How frames come in and go out. af_packet: mapped AF_PACKET rings; works on every Linux interface. tap: a TAP device, for virtual machines and containers; the interface is made if it is not there, and is the other end of the cable. pcap: libpcap in a process of its own, through the optional package cap; slow, one lane, for where rings cannot be had.',
+    ),
+  tap: mapping({
+    persistent: z
+      .boolean({ error: 'must be true or false' })
+      .default(false)
+      .describe('Whether the interface stays when Keysteer ends, so that what is plugged into it stays plugged in.'),
+    owner: wholeNumber(0, 4294967294)
+      .optional()
+      .describe('User id that may open the interface later without privilege. Left out: nobody.'),
+  })
+    .optional()
+    .describe('What becomes of an interface that Keysteer makes (transport tap).'),
   ring: mapping({
     frames: powerOfTwo(64, 65536)
       .default(1024)
@@ -144,6 +166,27 @@ const slots = mapping({
     .describe('How long a reply is accepted after its request, milliseconds.'),
 });
 
+const multiget = mapping({
+  keys_max: wholeNumber(1, 1024)
+    .default(100)
+    .describe('Keys that one request may ask for, 1 to 1024. A request for more is refused.'),
+  gathers: wholeNumber(1, 4096)
+    .default(256)
+    .describe(
+      'Requests for several keys that can be in progress, per lane, 1 to 4096. One more is refused, as SERVER_ERROR.',
+    ),
+  buffer_bytes: wholeNumber(65536, 268435456)
+    .default(16777216)
+    .describe(
+      'Memory for values that wait for the others of their request, per lane: 65536 to 268435456 bytes. One request may hold half of it.',
+    ),
+  timeout_ms: wholeNumber(1, 60000)
+    .default(200)
+    .describe(
+      'How long the nodes have to answer, milliseconds; a key that has no answer then is a miss. Never more than slots.reply_lifetime_ms.',
+    ),
+});
+
 const idle = mapping({
   spin_us: wholeNumber(0, 10000)
     .default(200)
@@ -182,6 +225,68 @@ const fragments = mapping({
     .describe('How long the fragments of a datagram are kept while others of it are missing, milliseconds.'),
 });
 
+const commands = mapping({
+  flush_all: oneOf(['deny', 'broadcast'])
+    .default('deny')
+    .describe('flush_all: deny, or broadcast: sent to every node, answered OK when all have carried it out.'),
+  verbosity: oneOf(['deny', 'broadcast']).default('deny').describe('verbosity: deny or broadcast.'),
+  me: oneOf(['deny', 'forward'])
+    .default('deny')
+    .describe('Meta debug (me), which shows the internals of an item: deny, or forward it to the node of its key.'),
+  deny: z
+    .array(
+      z.enum(DENIABLE as [string, ...string[]], {
+        error: `must be a verb in the words of the text protocols, as get or touch, or ${WRITES}`,
+      }),
+      { error: 'must be a list of verbs' },
+    )
+    .default([])
+    .describe(
+      `Verbs that are refused, in every protocol; ${WRITES} stands for all that change items, which makes a pool read-only.`,
+    ),
+  broadcast_timeout_ms: wholeNumber(10, 10000)
+    .default(500)
+    .describe('How long the nodes have to answer a command that went to all of them, milliseconds.'),
+});
+
+const perSource = (what: string, to: number) =>
+  wholeNumber(0, to)
+    .default(0)
+    .describe(`${what}, for each source address. 0: no limit. Lanes have equal parts of it.`);
+
+const gatekeeper = mapping({
+  enabled: yesOrNo()
+    .default(true)
+    .describe(
+      'Whether sources are told apart at all: those that have asked before keep their slots when a flood of new ones comes. The limits below need it.',
+    ),
+  sources: powerOfTwo(1024, 65536)
+    .default(16384)
+    .describe('Sources that each lane remembers: a power of two, 1024 to 65536. 32 bytes each.'),
+  allow: z
+    .array(textLike(BLOCK_PATTERN, 'must be an IPv4 address or block of addresses, as 10.77.0.0/24'), {
+      error: 'must be a list of address blocks',
+    })
+    .max(ALLOW_MAX, { error: `must have at most ${ALLOW_MAX} blocks` })
+    .default([])
+    .describe('Source addresses that may ask, as blocks (CIDR). Left out or empty: all.'),
+  nodes_may_ask: yesOrNo()
+    .default(false)
+    .describe('Whether requests from the address of a node are taken; true where clients run beside memcached.'),
+  requests_per_second: perSource('Requests per second', REQUEST_RATE_MAX),
+  response_bytes_per_second: perSource('Bytes of replies per second (UDP payload)', 1_000_000_000),
+  response_ratio_max: wholeNumber(0, RATIO_MAX)
+    .default(0)
+    .describe(
+      'Bytes of replies for each byte of requests of a source address, beyond the first 65536. 0: no limit. It bounds what forged requests can make others receive.',
+    ),
+  newcomers_per_second: wholeNumber(0, REQUEST_RATE_MAX)
+    .default(0)
+    .describe(
+      'Requests per second of all source addresses together that have not asked before. 0: 16 times requests_per_second. Lanes have equal parts of it.',
+    ),
+});
+
 export const configSchema = mapping({
   vip: endpoint().describe('Virtual address that clients send to: IPv4 address and UDP port, default port 11211.'),
   mode: oneOf(['nat'])
@@ -207,6 +312,9 @@ export const configSchema = mapping({
     .optional()
     .describe('CPU of each lane, in order; as many as there are lanes. Left out: the kernel places them.'),
   slots: slots.prefault({}).describe('Table of outstanding requests (nat mode).'),
+  commands: commands.prefault({}).describe('What is done with commands that concern more than one item.'),
+  gatekeeper: gatekeeper.prefault({}).describe('Who may ask, and how much.'),
+  multiget: multiget.prefault({}).describe('Requests for several keys, answered by one reply.'),
   idle: idle.prefault({}).describe('What a lane does when there is nothing to do.'),
   fragments: fragments.prefault({}).describe('Requests and replies that arrive as IP fragments.'),
   neighbours: neighbours.prefault({}).describe('Resolution of IPv4 to Ethernet addresses (ARP).'),
