@@ -206,6 +206,7 @@ function pathSetup(
     honoursDontFragment: false,
     gathersOffset: plan.gathersOffset,
     multiget: multigetSetup(config),
+    latencyOffset: plan.latencyOffset,
     nodesMax: 16,
     steerOffset: shared.steerOffset,
     neighboursOffset: shared.neighboursOffset,
@@ -220,6 +221,11 @@ function pathSetup(
     sourcesOffset: plan.sourcesOffset,
     gateOffset: shared.gateOffset,
     nodeNamesOffset: shared.nodeNamesOffset,
+    healthOffset: shared.healthOffset,
+    missNotesOffset: plan.missNotesOffset,
+    probePort: 0,
+    probeTimeoutMs: 20,
+    missAfterMs: 0,
   };
 }
 

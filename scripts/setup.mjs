@@ -95,6 +95,13 @@ const PACKAGES = [
     must: [],
     wish: ['demo', 'test', 'bench'],
   },
+  {
+    debian: 'python3-prometheus-client',
+    found: () => existsSync('/usr/lib/python3/dist-packages/prometheus_client'),
+    why: 'reads our metrics as others do, in the tests',
+    must: [],
+    wish: ['test'],
+  },
 ];
 
 /** Programs that run a duty cycle, below dist/: each is bundled into NAME.bundle.js beside it. */

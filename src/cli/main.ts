@@ -4,11 +4,15 @@ import { Command, CommanderError } from 'commander';
 import { registerCapture } from './capture.ts';
 import { registerDemo } from './demo.ts';
 import { registerExplain } from './explain.ts';
+import { registerNodes } from './nodes.ts';
 import { EXIT_FAILURE, EXIT_USAGE, messageOf, UsageError } from './output.ts';
 import { registerPlainProxy } from './plain-proxy.ts';
+import { registerReload } from './reload.ts';
 import { registerReplay } from './replay.ts';
 import { registerRun } from './run.ts';
 import { registerSchema } from './schema.ts';
+import { registerStatus } from './status.ts';
+import { registerTop } from './top.ts';
 import { packageVersion } from './version.ts';
 
 const program = new Command('keysteer')
@@ -27,14 +31,18 @@ for (const register of [
   registerDemo,
   registerCapture,
   registerReplay,
+  registerStatus,
+  registerTop,
+  registerNodes,
+  registerReload,
 ]) {
   register(program);
 }
 for (const command of program.commands) command.exitOverride().helpOption('-h, --help', 'print this help');
 
-// Who reads our output may go away (`| head -1`); forwarding goes on.
+// Who reads our output may go away (`| head -1`, a terminal that is closed); forwarding goes on.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
+  if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
 });
 
 try {

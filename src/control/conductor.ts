@@ -8,9 +8,9 @@ import { randomInt } from 'node:crypto';
 import { networkInterfaces } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
-import { COUNT, LANE_COUNTERS, type NODE_COUNT, NODE_COUNTER_COUNT, NODE_COUNTERS } from '../dataplane/counters.ts';
 import { GateTable } from '../dataplane/gate-table.ts';
-import { NEIGHBOUR_STATE_NAMES, Neighbours } from '../dataplane/neighbours.ts';
+import { HealthBlock } from '../dataplane/health-block.ts';
+import { Neighbours } from '../dataplane/neighbours.ts';
 import { writeNodeName } from '../dataplane/node-names.ts';
 import {
   CONTROL_BEAT,
@@ -23,31 +23,50 @@ import {
   LANE_STATE_NAMES,
   type LaneSetup,
 } from '../dataplane/setup.ts';
-import { countersAt, sumCounters } from '../mem/counters.ts';
 import { leaveTable } from '../mem/generation.ts';
 import { FANOUT_CBPF, fanoutProgram } from '../port/fanout.ts';
 import { type Description, describePort, mtuOf } from '../port/open.ts';
 import { PcapFeed } from '../port/pcap-feed.ts';
 import { isPcap } from '../port/pcap-layout.ts';
-import { PORT_COUNTERS } from '../port/port.ts';
 import { loadShim } from '../port/shim.ts';
 import { NODES_LIMIT } from '../steer/layout.ts';
 import { SteerTable } from '../steer/table.ts';
 import type { Config, PortConfig } from './config/normalise.ts';
+import {
+  type Figures,
+  type LaneFigures,
+  laneCounters,
+  laneWork,
+  latencyFigures,
+  latencyHistograms,
+  nodeFigures,
+  portFigures,
+  rowCounts,
+} from './figures.ts';
+import { type HealthEvent, HealthWatch } from './health/watch.ts';
 import { type LaneArena, planLaneMemory, planSharedMemory, type SharedMemory } from './memory-plan.ts';
+import type { DirectoryNode } from './nodes.ts';
 import { gateRules, neighbourTimes, pathSetup } from './path-setup.ts';
+import { Steering, TableBusyError } from './steering.ts';
 import { versionText } from './version.ts';
+
+export { dropReasons, type Figures, type LaneFigures, type PortFigures } from './figures.ts';
+export type { HealthEvent } from './health/watch.ts';
 
 /** Pause before a crashed lane is started again: doubled with each crash in a row, up to the maximum. */
 const RESTART_MS_MIN = 10;
 const RESTART_MS_MAX = 5000;
 /** A lane that ran this long starts the series of pauses afresh. */
 const STEADY_MS = 10_000;
+/** How long lanes have to move on from the rules before, ms. */
+const SWAP_MS_MAX = 2000;
 const PAUSE_STEP_MS = 20;
 /** How long lanes have to end by themselves. */
 const STOP_MS_MAX = 700;
 /** A lane whose BEAT stands still this long is shown as stalled. */
 const STALL_MS = 1000;
+/** How often rows of nodes that left are looked after, ms. */
+const SWEEP_MS = 250;
 
 interface LaneRecord {
   readonly memory: LaneArena;
@@ -62,29 +81,6 @@ interface LaneRecord {
   ended: Promise<void>;
 }
 
-export interface PortFigures {
-  readonly name: string;
-  readonly counters: Record<string, number>;
-}
-
-export interface LaneFigures {
-  readonly state: string;
-  readonly restarts: number;
-  readonly lastError?: string;
-  /** Forwarded by this lane: how well the traffic spreads. */
-  readonly requests: number;
-  readonly replies: number;
-}
-
-/** Everything that is counted, summed over lanes; cumulative since the start. */
-export interface Figures {
-  readonly seconds: number;
-  readonly counters: Record<string, number>;
-  readonly ports: readonly PortFigures[];
-  readonly nodes: readonly (Record<(typeof NODE_COUNTERS)[number], number> & { name: string; neighbour: string })[];
-  readonly lanes: readonly LaneFigures[];
-}
-
 /** The kernel would answer for an address that is ours: say so before traffic vanishes. */
 export class AddressInUseError extends Error {
   override readonly name = 'AddressInUseError';
@@ -96,10 +92,10 @@ export class LaneError extends Error {
 }
 
 export class Conductor {
-  readonly #config: Config;
+  /** Where keys go: availability, drains, and what a reload swaps. */
+  readonly steering: Steering;
+  #config: Config;
   readonly #shared: SharedMemory;
-  readonly #steer: SteerTable;
-  readonly #neighbours: Neighbours;
   readonly #gate: GateTable;
   readonly #lanes: LaneRecord[] = [];
   readonly #pool: Piscina;
@@ -112,6 +108,8 @@ export class Conductor {
   readonly #figuresPlaces: FiguresPlace[] = [];
   /** Nobody who asks may know which sources share a set of the table. */
   readonly #sourceSeeds: readonly [number, number] = [randomInt(2 ** 32) | 0, randomInt(2 ** 32) | 0];
+  readonly #sweeper: NodeJS.Timeout;
+  readonly #health: HealthWatch;
   #stopping = false;
 
   /**
@@ -126,12 +124,16 @@ export class Conductor {
     refuseKernelAddresses(config);
     this.#config = config;
     this.#shared = planSharedMemory(config, NODES_LIMIT);
-    const { arena, steerOffset, neighboursOffset, gateOffset, capacity } = this.#shared;
-    this.#steer = new SteerTable(arena.buffer, steerOffset, capacity);
-    this.#neighbours = new Neighbours(arena.words, neighboursOffset >> 2, neighbourTimes(config));
+    const { arena, steerOffset, neighboursOffset, gateOffset, healthOffset, capacity } = this.#shared;
+    const table = new SteerTable(arena.buffer, steerOffset, capacity);
+    const neighbours = new Neighbours(arena.words, neighboursOffset >> 2, neighbourTimes(config));
+    this.steering = new Steering(config, table, neighbours, capacity, row => rowCounts(this.#lanes, row));
+    this.#nameNodes(this.steering.directory.nodes);
+    this.steering.follow(nodes => this.#nameNodes(nodes));
     this.#gate = new GateTable(arena.buffer, gateOffset, config.lanes);
-    this.#publish();
-    this.#publishGate();
+    this.#gate.publish(gateRules(config));
+    const block = new HealthBlock(arena.words, healthOffset >> 2, capacity.nodesMax);
+    this.#health = new HealthWatch(config.health, block, this.steering, neighbours, this.#lanes);
     try {
       for (let lane = 0; lane < config.lanes; lane++) this.#lanes.push(this.#prepare(lane));
     } catch (error) {
@@ -148,6 +150,8 @@ export class Conductor {
       recordTiming: false,
     });
     for (const lane of this.#lanes) lane.ended = this.#run(lane);
+    this.#health.start();
+    this.#sweeper = setInterval(() => this.steering.sweep(performance.now()), SWEEP_MS).unref();
   }
 
   /**
@@ -177,25 +181,77 @@ export class Conductor {
     return this.#config;
   }
 
+  /** Hears of every change in what nodes can be asked; not of mere suspicions. */
+  set onHealth(listener: (event: HealthEvent) => void) {
+    this.#health.listener = listener;
+  }
+
   /** The pool's threads, in no order; for fault injection in tests. */
   get threads(): readonly { terminate(): Promise<number> }[] {
     return this.#pool.threads;
   }
 
+  /** The lanes' memory, for whoever shows more of it than `figures` does. */
+  get laneMemory(): readonly { readonly memory: LaneArena; readonly setup: LaneSetup }[] {
+    return this.#lanes;
+  }
+
+  /** Interfaces, in the order of the ports' ids. */
+  get portNames(): string[] {
+    const { client, server } = this.#config.ports;
+    return (server ? [client, server] : [client]).map(port => port.interface);
+  }
+
   figures(): Figures {
-    const blocks = this.#lanes.map(({ memory }) => countersOf(memory));
     return {
       seconds: (performance.now() - this.#startedMs) / 1000,
-      counters: sumCounters(LANE_COUNTERS, blocks),
-      ports: this.#portFigures(),
-      nodes: this.#nodeFigures(),
+      counters: laneCounters(this.#lanes),
+      ports: portFigures(this.#lanes, this.portNames),
+      nodes: nodeFigures(this.#lanes, this.steering, this.#health),
       lanes: this.#lanes.map(lane => this.#laneFigures(lane)),
+      latency: latencyFigures(latencyHistograms(this.#lanes)),
     };
+  }
+
+  /**
+   * Puts the nodes and the ring of another configuration in force; the rest of it must be that of the one in force.
+   * Returns the names of new nodes whose next hop does not answer.
+   * @throws RowsInUseError, TableBusyError with nothing changed
+   */
+  async adopt(config: Config): Promise<string[]> {
+    const silentNodes = await this.steering.adopt(config);
+    await this.#adoptGate(config);
+    this.#config = config;
+    return silentNodes;
+  }
+
+  /** Lanes take it up at their next cycle, so this waits a millisecond or two at most. */
+  async #adoptGate(config: Config): Promise<void> {
+    const endMs = performance.now() + SWAP_MS_MAX;
+    while (!this.#gate.publish(gateRules(config))) {
+      if (this.#stopping || performance.now() > endMs)
+        throw new TableBusyError('a lane does not take up the rules in use');
+      await sleep(1);
+    }
+  }
+
+  /**
+   * The admin: takes a node out of the ring, or puts it back in, where it was flushed before: while it was out its keys
+   * were written elsewhere. Resolves once the drain is in force, or the return has been ordered.
+   * @throws NodeChoiceError
+   */
+  setDrained(name: string, drained: boolean): Promise<void> {
+    const node = this.steering.directory.find(name);
+    if (node?.drained && !drained) this.#health.readmit(node);
+    return this.steering.setDrained(name, drained);
   }
 
   /** Ends the lanes (within their longest sleep), closes the ports, and returns the final figures. */
   async stop(): Promise<Figures> {
     this.#stopping = true;
+    this.steering.stop();
+    this.#health.stop();
+    clearInterval(this.#sweeper);
     for (const { control } of this.#lanes) Atomics.store(control, CONTROL_STOP, 1);
     // A lane that hangs is ended with its thread; it must not hold up the others' end.
     await within(STOP_MS_MAX, Promise.all(this.#lanes.map(lane => lane.ended)));
@@ -206,21 +262,9 @@ export class Conductor {
     return figures;
   }
 
-  #publish(): void {
-    const nodes = this.#config.nodes.map(({ address, port, weight, hashName, nextHop }) => ({
-      address,
-      port,
-      weight,
-      hashName,
-      neighbour: this.#neighbours.add(nextHop),
-    }));
+  #nameNodes(nodes: readonly DirectoryNode[]): void {
     const { arena, nodeNamesOffset } = this.#shared;
-    for (const [row, { name }] of this.#config.nodes.entries()) writeNodeName(arena.bytes, nodeNamesOffset, row, name);
-    this.#steer.publish(nodes, this.#config.steering);
-  }
-
-  #publishGate(): void {
-    this.#gate.publish(gateRules(this.#config));
+    for (const { row, config } of nodes) writeNodeName(arena.bytes, nodeNamesOffset, row, config.name);
   }
 
   #prepare(lane: number): LaneRecord {
@@ -327,7 +371,7 @@ export class Conductor {
 
   #crashed(lane: LaneRecord, error: unknown): void {
     Atomics.store(lane.control, CONTROL_STATE, LANE_CRASHED);
-    leaveTable(this.#shared.arena.words, this.#steer.base, lane.setup.lane);
+    leaveTable(this.#shared.arena.words, this.steering.table.base, lane.setup.lane);
     leaveTable(this.#shared.arena.words, this.#gate.base, lane.setup.lane);
     const steady = performance.now() - lane.startedMs > STEADY_MS;
     lane.pauseMs = steady ? RESTART_MS_MIN : Math.min(lane.pauseMs * 2, RESTART_MS_MAX);
@@ -343,46 +387,18 @@ export class Conductor {
       lane.beatMs = now;
     }
     const state = LANE_STATE_NAMES[Atomics.load(lane.control, CONTROL_STATE)];
-    const counters = countersOf(lane.memory);
     return {
       state: state === 'running' && now - lane.beatMs > STALL_MS ? 'stalled' : state,
       restarts: lane.restarts,
       ...(lane.lastError === undefined ? {} : { lastError: lane.lastError }),
-      requests: counters[COUNT.requests],
-      replies: counters[COUNT.replies],
+      ...laneWork(lane),
     };
-  }
-
-  #portFigures(): PortFigures[] {
-    const { client, server } = this.#config.ports;
-    return (server ? [client, server] : [client]).map((port, id) => {
-      const blocks = this.#lanes.map(({ memory, setup }) =>
-        countersAt(memory.arena.buffer, setup.ports[id].countersOffset, PORT_COUNTERS),
-      );
-      const name = this.#lanes[0]?.setup.ports[id].name ?? port.interface;
-      return { name, counters: sumCounters(PORT_COUNTERS, blocks) };
-    });
-  }
-
-  #nodeFigures(): Figures['nodes'] {
-    return this.#config.nodes.map(({ name, nextHop }, node) => {
-      const blocks = this.#lanes.map(({ memory }) =>
-        countersAt(memory.arena.buffer, memory.nodeCountersOffset + node * NODE_COUNTER_COUNT * 8, NODE_COUNTERS),
-      );
-      const counters = sumCounters(NODE_COUNTERS, blocks) as Record<keyof typeof NODE_COUNT, number>;
-      const neighbour = NEIGHBOUR_STATE_NAMES[this.#neighbours.state(this.#neighbours.add(nextHop))];
-      return { name, neighbour, ...counters };
-    });
   }
 
   #closePorts(): void {
     for (const feed of this.#feeds) void feed.stop();
     for (const { setup } of this.#lanes) closeHandles(setup.ports);
   }
-}
-
-function countersOf({ arena, countersOffset }: LaneArena): Float64Array {
-  return countersAt(arena.buffer, countersOffset, LANE_COUNTERS);
 }
 
 function closeHandles(ports: readonly Description[]): void {
@@ -412,11 +428,4 @@ async function within(ms: number, promise: Promise<unknown>): Promise<void> {
 
 function sleep(ms: number): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, ms));
-}
-
-/** The frames that Keysteer dropped or refused, by reason, without the zeros. */
-export function dropReasons(counters: Readonly<Record<string, number>>): Record<string, number> {
-  return Object.fromEntries(
-    Object.entries(counters).filter(([name, count]) => count > 0 && /^(drop|refused)_/.test(name)),
-  );
 }

@@ -5,7 +5,9 @@ import { GateTable } from '../dataplane/gate-table.ts';
 import { gathersByteLength, type MultigetSetup } from '../dataplane/gather.ts';
 import { chunksFor } from '../dataplane/gather-store.ts';
 import { Handover, mailByteLength } from '../dataplane/handover.ts';
+import { healthBlockByteLength } from '../dataplane/health-block.ts';
 import { BATCH_BYTES } from '../dataplane/lane.ts';
+import { latencyByteLength } from '../dataplane/latency.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../dataplane/memory.ts';
 import { neighboursByteLength } from '../dataplane/neighbours.ts';
 import { nodeNamesByteLength } from '../dataplane/node-names.ts';
@@ -15,6 +17,7 @@ import { CONTROL_BYTES } from '../dataplane/setup.ts';
 import { slotTableByteLength } from '../dataplane/slot-table.ts';
 import { sourceTableByteLength } from '../dataplane/source-table.ts';
 import { Arena } from '../mem/arena.ts';
+import { NOTE_BYTES } from '../memcached/miss-reply.ts';
 import { portByteLength, type Transport } from '../port/open.ts';
 import { type SteerCapacity, SteerTable } from '../steer/table.ts';
 import type { Config } from './config/normalise.ts';
@@ -30,6 +33,7 @@ export interface SharedMemory {
   readonly neighboursOffset: number;
   readonly gateOffset: number;
   readonly nodeNamesOffset: number;
+  readonly healthOffset: number;
   readonly handoverOffset: number;
 }
 
@@ -39,11 +43,13 @@ export interface LaneArena {
   readonly parkingOffset: number;
   readonly countersOffset: number;
   readonly nodeCountersOffset: number;
+  readonly latencyOffset: number;
   readonly controlOffset: number;
   readonly batchOffset: number;
   readonly outboxOffset: number;
   readonly sourcesOffset: number;
   readonly gathersOffset: number;
+  readonly missNotesOffset: number;
   readonly fragmentsOffset: number;
   readonly mailOffset: number;
 }
@@ -54,7 +60,8 @@ export function planSharedMemory(config: Config, nodesMax: number): SharedMemory
   const gateBytes = GateTable.byteLength(config.lanes);
   const nameBytes = nodeNamesByteLength(nodesMax);
   const handover = Handover.byteLength(config.lanes);
-  const tables = steerBytes + neighboursByteLength(nodesMax) + gateBytes + nameBytes + handover;
+  const healthBytes = healthBlockByteLength(nodesMax);
+  const tables = steerBytes + neighboursByteLength(nodesMax) + gateBytes + nameBytes + healthBytes + handover;
   const arena = Arena.create(tables + SLACK_BYTES);
   return {
     arena,
@@ -63,6 +70,7 @@ export function planSharedMemory(config: Config, nodesMax: number): SharedMemory
     neighboursOffset: arena.allocate(neighboursByteLength(nodesMax)),
     gateOffset: arena.allocate(gateBytes),
     nodeNamesOffset: arena.allocate(nameBytes),
+    healthOffset: arena.allocate(healthBytes),
     handoverOffset: arena.allocate(handover),
   };
 }
@@ -82,10 +90,13 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
   const sources = sourceTableByteLength(config.gatekeeper.sources);
   const fragments = Fragments.byteLength(config.fragments.datagrams);
   const mail = mailByteLength(config.lanes);
-  const counters = laneCountersByteLength() + nodeCountersByteLength(nodesMax);
+  const counters = laneCountersByteLength() + nodeCountersByteLength(nodesMax) + latencyByteLength();
+  // Untouched pages cost nothing, and most are: only meta and binary reads leave a note.
+  const missNotes = config.slots.count * NOTE_BYTES;
   const gathers = gathersByteLength(multigetSetup(config));
   const arena = Arena.create(
     slots +
+      missNotes +
       sources +
       parking +
       gathers +
@@ -104,11 +115,13 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
     parkingOffset: arena.allocate(parking),
     countersOffset: arena.allocate(laneCountersByteLength()),
     nodeCountersOffset: arena.allocate(nodeCountersByteLength(nodesMax)),
+    latencyOffset: arena.allocate(latencyByteLength()),
     controlOffset: arena.allocate(CONTROL_BYTES),
     batchOffset: arena.allocate(BATCH_BYTES),
     outboxOffset: arena.allocate(2 * OUTBOX_BYTES),
     sourcesOffset: arena.allocate(sources),
     gathersOffset: arena.allocate(gathers),
+    missNotesOffset: arena.allocate(missNotes),
     fragmentsOffset: arena.allocate(fragments),
     mailOffset: arena.allocate(mail),
   };

@@ -1,6 +1,7 @@
 /** What a lane is told of the configuration, whoever runs it: the conductor, or a replay. */
 import type { GateOptions } from '../dataplane/gate-table.ts';
 import type { FiguresPlace, PathSetup } from '../dataplane/setup.ts';
+import { probePort } from '../port/fanout.ts';
 import type { Config } from './config/normalise.ts';
 import { type LaneArena, multigetSetup, type SharedMemory } from './memory-plan.ts';
 
@@ -30,7 +31,7 @@ export function pathSetup(
   shared: SharedMemory,
   instance: Instance,
 ): PathSetup {
-  const { vip, source, slots, neighbours, ports, gatekeeper } = config;
+  const { vip, source, slots, neighbours, ports, gatekeeper, health } = config;
   const { arena: _, ...offsets } = memory;
   return {
     ...offsets,
@@ -58,6 +59,10 @@ export function pathSetup(
     handoverOffset: shared.handoverOffset,
     gateOffset: shared.gateOffset,
     nodeNamesOffset: shared.nodeNamesOffset,
+    healthOffset: shared.healthOffset,
+    probePort: probePort(slots.sourcePortBase),
+    probeTimeoutMs: health.timeoutMs,
+    missAfterMs: health.missAfterMs,
   };
 }
 

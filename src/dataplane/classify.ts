@@ -109,15 +109,18 @@ export class Classifier {
     const udpOffset = ipOffset + ipv4.headerBytes(memory.view, ipOffset);
     const lane = slots.laneOf(udp.destinationPort(memory.view, udpOffset), setup.lane);
     if (lane === setup.lane || lane < 0 || lane >= setup.laneCount) return false;
-    const isGiven = handover.give(lane, batch[row + ROW_OFFSET], batch[row + ROW_LENGTH]);
+    const isGiven = handover.give(lane, batch[row + ROW_OFFSET], batch[row + ROW_LENGTH], batch[row + ROW_FLAGS]);
     memory.count(isGiven ? COUNT.handed_over : COUNT.drop_handover_full);
     return true;
   }
 
   #icmp(port: Port, batch: Int32Array, row: number, ipOffset: number, toVip: boolean): void {
-    const { memory, fragmentationNeeded } = this.#path;
+    const { memory, prober, serverPort, fragmentationNeeded } = this.#path;
     if (ipv4.isFragment(memory.view, ipOffset)) return this.#count(COUNT.drop_icmp);
     if (fragmentationNeeded.hear(ipOffset, toVip)) return;
+    const message = ipOffset + ipv4.headerBytes(memory.view, ipOffset);
+    const messageBytes = ipv4.totalLength(memory.view, ipOffset) + ipOffset - message;
+    if (prober !== undefined && port === serverPort && prober.hearsIcmp(ipOffset, message, messageBytes)) return;
     this.#answer(batch, row, handleIcmp(memory, port, batch, row, ipOffset));
   }
 

@@ -5,7 +5,7 @@
  *     gathered    multiget_answers
  *     answered    arp_answers, echo_answers, local_answers
  *     broadcast   broadcasts, and broadcast_replies from the nodes
- *     learned     arp_learned, path_mtu_learned
+ *     learned     arp_learned, path_mtu_learned, probe_answers, ping_answers, icmp_unreachable
  *     joined      fragments_joined
  *     handed over handed_over; another lane counts `taken_over`, and then what becomes of the frame
  *     foreign     not for our addresses: left to the kernel's own copy
@@ -103,32 +103,49 @@ export const COUNT = {
   /** A part of a reply whose request is answered already; one that came twice, or does not fit the others. */
   drop_multiget_late: 57,
   drop_multiget_part: 58,
+  /** Cycles that found work, and the time they took. */
+  busy_cycles: 59,
+  busy_us: 60,
+  /** `version` to the nodes, and what they said to it. */
+  probes_sent: 61,
+  probe_answers: 62,
+  /** ICMP echo requests to the nodes, and the replies. */
+  pings_sent: 63,
+  ping_answers: 64,
+  /** `flush_all` to nodes that are to take keys again. */
+  flushes_sent: 65,
+  /** ICMP "port unreachable" about a datagram of ours. */
+  icmp_unreachable: 66,
+  /** To the probe port, and not a reply of the node that was asked. */
+  drop_probe_answer: 67,
+  /** Reads answered "not there" in the place of a node that does not answer. */
+  misses_answered: 68,
   /** Fragments of datagrams for us; each is counted again by what became of it. */
-  fragments_received: 59,
-  datagrams_reassembled: 60,
+  fragments_received: 69,
+  datagrams_reassembled: 70,
   /** Fragments that others completed: the one that made the datagram whole goes on, and is counted, as a frame. */
-  fragments_joined: 61,
+  fragments_joined: 71,
   /** Of a datagram with bytes told twice and differently, those already held and those that follow. */
-  drop_fragment_overlap: 62,
+  drop_fragment_overlap: 72,
   /** Said before: the datagram is none the worse. */
-  drop_fragment_duplicate: 63,
-  drop_fragment_too_large: 64,
-  drop_fragment_timeout: 65,
+  drop_fragment_duplicate: 73,
+  drop_fragment_too_large: 74,
+  drop_fragment_timeout: 75,
   /** Given up for newer ones: of all sources, and of the same source. */
-  drop_fragment_table_full: 66,
-  drop_fragment_source_full: 67,
+  drop_fragment_table_full: 76,
+  drop_fragment_source_full: 77,
   /** Frames larger than the MTU that left in pieces (each counted as what it is, too), and the pieces. */
-  datagrams_fragmented: 68,
-  fragments_sent: 69,
+  datagrams_fragmented: 78,
+  fragments_sent: 79,
   /** The port had no frame for a fragment; the rest of its datagram was not sent either. */
-  fragments_refused: 70,
-  icmp_frag_needed_sent: 71,
+  fragments_refused: 80,
+  icmp_frag_needed_sent: 81,
   /** ICMP "fragmentation needed" that was believed. */
-  path_mtu_learned: 72,
+  path_mtu_learned: 82,
   /** Replies made whole by one lane and handled by another: by who gave, who took, and those that found no box. */
-  handed_over: 73,
-  taken_over: 74,
-  drop_handover_full: 75,
+  handed_over: 83,
+  taken_over: 84,
+  drop_handover_full: 85,
 } as const;
 
 /** Position of the first `refused_*` counter; reason r stands at this + r. */
@@ -140,7 +157,16 @@ export const LANE_COUNTERS: readonly string[] = [
 ];
 
 /** Per node and lane, in rows of this many counters. */
-export const NODE_COUNT = { requests: 0, replies: 1, request_bytes: 2, reply_bytes: 3 } as const;
+export const NODE_COUNT = {
+  requests: 0,
+  replies: 1,
+  request_bytes: 2,
+  reply_bytes: 3,
+  /** Of the requests: those that need not be answered (noreply, quiet). */
+  silent_requests: 4,
+  /** Of the others: those of which a first datagram of the reply has come. */
+  answered: 5,
+} as const;
 export const NODE_COUNTERS = Object.keys(NODE_COUNT) as readonly (keyof typeof NODE_COUNT)[];
 /** Counters of a row. */
-export const NODE_COUNTER_COUNT = 4;
+export const NODE_COUNTER_COUNT = 6;

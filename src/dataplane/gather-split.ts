@@ -108,7 +108,7 @@ export class Splitter {
       if (slots.skipped !== 0) counters[COUNT.slots_skipped] += slots.skipped;
       if (slots.expired !== 0) counters[COUNT.slots_expired] += 1;
       if (slot < 0) return this.#giveBackSlots(key);
-      words[slot + SLOT_STATE] = STATE_OUTSTANDING | slots.haunted;
+      words[slot + SLOT_STATE] = (words[slot + SLOT_STATE] & SLOT_HAUNTED) | STATE_OUTSTANDING;
       words[slot + SLOT_SENT] = nowUs;
       this.keys.words[this.keys.row(key) + ASKED_SLOT] = slot;
     }

@@ -9,9 +9,10 @@
  *
  *     word 0  TAKER    0: empty; lane + 1: full, for that lane
  *          1  LENGTH   of the frame, bytes
+ *          2  FLAGS    of its row
  *     byte 66          the frame: its network header is 4-aligned, as in a ring
  *
- *     EMPTY ─giver: frame, LENGTH, then TAKER (published)→ FULL ─taker: copy, then TAKER = 0 (published)→ EMPTY
+ *     EMPTY ─giver: frame, LENGTH, FLAGS, then TAKER (published)→ FULL ─taker: copy, then TAKER = 0 (published)→ EMPTY
  *
  * A taker that dies between its two steps finds the frame again when it is started again.
  */
@@ -20,6 +21,7 @@ import type { Arena } from '../mem/arena.ts';
 const MAIL_WORDS = 16;
 const TAKER = 0;
 const LENGTH = 1;
+const FLAGS = 2;
 const FRAME_AT = 66;
 const BOX_BYTES = 2048;
 const BOX_WORDS = BOX_BYTES / 4;
@@ -29,6 +31,8 @@ export const BOXES = 64;
 export const HANDOVER_BYTES_MAX = BOX_BYTES - FRAME_AT;
 
 export class Handover {
+  /** Of the frame taken last. */
+  flags = 0;
   readonly #own: DataView;
   readonly #shared: DataView;
   readonly #words: Int32Array;
@@ -61,12 +65,13 @@ export class Handover {
   }
 
   /** Puts the frame at `offset` of this lane's arena in a box for `taker`; false when it is too long or no box is empty. */
-  give(taker: number, offset: number, length: number): boolean {
+  give(taker: number, offset: number, length: number, flags: number): boolean {
     const words = this.#words;
     const box = length <= HANDOVER_BYTES_MAX ? this.#emptyBox() : -1;
     if (box < 0) return false;
     copyBytes(this.#own, offset, this.#shared, box * 4 + FRAME_AT, length);
     words[box + LENGTH] = length;
+    words[box + FLAGS] = flags;
     Atomics.store(words, box + TAKER, taker + 1);
     Atomics.add(words, this.#mail + taker * MAIL_WORDS, 1);
     return true;
@@ -88,6 +93,7 @@ export class Handover {
       const box = this.#boxes + this.#at * BOX_WORDS;
       if (Atomics.load(words, box + TAKER) !== this.#lane + 1) continue;
       const length = words[box + LENGTH];
+      this.flags = words[box + FLAGS];
       copyBytes(this.#shared, box * 4 + FRAME_AT, this.#own, offset, length);
       Atomics.store(words, box + TAKER, 0);
       return length;

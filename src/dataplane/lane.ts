@@ -2,7 +2,8 @@
  * A lane: one thread, its own queue on each port, one duty cycle.
  *
  *     for each port: receive → classify → admit → requests → replies → settle → transmit on each port → release
- *     then what time demands: multi-key requests, commands for every node, parked frames, ARP
+ *     then what time demands: multi-key requests, commands for every node, parked frames, ARP, probes, answers for
+ *     nodes that are down
  */
 import type { Arena } from '../mem/arena.ts';
 import { DROP, type Port, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT, ROW_WORDS } from '../port/port.ts';
@@ -10,11 +11,14 @@ import { AdmissionStage, SettlementStage } from './admission.ts';
 import { Classifier } from './classify.ts';
 import { COUNT } from './counters.ts';
 import { BOXES, mailPlace } from './handover.ts';
+import { HealthBlock } from './health-block.ts';
 import { writeArpRequest } from './host.ts';
 import { BATCH_ROWS, Path } from './path.ts';
+import { Prober } from './prober.ts';
 import { ReplyStage } from './replies.ts';
 import { RequestStage } from './requests.ts';
 import type { PathSetup } from './setup.ts';
+import { Sweep } from './sweep.ts';
 
 const ARP_TICK_MS = 10;
 const REFRESH_MS = 1000;
@@ -26,6 +30,8 @@ export const BATCH_BYTES = BATCH_ROWS * ROW_WORDS * 4;
 
 /** Works on the frames of the batch that concern it. */
 type Stage = (port: Port, rows: number) => void;
+/** What time or control demands of a lane; returns how much was done. Frames that it says lie in the outboxes then. */
+type Duty = (nowMs: number) => number;
 
 export class Lane {
   readonly path: Path;
@@ -33,6 +39,7 @@ export class Lane {
   readonly #batch: Int32Array;
   /** In an array, lest V8 inline them: path.ts tells why. */
   readonly #stages: readonly Stage[];
+  readonly #duties: readonly Duty[];
   readonly #isFirst: boolean;
   readonly #ownAddress: number;
   #arpDueMs = 0;
@@ -51,6 +58,7 @@ export class Lane {
     this.#batch = batch;
     this.#stages = stagesOf(this.path, batch);
     this.#isFirst = setup.lane === 0;
+    this.#duties = dutiesOf(this.path, new HealthBlock(shared.words, setup.healthOffset >> 2, setup.nodesMax));
     this.#ownAddress = setup.ownAddress;
   }
 
@@ -58,7 +66,8 @@ export class Lane {
   cycle(nowMs: number): number {
     this.path.enter(nowMs);
     let work = 0;
-    for (let i = 0; i < this.#ports.length; i++) work += this.#servePort(this.#ports[i]);
+    // The nodes' side first: a node may answer before we have sent a batch off, and both would bear the time of one cycle.
+    for (let i = this.#ports.length - 1; i >= 0; i--) work += this.#servePort(this.#ports[i]);
     if (this.path.handover.hasMail()) work += this.#serveMail();
     if (this.path.broadcasts.active !== 0) work += this.#serveBroadcasts();
     work += this.#serveGathers();
@@ -66,6 +75,9 @@ export class Lane {
     if (this.#isFirst && nowMs >= this.#arpDueMs) this.#serveNeighbours(nowMs);
     if (nowMs >= this.#sweepDueMs) this.#sweep(nowMs);
     if (nowMs >= this.#refreshDueMs) this.#refresh(nowMs);
+    for (let duty = 0; duty < this.#duties.length; duty++) work += this.#duties[duty](nowMs);
+    this.path.serverOut.flush();
+    this.path.clientOut.flush();
     this.path.memory.counters[COUNT.cycles] += 1;
     return work;
   }
@@ -78,6 +90,7 @@ export class Lane {
   #servePort(port: Port): number {
     const batch = this.#batch;
     const rows = port.receive(batch, BATCH_ROWS);
+    if (port === this.path.serverPort) this.path.serverDrained = rows < BATCH_ROWS;
     if (rows === 0) return 0;
     this.#handle(port, rows);
     port.release(batch, rows);
@@ -107,7 +120,7 @@ export class Lane {
       const row = rows++ * ROW_WORDS;
       batch[row + ROW_OFFSET] = offset;
       batch[row + ROW_LENGTH] = length;
-      batch[row + ROW_FLAGS] = 0;
+      batch[row + ROW_FLAGS] = handover.flags;
       batch[row + ROW_VERDICT] = DROP;
     }
     memory.counters[COUNT.taken_over] += rows;
@@ -193,6 +206,16 @@ export class Lane {
     this.#refreshDueMs = nowMs + REFRESH_MS;
     this.refreshCounters();
   }
+}
+
+/** Lane 0 probes the nodes; every lane answers for those that are down. */
+function dutiesOf(path: Path, health: HealthBlock): Duty[] {
+  const { lane, probePort, probeTimeoutMs, missNotesOffset, missAfterMs } = path.setup;
+  const sweep = new Sweep(path, health, missNotesOffset, missAfterMs);
+  if (lane !== 0) return [() => sweep.turn()];
+  const prober = new Prober(path, health, probePort, probeTimeoutMs);
+  path.prober = prober;
+  return [nowMs => prober.turn(nowMs), () => sweep.turn()];
 }
 
 function stagesOf(path: Path, batch: Int32Array): Stage[] {

@@ -19,11 +19,13 @@ import { Fragments } from './fragments.ts';
 import { Gatekeeper } from './gatekeeper.ts';
 import { Gathers } from './gather.ts';
 import { Handover } from './handover.ts';
+import { Latency } from './latency.ts';
 import { LaneMemory } from './memory.ts';
 import { Neighbours } from './neighbours.ts';
 import { OUTBOX_BYTES, Outbox } from './outbox.ts';
 import { Parking } from './parking.ts';
 import { PathMtus } from './path-mtus.ts';
+import type { Prober } from './prober.ts';
 import type { PathSetup } from './setup.ts';
 import { SlotTable } from './slot-table.ts';
 
@@ -55,6 +57,7 @@ export class Path {
   readonly fragmenter: Fragmenter;
   readonly fragmentationNeeded: FragmentationNeeded;
   readonly handover: Handover;
+  readonly latency: Latency;
   readonly clientPort: Port;
   readonly serverPort: Port;
   /** What the lane says itself. The same one in one-arm. */
@@ -65,6 +68,8 @@ export class Path {
   readonly broadcasts: Broadcasts;
   /** Requests for several keys. */
   readonly gathers: Gathers;
+  /** Lane 0's alone. */
+  prober: Prober | undefined;
   readonly steerWords: Int32Array;
   /** Bytes of the arena that all lanes share. */
   readonly sharedBytes: Uint8Array;
@@ -75,6 +80,8 @@ export class Path {
   nowUs = 0;
   /** The same, ms, not wrapping. */
   clockMs = 0;
+  /** Whether this cycle has emptied the server port's queue. */
+  serverDrained = true;
   /** Bit i: some row's verdict in this batch is the port with id i. */
   senders = 0;
   readonly #steerBase: number;
@@ -96,6 +103,7 @@ export class Path {
     );
     this.fragments = new Fragments(this.memory, setup.fragmentsOffset, setup.fragments, setup.sourceSeeds[0]);
     this.fragmenter = new Fragmenter(this.memory, this.pathMtus, setup.lane, setup.laneCount, setup.sourceSeeds[1]);
+    this.latency = new Latency(arena.buffer, setup.latencyOffset);
     this.clientPort = clientPort;
     this.serverPort = serverPort;
     this.clientOut = new Outbox(clientPort, arena.buffer, setup.outboxOffset, this.fragmenter);

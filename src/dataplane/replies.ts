@@ -25,6 +25,7 @@ import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as udp from '../wire/udp.ts';
 import { COUNT, NODE_COUNT, NODE_COUNTER_COUNT } from './counters.ts';
+import { PATH_FORWARDED } from './latency.ts';
 import { LIST_END, LIST_IP, LIST_ROW, LIST_UDP, LIST_WORDS, type Path } from './path.ts';
 import { rewriteDatagram } from './rewrite.ts';
 import {
@@ -38,7 +39,9 @@ import {
   SLOT_NODE,
   SLOT_NODE_PORT,
   SLOT_QUIET,
+  SLOT_SENT,
   SLOT_STATE,
+  SLOT_VERB_SHIFT,
   STATE_MASK,
   STATE_OUTSTANDING,
 } from './slot-table.ts';
@@ -74,7 +77,7 @@ export class ReplyStage {
     const { bytes, view, words, nodeCounters } = memory;
     const header = udpOffset + udp.HEADER_BYTES;
     const slot = slots.find(udp.destinationPort(view, udpOffset), requestId(bytes, header));
-    if (slot < 0 || !slots.isOutstanding(slot)) return this.#drop(COUNT.drop_reply_no_slot);
+    if (slot < 0 || !slots.isOutstanding(slot)) return this.#unasked(slot, ipOffset, udpOffset, end);
     const fault = this.#faultOfReply(slot, ipOffset, udpOffset, end);
     if (fault !== 0) return this.#drop(fault);
     if ((words[slot + SLOT_STATE] & SLOT_BROADCAST) !== 0) return this.#hearBroadcast(slot, header);
@@ -82,14 +85,28 @@ export class ReplyStage {
     if (!isGathered && this.#path.isTooBig(batch, row, ipOffset, clientOut, serverOut)) {
       return this.#drop(COUNT.drop_too_big);
     }
+    const figures = (words[slot + SLOT_NODE_PORT] >>> 16) * NODE_COUNTER_COUNT;
+    if ((words[slot + SLOT_STATE] & STATE_MASK) === STATE_OUTSTANDING) this.#noteFirst(slot, figures);
     slots.noteReply(slot, sequence(bytes, header), total(bytes, header));
-    const node = words[slot + SLOT_NODE_PORT] >>> 16;
     if (isGathered && !this.#path.gathers.collect(slot, header, end)) return DROP;
-    const figures = node * NODE_COUNTER_COUNT;
     nodeCounters[figures + NODE_COUNT.replies] += 1;
     nodeCounters[figures + NODE_COUNT.reply_bytes] += end - header;
     memory.count(COUNT.replies);
     return isGathered ? DROP : this.#toClient(batch, row, ipOffset, udpOffset, slot);
+  }
+
+  /** No outstanding slot: the answer to a probe, or to nothing. */
+  #unasked(slot: number, ipOffset: number, udpOffset: number, end: number): number {
+    const isProbes = slot < 0 && this.#path.prober !== undefined && this.#path.prober.hears(ipOffset, udpOffset, end);
+    return isProbes ? DROP : this.#drop(COUNT.drop_reply_no_slot);
+  }
+
+  /** The first datagram of a reply: the request counts as answered. */
+  #noteFirst(slot: number, figures: number): void {
+    const { memory, latency, nowUs } = this.#path;
+    const state = memory.words[slot + SLOT_STATE];
+    latency.record((state >>> SLOT_VERB_SHIFT) & 0xff, PATH_FORWARDED, (nowUs - memory.words[slot + SLOT_SENT]) | 0);
+    if ((state & SLOT_QUIET) === 0) memory.nodeCounters[figures + NODE_COUNT.answered] += 1;
   }
 
   /** What is wrong with a reply to an outstanding slot: the counter of its drop, or 0. */

@@ -14,13 +14,16 @@ import {
   OUT_FLAGS,
   OUT_KEY_LENGTH,
   OUT_KEY_OFFSET,
+  OUT_PROTOCOL,
   OUT_VERB,
   OUT_WORDS,
+  PROTOCOL_ASCII,
   REQUEST_KEY_BASE64,
   REQUEST_MULTI_KEY,
   REQUEST_NOREPLY,
   REQUEST_QUIET,
 } from '../memcached/located.ts';
+import { canMiss, NOTE_BYTES, noteRequest } from '../memcached/miss-reply.ts';
 import { parsePlainGet } from '../memcached/plain-get.ts';
 import {
   REFUSED_BUSY,
@@ -53,6 +56,7 @@ import {
   SLOT_KEY_HASH,
   SLOT_NODE,
   SLOT_NODE_PORT,
+  SLOT_NOTED,
   SLOT_QUIET,
   SLOT_SENT,
   SLOT_STATE,
@@ -186,7 +190,9 @@ export class RequestStage {
     const quiet = (located[OUT_FLAGS] & REQUEST_QUIET) !== 0 ? SLOT_QUIET : 0;
     // To noreply nothing is ever answered: the slot is free for the next in the circle at once.
     const state = (located[OUT_FLAGS] & REQUEST_NOREPLY) !== 0 ? STATE_ANSWERED : STATE_OUTSTANDING;
-    const bits = state | quiet | (words[slot + SLOT_STATE] & SLOT_HAUNTED);
+    // A classic miss repeats nothing of its request.
+    const noted = located[OUT_PROTOCOL] === PROTOCOL_ASCII ? 0 : this.#note(slot);
+    const bits = state | quiet | noted | (words[slot + SLOT_STATE] & SLOT_HAUNTED);
     words[slot + SLOT_STATE] = bits | (located[OUT_VERB] << SLOT_VERB_SHIFT) | (id << SLOT_ID_SHIFT);
     words[slot + SLOT_CLIENT] = ipv4.source(view, ipOffset);
     words[slot + SLOT_CLIENT_PORT] = udp.sourcePort(view, udpOffset) | (ethernet.sourceHigh(view, offset) << 16);
@@ -197,12 +203,23 @@ export class RequestStage {
     words[slot + SLOT_SENT] = nowUs;
   }
 
+  /** Keeps what a miss would have to repeat, should the node not answer; returns SLOT_NOTED, or 0 when that is nothing. */
+  #note(slot: number): number {
+    if (!canMiss(this.#located[OUT_VERB])) return 0;
+    const { memory, slots, setup } = this.#path;
+    const note = setup.missNotesOffset + slots.indexOf(slot) * NOTE_BYTES;
+    return noteRequest(memory.bytes, this.#located, memory.bytes, note) ? SLOT_NOTED : 0;
+  }
+
   #countSteered(node: number, payloadBytes: number): void {
     const { counters, nodeCounters } = this.#path.memory;
     counters[this.#located[OUT_CLASS] === CLASS_READ ? COUNT.reads : COUNT.writes] += 1;
     const figures = node * NODE_COUNTER_COUNT;
     nodeCounters[figures + NODE_COUNT.requests] += 1;
     nodeCounters[figures + NODE_COUNT.request_bytes] += payloadBytes;
+    if ((this.#located[OUT_FLAGS] & (REQUEST_NOREPLY | REQUEST_QUIET)) !== 0) {
+      nodeCounters[figures + NODE_COUNT.silent_requests] += 1;
+    }
   }
 
   /** Rewrites the request towards its node; the frame waits aside when the next hop is not resolved. */

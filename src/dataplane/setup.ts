@@ -50,10 +50,13 @@ export interface PathSetup {
   parkingFrames: number;
   countersOffset: number;
   nodeCountersOffset: number;
+  latencyOffset: number;
   /** Two of OUTBOX_BYTES. */
   outboxOffset: number;
   sourcesOffset: number;
   gathersOffset: number;
+  /** NOTE_BYTES for each slot. */
+  missNotesOffset: number;
   /** `Fragments.byteLength`, a multiple of 64. */
   fragmentsOffset: number;
   /** `mailByteLength`. */
@@ -66,6 +69,12 @@ export interface PathSetup {
   handoverOffset: number;
   gateOffset: number;
   nodeNamesOffset: number;
+  healthOffset: number;
+  /** UDP port that lane 0 probes the nodes from, and how long a probe may take. */
+  probePort: number;
+  probeTimeoutMs: number;
+  /** Reads that have waited so long are answered as misses; 0: only when their node is down. */
+  missAfterMs: number;
 }
 
 /** Where the figures of a lane lie. */

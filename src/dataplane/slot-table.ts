@@ -7,7 +7,7 @@
  *
  * A slot is 8 words, half a cache line:
  *
- *     word 0  STATE        bits 0–1 state, 2 quiet, 3 gather, 4 broadcast, 5 haunted; bits 8–15 verb; bits 16–31 the client's
+ *     word 0  STATE        bits 0–1 state, 2 quiet, 3 gather, 4 broadcast, 5 haunted, 6 noted; bits 8–15 verb; bits 16–31 the client's
  *                          request id
  *          1  CLIENT       IPv4 address
  *          2  CLIENT_PORT  bits 0–15 UDP port; bits 16–31 upper 16 bits of the client's Ethernet address
@@ -42,6 +42,7 @@
  *     FREE ─take for noreply→ ANSWERED
  *                 OUTSTANDING ─datagram of several→ PARTLY ─the last of at most 32→ ANSWERED
  *                                                   PARTLY ─others follow→ PARTLY (ends by its age)
+ *                 OUTSTANDING ─a miss said in the node's place (sweep.ts)→ ANSWERED
  *                 OUTSTANDING or PARTLY, age > lifetime ─take→ OUTSTANDING (OUTSTANDING: slots_expired)
  *     forbidden: OUTSTANDING or PARTLY, age ≤ lifetime ─take→ …: an honest reply would go to the wrong client; such slots are
  *     passed over (slots_skipped), and after PROBES_MAX of them the request is refused.
@@ -74,6 +75,8 @@ export const SLOT_GATHER = 8;
 export const SLOT_GATHER_RECORD = 1;
 export const SLOT_GATHER_KEY = 2;
 export const SLOT_GATHER_GENERATION = 3;
+/** What a miss must repeat of the request lies in the slot's note (memcached/miss-reply.ts). */
+export const SLOT_NOTED = 64;
 export const SLOT_VERB_SHIFT = 8;
 export const SLOT_ID_SHIFT = 16;
 
@@ -298,14 +301,67 @@ export class SlotTable {
   }
 
   sourcePort(word: number): number {
-    return this.#firstPort + (this.#slot(word) >>> IDS_PER_PORT_SHIFT);
+    return this.#firstPort + (this.indexOf(word) >>> IDS_PER_PORT_SHIFT);
   }
 
   requestId(word: number): number {
-    return this.#slot(word) & 0xffff;
+    return this.indexOf(word) & 0xffff;
   }
 
-  #slot(word: number): number {
+  /** Number of slots in the circle of known sources, to which `next`, `before` and `after` belong. */
+  get capacity(): number {
+    return this.#main;
+  }
+
+  /** The slot whose turn is next, 0 … capacity − 1; the one before it is the newest. */
+  get next(): number {
+    return this.#words[this.#header];
+  }
+
+  /** First word of slot 0 … capacity − 1. */
+  word(slot: number): number {
+    return this.#base + slot * SLOT_WORDS;
+  }
+
+  before(slot: number): number {
+    return slot === 0 ? this.#main - 1 : slot - 1;
+  }
+
+  after(slot: number): number {
+    return slot + 1 === this.#main ? 0 : slot + 1;
+  }
+
+  /** Which slot has this first word. */
+  indexOf(word: number): number {
     return (word - this.#base) >> SLOT_SHIFT;
+  }
+}
+
+/** Slots looked at, at most, for one figure. */
+const COUNTED_SLOTS_MAX = 1 << 20;
+/** Slots in a row past the lifetime that end the look: a few may lie among younger ones that were passed over. */
+const LATE_SLOTS = 64;
+
+/**
+ * Control: adds, per row of the node table, the requests that an answer may still come for. It walks from the newest slot
+ * back in time while a lane goes on; what changes meanwhile is counted as it was or as it is.
+ */
+export function countOutstanding(
+  words: Int32Array,
+  base: number,
+  slots: number,
+  lifetimeUs: number,
+  nowUs: number,
+  rows: Float64Array,
+): void {
+  const mask = slots - 1;
+  const newest = words[base] - 1;
+  let late = 0;
+  for (let i = 0; i < Math.min(slots, COUNTED_SLOTS_MAX) && late < LATE_SLOTS; i++) {
+    const slot = base + HEADER_WORDS + ((newest - i) & mask) * SLOT_WORDS;
+    const isLate = (nowUs - words[slot + SLOT_SENT]) >>> 0 > lifetimeUs;
+    late = isLate ? late + 1 : 0;
+    const isOpen = (words[slot] & (STATE_MASK | SLOT_QUIET)) === STATE_OUTSTANDING;
+    if (isOpen && !isLate) rows[words[slot + SLOT_NODE_PORT] >>> 16] += 1;
   }
 }

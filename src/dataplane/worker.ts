@@ -63,15 +63,24 @@ function discardInterrupted(lane: Lane, ports: readonly LanePort[]): void {
   for (const port of ports) counters[COUNT.drop_lane_crash] += port.discardInterrupted();
 }
 
+/** The cycle that has just ended found work: its time is what lies between the clocks of two cycles. */
+function countWork(counters: Float64Array, ms: number): void {
+  counters[COUNT.busy_cycles] += 1;
+  counters[COUNT.busy_us] += ms * US_PER_MS;
+}
+
 /** The duty cycle. The clock is read once a cycle, and once more after a sleep. */
 function turn(lane: Lane, idle: Idle, control: Int32Array, timeOrigin: number): void {
   const { counters } = lane.path.memory;
   const clockOffset = performance.timeOrigin - timeOrigin;
   Atomics.store(control, CONTROL_STATE, LANE_RUNNING);
+  let workSinceMs = -1;
   while (Atomics.load(control, CONTROL_STOP) === 0) {
     const nowMs = performance.now() + clockOffset;
+    if (workSinceMs >= 0) countWork(counters, nowMs - workSinceMs);
     control[CONTROL_BEAT] = (control[CONTROL_BEAT] + 1) | 0;
     const frames = lane.cycle(nowMs);
+    workSinceMs = frames === 0 ? -1 : nowMs;
     if (frames !== 0) {
       idle.busy(nowMs, frames);
     } else if (idle.idle(nowMs)) {

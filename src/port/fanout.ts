@@ -3,6 +3,7 @@
  * socket per lane.
  *
  *     UDP to one of our own source ports   → the lane that owns the port (its slot table has the request)
+ *     UDP to the port below the first      → lane 0, which probes the nodes from there
  *     other UDP                            → by source address and port: a client's requests keep to one lane
  *     fragments of UDP, the first too      → by source address and identification: only the first has ports
  *     ICMP "fragmentation needed"          → where the datagram that it quotes came from
@@ -54,6 +55,11 @@ type Jump = string | undefined;
 /** A label for the instruction that follows, or code, k, and where a jump goes; undefined: to the next instruction. */
 type Line = string | readonly [code: number, k: number, jumpTrue?: Jump, jumpFalse?: Jump];
 
+/** UDP port that nodes are probed from: the one below the lanes' source ports. */
+export function probePort(portBase: number): number {
+  return portBase - 1;
+}
+
 /**
  * @param portBase first of the NF's own source ports
  * @param portsPerLane lane l owns the `portsPerLane` ports from portBase + l · portsPerLane
@@ -63,6 +69,7 @@ export function fanoutProgram(lanes: number, portBase: number, portsPerLane: num
   /** The half word at X + `port`: to the lane that owns this port, or on when none does. */
   const toOwner = (port: number, on: string): Line[] => [
     [LD_HALF_INDEXED, port],
+    [JUMP_EQUAL, probePort(portBase), 'lane 0'],
     [SUBTRACT, portBase],
     [JUMP_GREATER_OR_EQUAL, portsPerLane * lanes, on], // unsigned: a port below the base wraps and is not ours either
     [DIVIDE, portsPerLane],

@@ -26,6 +26,8 @@ export const HEADER_BYTES = 8;
 export const TYPE_ECHO_REPLY = 0;
 export const TYPE_DESTINATION_UNREACHABLE = 3;
 export const TYPE_ECHO_REQUEST = 8;
+/** Of "destination unreachable": nobody listens there. */
+export const CODE_PORT_UNREACHABLE = 3;
 /** Of "destination unreachable": the datagram is too large for the next hop, and must not be fragmented. */
 export const CODE_FRAGMENTATION_NEEDED = 4;
 /** Of the datagram that an error is about: the shortest header, and the 8 bytes behind it that RFC 792 promises. */
@@ -35,10 +37,21 @@ export const QUOTED_BYTES_MIN = 28;
 const ECHO_REQUEST_WORD = TYPE_ECHO_REQUEST << 8;
 /** The first word of (type 3, code 4). */
 const FRAGMENTATION_NEEDED_WORD = (TYPE_DESTINATION_UNREACHABLE << 8) | CODE_FRAGMENTATION_NEEDED;
+const PORT_UNREACHABLE_WORD = (TYPE_DESTINATION_UNREACHABLE << 8) | CODE_PORT_UNREACHABLE;
 
 /** True when `available` bytes hold an echo request. */
 export function isEchoRequest(view: DataView, offset: number, available: number): boolean {
   return available >= HEADER_BYTES && view.getUint16(offset) === ECHO_REQUEST_WORD;
+}
+
+/** True when `available` bytes hold an echo reply. */
+export function isEchoReply(view: DataView, offset: number, available: number): boolean {
+  return available >= HEADER_BYTES && view.getUint16(offset) === TYPE_ECHO_REPLY << 8;
+}
+
+/** True when `available` bytes hold a "port unreachable" with as much of the datagram it is about as RFC 792 promises. */
+export function isPortUnreachable(view: DataView, offset: number, available: number): boolean {
+  return available >= HEADER_BYTES + QUOTED_BYTES_MIN && view.getUint16(offset) === PORT_UNREACHABLE_WORD;
 }
 
 /** True when `available` bytes hold "fragmentation needed" with as much of the datagram as any error has. */
@@ -79,6 +92,15 @@ export function verifyChecksum(view: DataView, offset: number, length: number): 
 /** The checksum that a message of `length` bytes (≥ 4) should have, whatever stands in the field now. */
 export function computeChecksum(view: DataView, offset: number, length: number): number {
   return finish(sum16(view, offset + 4, length - 4, view.getUint16(offset)));
+}
+
+/** Writes an echo request without data, checksum included; returns its length, bytes. */
+export function writeEchoRequest(view: DataView, offset: number, identifier: number, sequence: number): number {
+  view.setUint16(offset, ECHO_REQUEST_WORD);
+  view.setUint16(offset + 4, identifier);
+  view.setUint16(offset + 6, sequence);
+  view.setUint16(offset + 2, computeChecksum(view, offset, HEADER_BYTES));
+  return HEADER_BYTES;
 }
 
 /**

@@ -89,7 +89,34 @@ describe('good configurations', () => {
       fragments: { datagrams: 64, perSource: 16, timeoutMs: 500 },
       idle: { spinUs: 200, waitMs: 10 },
       neighbours: { retryMs: 200, retries: 5, lifetimeS: 60, queueFrames: 64 },
+      health: {
+        enabled: true,
+        intervalMs: 500,
+        timeoutMs: 20,
+        failMs: 120,
+        failAfter: 12,
+        passAfter: 3,
+        returnAfterMs: 2000,
+        returnAfterMaxMs: 60_000,
+        dampingHalfLifeS: 60,
+        flushOnReturn: true,
+        keepShare: 0.5,
+        missAfterMs: 0,
+      },
+      admin: { kind: 'auto' },
+      fields: expect.objectContaining({ vip: '10.77.0.100:11211', lanes: 1, admin: {} }),
     });
+  });
+
+  it.each([
+    ['off', { kind: 'off' }],
+    ['{}', { kind: 'auto' }],
+    ['{ listen: /run/keysteer/a b.sock }', { kind: 'unix', path: '/run/keysteer/a b.sock' }],
+    ['{ listen: 127.0.0.1:9211 }', { kind: 'tcp', host: '127.0.0.1', port: 9211 }],
+    ['{ listen: 127.255.255.255:1 }', { kind: 'tcp', host: '127.255.255.255', port: 1 }],
+    ['{ listen: "[::1]:65535" }', { kind: 'tcp', host: '::1', port: 65535 }],
+  ])('admin: %s', (listen, admin) => {
+    expect(loadConfig(`${FIRST_LIGHT}admin: ${listen}\n`, 'f.yaml').admin).toEqual(admin);
   });
 
   it('every field given', () => {
@@ -121,6 +148,19 @@ gatekeeper:
   response_ratio_max: 10000
   newcomers_per_second: 7
 neighbours: { retry_ms: 10, retries: 1, lifetime_s: 86400, queue_frames: 1 }
+health:
+  enabled: false
+  interval_ms: 20
+  timeout_ms: 300
+  fail_ms: 60000
+  fail_after: 3
+  pass_after: 1
+  return_after_ms: 0
+  return_after_max_ms: 0
+  damping_half_life_s: 1
+  flush_on_return: false
+  keep_share: 1
+  miss_after_ms: 59999
 `,
       'f.yaml',
     );
@@ -175,6 +215,20 @@ neighbours: { retry_ms: 10, retries: 1, lifetime_s: 86400, queue_frames: 1 }
   it('nobody waits for parts longer than a reply lives', () => {
     const config = loadConfig(`${FIRST_LIGHT}slots: { reply_lifetime_ms: 50 }`, 'keysteer.yaml');
     expect(config.multiget.timeoutMs).toBe(50);
+    expect(config.health).toEqual({
+      enabled: false,
+      intervalMs: 20,
+      timeoutMs: 300,
+      failMs: 60_000,
+      failAfter: 3,
+      passAfter: 1,
+      returnAfterMs: 0,
+      returnAfterMaxMs: 0,
+      dampingHalfLifeS: 1,
+      flushOnReturn: false,
+      keepShare: 1,
+      missAfterMs: 59_999,
+    });
   });
 
   it('one-arm: requests leave from the client port’s address', () => {

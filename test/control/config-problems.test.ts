@@ -42,7 +42,9 @@ const RULES: Record<string, string> = {
   BLOCK: 'it must be an IPv4 address or block of addresses, as 10.77.0.0/24',
   ENABLED: 'it must be left out, or gatekeeper.enabled be true',
   TOP_FIELDS:
-    'the fields here are vip, mode, ports, nodes, steering, lanes, pin, slots, commands, gatekeeper, multiget, idle, fragments, neighbours',
+    'the fields here are vip, mode, ports, nodes, steering, lanes, pin, slots, commands, gatekeeper, multiget, idle, fragments, neighbours, health, admin',
+  LISTEN:
+    'it must be the absolute path of a Unix socket (at most 107 bytes) or a loopback address with a port, as 127.0.0.1:9211: who can connect can drain nodes, without a password',
 };
 
 function errorOf(text: string, flags: ConfigFlags = {}): ConfigError {
@@ -173,7 +175,21 @@ weight: 2         | hash_name: "a b"           | 8:56 | nodes[1].hash_name is "a
                   | neighbours: { retry_ms: 1 }      | 9:25 | neighbours.retry_ms is 1; it must be a whole number from 10 to 10000
                   | neighbours: { retries: 0 }       | 9:24 | neighbours.retries is 0; it must be a whole number from 1 to 100
                   | neighbours: { lifetime_s: 0 }    | 9:27 | neighbours.lifetime_s is 0; it must be a whole number from 1 to 86400
+                  | admin: on                        | 9:8  | admin is "on"; it must be off, or a mapping with the field listen
+                  | admin: 9211                      | 9:8  | admin is 9211; it must be off, or a mapping with the field listen
+                  | admin: { listen: 9211 }          | 9:18 | admin.listen is 9211; LISTEN
+                  | admin: { listen: k.sock }        | 9:18 | admin.listen is "k.sock"; LISTEN
+                  | admin: { listen: 0.0.0.0:9211 }  | 9:18 | admin.listen is "0.0.0.0:9211"; LISTEN
+                  | admin: { listen: 10.0.0.1:9211 } | 9:18 | admin.listen is "10.0.0.1:9211"; LISTEN
+                  | admin: { listen: 127.0.0.1 }     | 9:18 | admin.listen is "127.0.0.1"; LISTEN
+                  | admin: { listen: 127.0.0.1:0 }   | 9:18 | admin.listen is "127.0.0.1:0"; LISTEN
+                  | admin: { listen: "[::2]:9211" }  | 9:18 | admin.listen is "[::2]:9211"; LISTEN
                   | neighbours: { queue_frames: 0 }  | 9:29 | neighbours.queue_frames is 0; it must be a whole number from 1 to 4096
+                  | health: { enabled: maybe }       | 9:20 | health.enabled is "maybe"; it must be true or false
+                  | health: { timeout_ms: 301 }      | 9:23 | health.timeout_ms is 301; it must be a whole number from 5 to 300
+                  | health: { fail_after: 2 }        | 9:23 | health.fail_after is 2; it must be a whole number from 3 to 1000
+                  | health: { keep_share: 1.01 }     | 9:23 | health.keep_share is 1.01; it must be a number from 0 to 1
+                  | health: { keep_share: half }     | 9:23 | health.keep_share is "half"; it must be a number from 0 to 1
                   | idle:                            | 9:1  | idle is empty; it must be a mapping with the fields spin_us, wait_ms
 `,
   );
@@ -215,6 +231,8 @@ weight         | wieght                          | 8:45 | nodes[1].wieght is not
                | __proto__: 2                    | 9:1  | __proto__ is not a known field; TOP_FIELDS
                | constructor: 2                  | 9:1  | constructor is not a known field; TOP_FIELDS
                | <<: { lanes: 2 }                | 9:1  | ["<<"] is not a known field; TOP_FIELDS
+               | admin: { port: 7 }    | 9:10 | admin.port is not a known field; the fields here are listen
+               | admin: { listne: /k } | 9:10 | admin.listne is not a known field; did you mean "listen"?
 `,
   );
 });
@@ -246,6 +264,8 @@ mc1               | mc1, hash_name: 10.77.1.12 | 8:27 | nodes[1].address is "10.
 10.77.1.12:11211  | 10.77.1.255                | 8:27 | nodes[1].address is "10.77.1.255"; OUTSIDE_SERVER
 10.77.1.1/24      | 10.77.1.10/31              | 8:27 | nodes[1].address is "10.77.1.12:11211"; it must be a host in the subnet of ports.server.address (10.77.1.10/31), or ports.server.gateway must be given
                   | steering: { algorithm: ketama-unweighted } | 8:53 | nodes[1].weight is 2; it must be 0 or 1 with steering.algorithm ketama-unweighted
+                  | health: { miss_after_ms: 2000 }            | 9:26 | health.miss_after_ms is 2000; it must be below slots.reply_lifetime_ms (2000)
+                  | health: { return_after_max_ms: 1999 }      | 9:32 | health.return_after_max_ms is 1999; it must be at least health.return_after_ms (2000)
 
                   | pin: [0, 1]                | 9:6  | pin is a list of 2; it must have one CPU for each lane (1)
                   | slots: { source_port_base: 65533 } | 9:28 | slots.source_port_base is 65533; it must be at most 65532: lanes (1) × slots.count (262144) need 4 source ports

@@ -89,6 +89,7 @@ describe('for us, and not fit to travel on', () => {
       drop_reply_over_budget: 'gate-lane.test.ts',
       drop_neighbour_queue_full: 'lane-neighbours.test.ts',
       drop_neighbour_unreachable: 'lane-neighbours.test.ts',
+      drop_probe_answer: 'prober.test.ts',
       drop_lane_crash: 'worker.test.ts',
       drop_multiget_late: 'gather.test.ts',
       drop_multiget_part: 'gather.test.ts',

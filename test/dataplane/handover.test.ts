@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { BOXES, HANDOVER_BYTES_MAX, Handover, mailPlace } from '../../src/dataplane/handover.ts';
 import { Arena } from '../../src/mem/arena.ts';
+import { FLAG_VLAN } from '../../src/port/port.ts';
 import { hex, udpFragments } from '../support/frames.ts';
 import { datagram, FIRST_PORT, LaneBed, MC1, NF_SERVER_MAC, OWN, request, toClient } from '../support/lane-bed.ts';
 
@@ -54,6 +55,14 @@ describe('a reply put together by another lane', () => {
     expect(bed.hear('server', pieces(0, { dport })).counted).toEqual({ ...GATHERED, drop_reply_no_slot: 1 });
   });
 
+  it('on a VLAN stays on it', () => {
+    const bed = new LaneBed({ lanes: 2, serverMtu: 1000, serverVlan: 7 });
+    bed.hear('client', request('get k\r\n'), { lane: 1 });
+    const flags = FLAG_VLAN | (7 << 16);
+    expect(bed.hear('server', pieces(1), { flags }).counted).toEqual({ ...GATHERED, handed_over: 1 });
+    expect(bed.turn(1).counted).toEqual({ taken_over: 1, replies: 1 });
+  });
+
   it('is judged by its new lane as any other', () => {
     const bed = new LaneBed({ lanes: 2, serverMtu: 1000 });
     bed.hear('server', pieces(1));
@@ -102,7 +111,7 @@ describe('boxes', () => {
       const length = 1 + ((n * 379) % HANDOVER_BYTES_MAX);
       const { own, handover, place } = all[giver]!;
       own.bytes.fill(n & 255, place, place + length);
-      expect(handover.give(taker, place, length)).toBe(true);
+      expect(handover.give(taker, place, length, n << 16)).toBe(true);
       expected.set(taker, [...(expected.get(taker) ?? []), `${n & 255}×${length}`]);
     }
     for (const [taker, { own, handover, place }] of all.entries()) {
@@ -112,6 +121,7 @@ describe('boxes', () => {
       for (let length = handover.take(place); length > 0; length = handover.take(place)) {
         expect(new Set(own.bytes.slice(place, place + length)).size).toBe(1);
         expect([own.bytes[place - 1], own.bytes[place + length]]).toEqual([0, 0]);
+        expect((handover.flags >> 16) & 255).toBe(own.bytes[place]);
         taken.push(`${own.bytes[place]}×${length}`);
         own.bytes.fill(0);
       }

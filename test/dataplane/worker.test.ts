@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LANE_COUNTERS } from '../../src/dataplane/counters.ts';
 import { gathersByteLength } from '../../src/dataplane/gather.ts';
 import { BATCH_BYTES } from '../../src/dataplane/lane.ts';
+import { latencyByteLength } from '../../src/dataplane/latency.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
 import { OUTBOX_BYTES } from '../../src/dataplane/outbox.ts';
 import { Parking } from '../../src/dataplane/parking.ts';
@@ -19,6 +20,7 @@ import {
 } from '../../src/dataplane/setup.ts';
 import { slotTableByteLength } from '../../src/dataplane/slot-table.ts';
 import { Arena } from '../../src/mem/arena.ts';
+import { NOTE_BYTES } from '../../src/memcached/miss-reply.ts';
 import { AfPacketPort, afPacketByteLength, describeAfPacket } from '../../src/port/af-packet.ts';
 import { loadShim } from '../../src/port/shim.ts';
 import type { PortDescription } from '../../src/port/shim-port.ts';
@@ -74,6 +76,8 @@ class Stage {
       nodeCountersOffset: this.arena.allocate(nodeCountersByteLength(like.nodesMax)),
       outboxOffset: this.arena.allocate(2 * OUTBOX_BYTES),
       gathersOffset: this.arena.allocate(gathers),
+      missNotesOffset: this.arena.allocate(like.slots * NOTE_BYTES),
+      latencyOffset: this.arena.allocate(latencyByteLength()),
       controlOffset: this.arena.allocate(CONTROL_BYTES),
       batchOffset: this.arena.allocate(BATCH_BYTES),
       spinUs: 100,

@@ -10,6 +10,7 @@
 import { Fragments } from '../../src/dataplane/fragments.ts';
 import { gathersByteLength } from '../../src/dataplane/gather.ts';
 import { BATCH_BYTES, Lane } from '../../src/dataplane/lane.ts';
+import { latencyByteLength } from '../../src/dataplane/latency.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
 import { OUTBOX_BYTES } from '../../src/dataplane/outbox.ts';
 import { Parking } from '../../src/dataplane/parking.ts';
@@ -17,6 +18,7 @@ import type { PathSetup } from '../../src/dataplane/setup.ts';
 import { slotTableByteLength } from '../../src/dataplane/slot-table.ts';
 import { sourceTableByteLength } from '../../src/dataplane/source-table.ts';
 import { Arena } from '../../src/mem/arena.ts';
+import { NOTE_BYTES } from '../../src/memcached/miss-reply.ts';
 import {
   PORT_COUNTERS,
   type Port,
@@ -180,6 +182,8 @@ export class CanaryBed {
       outboxOffset: this.#memory.take(2 * OUTBOX_BYTES),
       sourcesOffset: this.#memory.take(sources),
       gathersOffset: this.#memory.take(gathers),
+      missNotesOffset: this.#memory.take(like.slots * NOTE_BYTES),
+      latencyOffset: this.#memory.take(latencyByteLength()),
     };
     this.client = new CanaryPort(this.#memory, 'client', 0, NF_CLIENT_MAC);
     this.server = new CanaryPort(this.#memory, 'server', 1, NF_SERVER_MAC);

@@ -21,6 +21,8 @@ export const NF_SERVER_MAC = '02:4b:00:00:00:0b';
 export const OWN = '10.77.1.1';
 /** First of the source ports; slot s has this port + (s >> 16) and id s & 0xffff. */
 export const FIRST_PORT = 20_000;
+/** Nodes are probed from the port below. */
+export const PROBE_PORT = 19_999;
 
 export const ALICE: Host = { mac: '02:00:00:00:00:01', ip: '10.77.0.1', port: 4000 };
 /** Asks from the same port, and with the same ids. */

@@ -14,7 +14,9 @@ import { Fragments } from '../../src/dataplane/fragments.ts';
 import { type GateOptions, GateTable } from '../../src/dataplane/gate-table.ts';
 import { gathersByteLength, type MultigetSetup } from '../../src/dataplane/gather.ts';
 import { Handover, mailByteLength } from '../../src/dataplane/handover.ts';
+import { HealthBlock, healthBlockByteLength } from '../../src/dataplane/health-block.ts';
 import { BATCH_BYTES, Lane } from '../../src/dataplane/lane.ts';
+import { latencyByteLength } from '../../src/dataplane/latency.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
 import { Neighbours, type NeighbourTimes, neighboursByteLength } from '../../src/dataplane/neighbours.ts';
 import { nodeNamesByteLength, writeNodeName } from '../../src/dataplane/node-names.ts';
@@ -27,6 +29,7 @@ import { slotTableByteLength } from '../../src/dataplane/slot-table.ts';
 import { sourceRanges } from '../../src/dataplane/source-ranges.ts';
 import { sourceTableByteLength } from '../../src/dataplane/source-table.ts';
 import { Arena } from '../../src/mem/arena.ts';
+import { NOTE_BYTES } from '../../src/memcached/miss-reply.ts';
 import { type LoopbackPort, loopbackByteLength, openLoopback } from '../../src/port/loopback.ts';
 import {
   CHECKSUM_START_SHIFT,
@@ -50,6 +53,7 @@ import {
   NF_CLIENT_MAC,
   NF_SERVER_MAC,
   OWN,
+  PROBE_PORT,
   VIP,
 } from './lane-bed-frames.ts';
 import { type Decoded, decodeReplyDatagram, decodeRequestDatagram, decodeStrict } from './strict-decoder.ts';
@@ -77,6 +81,7 @@ export interface BedNode extends Host {
   readonly name?: string;
   readonly weight?: number;
   readonly enabled?: boolean;
+  readonly available?: boolean;
   /** Next hop, its own address by default. */
   readonly via?: string;
 }
@@ -110,6 +115,7 @@ export interface BedOptions {
   newcomerSlots?: number;
   /** Default 1024. */
   sourceRows?: number;
+  missAfterMs?: number;
 }
 
 /** What comes by here is not looked at. */
@@ -159,6 +165,7 @@ export class LaneBed {
   readonly steer: SteerTable;
   readonly neighbours: Neighbours;
   readonly gate: GateTable;
+  readonly health: HealthBlock;
   nowMs: number;
   readonly #options: BedOptions;
   readonly #lanes: BedLane[] = [];
@@ -166,6 +173,7 @@ export class LaneBed {
   readonly #handoverOffset: number;
   readonly #nodeNamesOffset: number;
   readonly #figuresPlaces: FiguresPlace[] = [];
+  readonly #healthOffset: number;
 
   constructor(options: BedOptions = {}) {
     this.#options = options;
@@ -175,12 +183,15 @@ export class LaneBed {
     this.nowMs = startMs;
     const gateBytes = GateTable.byteLength(lanes);
     const nameBytes = nodeNamesByteLength(NODES_MAX);
+    const healthBytes = healthBlockByteLength(NODES_MAX);
     const handoverBytes = Handover.byteLength(lanes);
-    const tables = steerBytes + neighboursByteLength(NODES_MAX) + gateBytes + nameBytes + handoverBytes;
+    const tables = steerBytes + neighboursByteLength(NODES_MAX) + gateBytes + nameBytes + healthBytes + handoverBytes;
     this.shared = Arena.create(tables + 4096);
     this.steer = new SteerTable(this.shared.buffer, this.shared.allocate(steerBytes), capacity);
     this.#neighboursOffset = this.shared.allocate(neighboursByteLength(NODES_MAX));
     this.#handoverOffset = this.shared.allocate(handoverBytes);
+    this.#healthOffset = this.shared.allocate(healthBytes);
+    this.health = new HealthBlock(this.shared.words, this.#healthOffset >> 2, NODES_MAX);
     const times = options.neighbourTimes ?? BED_TIMES;
     this.neighbours = new Neighbours(this.shared.words, this.#neighboursOffset >> 2, times);
     this.gate = new GateTable(this.shared.buffer, this.shared.allocate(gateBytes), lanes);
@@ -195,8 +206,8 @@ export class LaneBed {
 
   /** Control: these nodes from now on. False while a lane still uses the table before. */
   publish(nodes: readonly BedNode[]): boolean {
-    const rows: SteerNode[] = nodes.map(({ ip, port, weight = 1, enabled = true, via = ip }) => {
-      return { address: address(ip), port, weight, enabled, neighbour: this.neighbours.add(address(via)) };
+    const rows: SteerNode[] = nodes.map(({ ip, port, weight = 1, enabled = true, available = true, via = ip }) => {
+      return { address: address(ip), port, weight, enabled, available, neighbour: this.neighbours.add(address(via)) };
     });
     for (const [row, { name = `mc${row + 1}` }] of nodes.entries()) {
       writeNodeName(this.shared.bytes, this.#nodeNamesOffset, row, name);
@@ -295,7 +306,8 @@ export class LaneBed {
     const parkingBytes = Parking.byteLength(parkingFrames, Math.max(clientMtu, serverMtu) + 14);
     const ports = 2 * (loopbackByteLength(RING_FRAMES, clientMtu) + loopbackByteLength(RING_FRAMES, serverMtu));
     const sources = sourceTableByteLength(this.#options.sourceRows ?? 1024);
-    const tables = slotTableByteLength(slots) + sources + parkingBytes + gathersByteLength(this.#multiget);
+    const tables =
+      slotTableByteLength(slots) + slots * NOTE_BYTES + sources + parkingBytes + gathersByteLength(this.#multiget);
     const fragmentBytes = Fragments.byteLength({ ...BED_FRAGMENTS, ...this.#options.fragments }.datagrams);
     const mailBytes = mailByteLength(this.#options.lanes ?? 1);
     const arena = Arena.create(tables + fragmentBytes + mailBytes + ports + 65_536);
@@ -347,12 +359,18 @@ export class LaneBed {
       outboxOffset: arena.allocate(2 * OUTBOX_BYTES),
       gathersOffset: arena.allocate(gathersByteLength(this.#multiget)),
       multiget: this.#multiget,
+      latencyOffset: arena.allocate(latencyByteLength()),
       nodesMax: NODES_MAX,
       steerOffset: this.steer.base << 2,
       neighboursOffset: this.#neighboursOffset,
       sourcesOffset: arena.allocate(sourceTableByteLength(sourceRows)),
       gateOffset: this.gate.base << 2,
       nodeNamesOffset: this.#nodeNamesOffset,
+      healthOffset: this.#healthOffset,
+      missNotesOffset: arena.allocate(slots * NOTE_BYTES),
+      probePort: PROBE_PORT,
+      probeTimeoutMs: 20,
+      missAfterMs: this.#options.missAfterMs ?? 0,
     };
     this.#figuresPlaces.push({ ...setup, arena: arena.buffer });
     return setup;
@@ -376,6 +394,9 @@ export function endedFrames(counters: Float64Array): number {
     'fragments_joined',
     'handed_over',
     'foreign',
+    'probe_answers',
+    'ping_answers',
+    'icmp_unreachable',
   ] as const;
   const ends = [...answered, ...others];
   const forwarded = ends.reduce((sum, name) => sum + counters[COUNT[name]]!, 0);

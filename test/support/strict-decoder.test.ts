@@ -52,6 +52,11 @@ describe('the strict decoder takes', () => {
     expect(decodeStrict(frame, partialFrom)).toMatchObject({ kind: 'udp', checksum });
   });
 
+  it('an echo request', () => {
+    const request = icmpEcho({ ...echo, type: 'request' });
+    expect(decodeStrict(request)).toMatchObject({ kind: 'echo request', identifier: 1, sequence: 2 });
+  });
+
   it('an echo reply', () => {
     expect(decodeStrict(icmpEcho(echo))).toMatchObject({ kind: 'echo reply', identifier: 1, sequence: 2, ttl: 64 });
   });
@@ -116,7 +121,11 @@ describe('the strict decoder refuses', () => {
     ['a partial checksum that nobody speaks of', udpFrame({ ...datagram, checksum: 'partial' }), /UDP checksum/],
     ['a full checksum called partial', udpFrame(datagram), /partial UDP checksum/, 34],
     ['a partial checksum that begins elsewhere', udpFrame({ ...datagram, checksum: 'partial' }), /from byte 38/, 38],
-    ['an echo request', icmpEcho({ ...echo, type: 'request' }), /no echo reply/],
+    [
+      'another ICMP message',
+      ipv4Frame({ ...echo, protocol: 1, payload: Uint8Array.of(13, 0, 0xf2, 0xff, 0, 0, 0, 0) }),
+      /no echo/,
+    ],
     ['a bad ICMP checksum', icmpEcho({ ...echo, checksum: 'bad' }), /ICMP checksum/],
     ['half an ARP packet', cut(arpRequest(arp), 41), /ARP frame of 41/],
     ['ARP in the name of another', arpRequest({ ...arp, senderMac: '02:00:00:00:00:09' }), /in the name of/],

@@ -5,7 +5,7 @@
  *     Ethernet  unicast or broadcast destination, unicast source          IEEE 802.3
  *     ARP       Ethernet and IPv4, request or reply, sane sender           RFC 826, RFC 1812 3.3.2
  *     IPv4      version, lengths, checksum, TTL, addresses, fragments      RFC 791, RFC 1122 3.2.1
- *     ICMP      echo reply, fragmentation needed, checksum                 RFC 792, RFC 1191
+ *     ICMP      echo, fragmentation needed, checksum                       RFC 792, RFC 1191
  *     UDP       length, checksum (full, none or partial), ports            RFC 768
  *     memcached the 8 bytes in front of every datagram                     protocol.txt
  */
@@ -36,7 +36,7 @@ interface DecodedIpv4 {
 }
 
 export interface DecodedEcho extends DecodedIpv4 {
-  readonly kind: 'echo reply';
+  readonly kind: 'echo request' | 'echo reply';
   readonly identifier: number;
   readonly sequence: number;
   readonly data: Uint8Array;
@@ -197,10 +197,12 @@ function decodeFragmentationNeeded(
 }
 
 function decodeEcho(frame: Uint8Array, at: number, end: number): Omit<DecodedEcho, keyof DecodedIpv4> {
-  demand(word(frame, at) === 0, `ICMP type ${frame[at]}, code ${frame[at + 1]} is no echo reply`);
+  const isRequest = word(frame, at) === 0x0800;
+  demand(isRequest || word(frame, at) === 0, `ICMP type ${frame[at]}, code ${frame[at + 1]} is no echo`);
   demand(sum(frame, at, end - at) === 0xffff, 'ICMP checksum');
   const data = frame.slice(at + 8, end);
-  return { kind: 'echo reply', identifier: word(frame, at + 4), sequence: word(frame, at + 6), data };
+  const kind = isRequest ? 'echo request' : 'echo reply';
+  return { kind, identifier: word(frame, at + 4), sequence: word(frame, at + 6), data };
 }
 
 function decodeUdp(

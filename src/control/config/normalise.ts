@@ -4,6 +4,7 @@ import type { CommandPolicy } from '../../dataplane/commands.ts';
 import { type AddressRange, sourceRanges } from '../../dataplane/source-ranges.ts';
 import { parseIpv4 } from '../../wire/ipv4-text.ts';
 import { type Mac, parseMac } from '../../wire/mac-text.ts';
+import type { HealthSettings } from '../health/settings.ts';
 import { type Endpoint, type InterfaceAddress, isHostOf, parseBlock, parseCidr, parseEndpoint } from './addresses.ts';
 import { sourcePortsFor } from './rules.ts';
 import type { ConfigFile, NodeFields } from './schema.ts';
@@ -61,7 +62,17 @@ export interface Config {
     readonly lifetimeS: number;
     readonly queueFrames: number;
   };
+  readonly health: HealthSettings;
+  readonly admin: AdminConfig;
+  /** What it was made of, defaults filled in: what a reload compares. */
+  readonly fields: ConfigFile;
 }
+
+/** Where the admin interface listens; `auto`: a Unix socket of its own in the first folder that can be written to. */
+export type AdminConfig =
+  | { readonly kind: 'off' | 'auto' }
+  | { readonly kind: 'unix'; readonly path: string }
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
 
 export interface PortConfig {
   readonly interface: string;
@@ -100,7 +111,39 @@ export function normalise(file: ConfigFile): Config {
     gatekeeper: normaliseGatekeeper(file, source),
     ...normaliseTimings(file),
     multiget: normaliseMultiget(file),
+    health: normaliseHealth(file.health),
+    admin: normaliseAdmin(file.admin),
+    fields: file,
   };
+}
+
+function normaliseHealth(health: ConfigFile['health']): HealthSettings {
+  return {
+    enabled: health.enabled,
+    intervalMs: health.interval_ms,
+    timeoutMs: health.timeout_ms,
+    failMs: health.fail_ms,
+    failAfter: health.fail_after,
+    passAfter: health.pass_after,
+    returnAfterMs: health.return_after_ms,
+    returnAfterMaxMs: health.return_after_max_ms,
+    dampingHalfLifeS: health.damping_half_life_s,
+    flushOnReturn: health.flush_on_return,
+    keepShare: health.keep_share,
+    missAfterMs: health.miss_after_ms,
+  };
+}
+
+function normaliseAdmin(admin: ConfigFile['admin']): AdminConfig {
+  if (admin === 'off') return { kind: 'off' };
+  return admin.listen === undefined ? { kind: 'auto' } : parseListen(admin.listen);
+}
+
+/** @param text a path, or HOST:PORT with an IPv6 address in brackets */
+export function parseListen(text: string): AdminConfig {
+  if (text.startsWith('/')) return { kind: 'unix', path: text };
+  const colon = text.lastIndexOf(':');
+  return { kind: 'tcp', host: text.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), port: Number(text.slice(colon + 1)) };
 }
 
 function normaliseTimings({

@@ -41,6 +41,8 @@ const RULES: readonly ((judged: Judged) => void)[] = [
   pcapHasNoVlan,
   pcapHasOneLane,
   limitsNeedGatekeeper,
+  missesComeInTime,
+  holdsAreInOrder,
 ];
 
 /** For `configSchema.superRefine(checkRules, { when: () => true })`. */
@@ -286,4 +288,18 @@ function pcapHasOneLane({ config, sound, report }: Judged): void {
       `must be af_packet when there is more than one lane (lanes is ${config.lanes})`,
     );
   }
+}
+
+/** A slot past the reply lifetime may be somebody else's by then. */
+function missesComeInTime({ config, sound, report }: Judged): void {
+  if (!sound('health', 'miss_after_ms') || !sound('slots', 'reply_lifetime_ms')) return;
+  const { health, slots } = config;
+  if (health.miss_after_ms < slots.reply_lifetime_ms) return;
+  report(['health', 'miss_after_ms'], `must be below slots.reply_lifetime_ms (${slots.reply_lifetime_ms})`);
+}
+
+function holdsAreInOrder({ config, sound, report }: Judged): void {
+  if (!sound('health', 'return_after_ms') || !sound('health', 'return_after_max_ms')) return;
+  const { return_after_ms: least, return_after_max_ms: most } = config.health;
+  if (most < least) report(['health', 'return_after_max_ms'], `must be at least health.return_after_ms (${least})`);
 }
