@@ -20,7 +20,7 @@ import {
   REQUEST_KEY_BASE64,
 } from '../memcached/located.ts';
 import { parseReply, STATUS_OK } from '../memcached/reply.ts';
-import { DROP, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT } from '../port/port.ts';
+import { DROP, ROW_FLAGS, ROW_OFFSET, ROW_VERDICT } from '../port/port.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as udp from '../wire/udp.ts';
@@ -73,7 +73,7 @@ export class ReplyStage {
   }
 
   #reply(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number): number {
-    const { memory, slots, clientPort } = this.#path;
+    const { memory, slots, clientOut, serverOut } = this.#path;
     const { bytes, view, words, nodeCounters } = memory;
     const header = udpOffset + udp.HEADER_BYTES;
     const slot = slots.find(udp.destinationPort(view, udpOffset), requestId(bytes, header));
@@ -82,7 +82,9 @@ export class ReplyStage {
     if (fault !== 0) return this.#drop(fault);
     if ((words[slot + SLOT_STATE] & SLOT_BROADCAST) !== 0) return this.#hearBroadcast(slot, header);
     const isGathered = (words[slot + SLOT_STATE] & SLOT_GATHER) !== 0;
-    if (!isGathered && batch[row + ROW_LENGTH] > clientPort.frameBytesMax) return this.#drop(COUNT.drop_too_big);
+    if (!isGathered && this.#path.isTooBig(batch, row, ipOffset, clientOut, serverOut)) {
+      return this.#drop(COUNT.drop_too_big);
+    }
     const figures = (words[slot + SLOT_NODE_PORT] >>> 16) * NODE_COUNTER_COUNT;
     if ((words[slot + SLOT_STATE] & STATE_MASK) === STATE_OUTSTANDING) this.#noteFirst(slot, figures, isGathered);
     slots.noteReply(slot, sequence(bytes, header), total(bytes, header));
@@ -168,7 +170,7 @@ export class ReplyStage {
   }
 
   #toClient(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, slot: number): number {
-    const { memory, clientPort: port } = this.#path;
+    const { memory, clientPort: port, clientOut } = this.#path;
     const { view, words } = memory;
     const offset = batch[row + ROW_OFFSET];
     rewriteDatagram(
@@ -185,7 +187,7 @@ export class ReplyStage {
     ethernet.setDestination(view, offset, words[slot + SLOT_CLIENT_PORT] >>> 16, words[slot + SLOT_CLIENT_MAC]);
     ethernet.setSource(view, offset, port.macHigh, port.macLow);
     this.#path.senders |= 1 << port.id;
-    return port.id;
+    return this.#path.wholeOrFragments(clientOut, batch, row, port.id, 0);
   }
 
   #drop(counter: number): number {
