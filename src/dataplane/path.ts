@@ -149,7 +149,11 @@ export class Path {
    * where that counts (setup.ts). Its sender is told by `back`.
    */
   isTooBig(batch: Int32Array, row: number, ipOffset: number, out: Outbox, back: Outbox): boolean {
-    if (!this.setup.honoursDontFragment || batch[row + ROW_LENGTH] <= out.port.frameBytesMax) return false;
+    return batch[row + ROW_LENGTH] > out.port.frameBytesMax && this.#isHeldUp(batch, row, ipOffset, out, back);
+  }
+
+  #isHeldUp(batch: Int32Array, row: number, ipOffset: number, out: Outbox, back: Outbox): boolean {
+    if (!this.setup.honoursDontFragment) return false;
     if (!ipv4.dontFragment(this.memory.view, ipOffset)) return false;
     this.fragmentationNeeded.say(back, batch[row + ROW_OFFSET], out.port.frameBytesMax - ethernet.HEADER_BYTES);
     return true;
@@ -160,6 +164,11 @@ export class Path {
    * fragments have been queued instead.
    */
   wholeOrFragments(out: Outbox, batch: Int32Array, row: number, verdict: number, group: number): number {
+    if (batch[row + ROW_LENGTH] <= out.port.frameBytesMax && this.pathMtus.isEmpty) return verdict;
+    return this.#cutToFit(out, batch, row, verdict, group);
+  }
+
+  #cutToFit(out: Outbox, batch: Int32Array, row: number, verdict: number, group: number): number {
     const offset = batch[row + ROW_OFFSET];
     if (this.fragmenter.fits(out.port, offset, batch[row + ROW_LENGTH])) return verdict;
     // Perhaps it is but padding behind the packet that makes it too long.
