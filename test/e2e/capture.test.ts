@@ -98,6 +98,9 @@ describe.skipIf(requireBed() ?? requirePcap() ?? requireEthtool())('keysteer cap
         `  server: { interface: ${far.name}, address: 10.77.1.1/24 }`,
         `nodes:`,
         ...nodes,
+        // A replay knows nothing of what came before the capture, and sends no probes.
+        'gatekeeper: { enabled: false }',
+        'health: { enabled: false }',
       ].join('\n'),
     );
     client = await bed.startClient();
@@ -242,13 +245,13 @@ describe.skipIf(requireBed() ?? requirePcap() ?? requireEthtool())('keysteer cap
     ['a wrong count', ['-i', 'eth0', '-w', 'x.pcap', '--count', '1.5'], /--count is 1.5; it must be a whole number/],
     ['a wrong time', ['-i', 'eth0', '-w', 'x.pcap', '--seconds', '0'], /--seconds is 0; it must be a number above 0/],
     ['a wrong port', ['-i', 'eth0', '-w', 'x.pcap', '--port', '70000'], /--port is 70000; it must be a UDP port/],
-  ])('%s: exit status 1, said in a line, no file', async (_what, args, message) => {
+  ])('%s: exit status 2, said in a line, no file', async (_what, args, message) => {
     const cwd = folder;
     const inside = ['nsenter', `--net=/run/netns/${clientHost()}`, '--', process.execPath, CLI, 'capture', ...args];
     const { code, stdout, stderr } = await finish(inside, cwd);
     expect(stderr).toMatch(message);
     expect(stderr).not.toMatch(/^\s+at /m);
-    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(existsSync(join(folder, 'x.pcap'))).toBe(false);
   });
 
