@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { registerCapture } from './capture.ts';
 import { registerDemo } from './demo.ts';
 import { registerExplain } from './explain.ts';
+import { registerInit } from './init.ts';
 import { registerNodes } from './nodes.ts';
 import { EXIT_FAILURE, EXIT_USAGE, messageOf, UsageError } from './output.ts';
 import { registerPing } from './ping.ts';
@@ -29,6 +30,7 @@ for (const register of [
   registerRun,
   registerExplain,
   registerSchema,
+  registerInit,
   registerPlainProxy,
   registerDemo,
   registerCapture,
