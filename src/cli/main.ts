@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander';
 import { registerCapture } from './capture.ts';
 import { registerDemo } from './demo.ts';
+import { registerDoctor } from './doctor.ts';
 import { registerExplain } from './explain.ts';
 import { registerInit } from './init.ts';
 import { registerNodes } from './nodes.ts';
@@ -31,6 +32,7 @@ for (const register of [
   registerExplain,
   registerSchema,
   registerInit,
+  registerDoctor,
   registerPlainProxy,
   registerDemo,
   registerCapture,

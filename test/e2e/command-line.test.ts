@@ -12,6 +12,8 @@ const COMMANDS = [
   'run',
   'explain',
   'schema',
+  'init',
+  'doctor',
   'plain-proxy',
   'demo',
   'capture',
