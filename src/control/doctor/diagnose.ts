@@ -18,7 +18,15 @@ import { listenerCheck } from './listeners.ts';
 import { duplicateCheck, neighbourChecks, nodeCheck, unasked, unaskedNodes } from './network.ts';
 import { askNodes, whoHas } from './probes.ts';
 import { Station } from './station.ts';
-import { addonCheck, capabilityChecks, cpuCheck, kernelCheck, packageCheck, userNamespaceCheck } from './system.ts';
+import {
+  addonCheck,
+  capabilityChecks,
+  cpuCheck,
+  kernelCheck,
+  packageCheck,
+  steeringProgramCheck,
+  userNamespaceCheck,
+} from './system.ts';
 
 const NO_ANSWER = { isResolved: false, echoes: false, refuses: false };
 
@@ -55,26 +63,33 @@ function judgeConfig(readConfig: (() => Config) | undefined): { config?: Config;
 
 function systemChecks(facts: Facts, config: Config | undefined): Check[] {
   const transports = config ? portsOf(config).map(({ transport }) => transport) : [];
-  const needs = {
-    raw: transports.length === 0 || transports.some(name => name !== 'tap'),
-    admin: transports.includes('tap'),
-  };
+  const hasTap = transports.includes('tap');
+  const isAllTap = hasTap && transports.every(name => name === 'tap');
+  const hasLanes = hasTap && config !== undefined && config.lanes > 1;
   return [
     kernelCheck(facts.release),
-    ...capabilityChecks(facts.status, needs),
+    ...capabilityChecks(facts.status, { raw: !isAllTap, admin: hasTap }),
+    ...(hasLanes ? [steeringProgramCheck(facts.status, facts.isBpfRestricted)] : []),
     addonCheck(facts.shimFault),
     userNamespaceCheck(facts.namespaceRefusal),
+    ...packageChecks(facts, transports.includes('pcap')),
+  ];
+}
+
+function packageChecks(facts: Facts, needsCap: boolean): Check[] {
+  const tools = 'g++ make python3';
+  return [
     packageCheck({
       name: 'cap',
       lost: 'transport pcap, no keysteer capture',
-      install: 'apt-get install libpcap-dev g++ make python3 && npm install cap',
-      isNeeded: transports.includes('pcap'),
+      install: `apt-get install libpcap-dev ${tools} && npm install cap`,
+      isNeeded: needsCap,
       fault: facts.packageFault('cap'),
     }),
     packageCheck({
       name: 'raw-socket',
       lost: 'ping --sources',
-      install: 'apt-get install g++ make python3 && npm install raw-socket',
+      install: `apt-get install ${tools} && npm install raw-socket`,
       isNeeded: false,
       fault: facts.packageFault('raw-socket'),
     }),

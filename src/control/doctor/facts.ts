@@ -11,6 +11,8 @@ export interface Facts {
   readonly release: string;
   /** /proc/self/status */
   readonly status: string;
+  /** kernel.unprivileged_bpf_disabled */
+  readonly isBpfRestricted: boolean;
   /** Why the native shim does not load. */
   readonly shimFault: string | undefined;
   /** Why this user cannot make namespaces. */
@@ -28,6 +30,7 @@ export function readFacts(namespaceRefusal: string | undefined): Facts {
   return {
     release: release(),
     status: readFileSync('/proc/self/status', 'utf8'),
+    isBpfRestricted: isBpfRestricted(),
     shimFault: faultOf(loadShim),
     namespaceRefusal,
     interfaces: readInterfaces(),
@@ -35,6 +38,15 @@ export function readFacts(namespaceRefusal: string | undefined): Facts {
     listeners: ['/proc/net/udp', '/proc/net/udp6'].flatMap(readListeners),
     packageFault: name => faultOf(() => createRequire(import.meta.url)(name)),
   };
+}
+
+/** Where the kernel does not say, it restricts nothing. */
+function isBpfRestricted(): boolean {
+  try {
+    return readFileSync('/proc/sys/kernel/unprivileged_bpf_disabled', 'utf8').trim() !== '0';
+  } catch {
+    return false;
+  }
 }
 
 function readInterfaces(): Interface[] | undefined {

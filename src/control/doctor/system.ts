@@ -24,6 +24,8 @@ function isBefore([major = 0, minor = 0]: readonly number[], [least, leastMinor]
 /** Bits of CapEff (capabilities(7)). */
 const CAP_NET_ADMIN = 12n;
 const CAP_NET_RAW = 13n;
+const CAP_SYS_ADMIN = 21n;
+const CAP_BPF = 39n;
 
 export interface Needs {
   /** AF_PACKET and libpcap open raw sockets. */
@@ -41,6 +43,16 @@ export function capabilityChecks(status: string, needs: Needs): Check[] {
     capabilityCheck(status, 'CAP_NET_RAW', CAP_NET_RAW, needs.raw, 'opens raw sockets on the interfaces'),
     capabilityCheck(status, 'CAP_NET_ADMIN', CAP_NET_ADMIN, needs.admin, 'makes TAP devices; nothing else needs it'),
   ];
+}
+
+/**
+ * A TAP spreads replies over several lanes by a program in eBPF.
+ * @param isRestricted whether programs may not be loaded without privilege (kernel.unprivileged_bpf_disabled)
+ */
+export function steeringProgramCheck(status: string, isRestricted: boolean): Check {
+  const isAllowed = !isRestricted || hasCapability(status, CAP_BPF) || hasCapability(status, CAP_SYS_ADMIN);
+  if (isAllowed) return ok('eBPF programs can be loaded, as a TAP with several lanes needs');
+  return fail('no CAP_BPF, which a TAP with several lanes needs', 'lanes: 1, or run it as root or with CAP_BPF');
 }
 
 function capabilityCheck(status: string, name: string, bit: bigint, isNeeded: boolean, use: string): Check {
