@@ -54,22 +54,17 @@ function down(name: string): Check {
 }
 
 export function mtuCheck(config: Config, interfaces: readonly Interface[]): Check | undefined {
-  const [client, server] = portsOf(config).map(port => interfaces.find(({ ifname }) => ifname === port.interface));
-  if (!client) return undefined;
-  const small = [client, server].find(found => found !== undefined && found.mtu < REPLY_BYTES);
+  const links = portsOf(config).flatMap(port => interfaces.filter(({ ifname }) => ifname === port.interface));
+  const [first, second = first] = links;
+  if (first === undefined || second === undefined) return undefined;
+  const small = links.find(({ mtu }) => mtu < REPLY_BYTES);
   if (small) {
-    return warn(
-      `MTU of ${small.ifname} is ${small.mtu}: memcached's replies, ${REPLY_BYTES} bytes with headers, do not fit`,
-      `ip link set ${small.ifname} mtu 1500`,
-    );
+    const what = `MTU of ${small.ifname} is ${small.mtu}: memcached's replies, ${REPLY_BYTES} bytes with headers, do not fit`;
+    return warn(what, `ip link set ${small.ifname} mtu 1500`);
   }
-  if (server && server.mtu > client.mtu) {
-    return warn(
-      `MTU of ${server.ifname} is ${server.mtu}, that of ${client.ifname} ${client.mtu}: what fits the one may not fit the other`,
-      `ip link set ${server.ifname} mtu ${client.mtu}`,
-    );
-  }
-  return ok(`MTU ${[client, server].flatMap(found => (found ? [`${found.mtu} on ${found.ifname}`] : [])).join(', ')}`);
+  const texts = links.map(({ ifname, mtu }) => `${mtu} on ${ifname}`).join(', ');
+  if (second.mtu <= first.mtu) return ok(`MTU ${texts}`);
+  return warn(`MTU ${texts}: replies of one may not fit the other`, `ip link set ${second.ifname} mtu ${first.mtu}`);
 }
 
 /** An IPv4 address that the kernel answers for. */
@@ -129,31 +124,32 @@ const MERGING = [
   ['rx-gro-list', 'rx-gro-list'],
 ] as const;
 
-export function offloadChecks(
+export function offloadChecks(port: PortConfig, offloads: Offloads, interfaces: readonly Interface[]): Check[] {
+  const checks = [mergingCheck(port, offloads), vlanCheck(port, offloads, interfaces)].filter(
+    check => check !== undefined,
+  );
+  return checks.length > 0 ? checks : [ok(`offloads of ${port.interface} leave frames whole`)];
+}
+
+function mergingCheck({ interface: name }: PortConfig, offloads: Offloads): Check | undefined {
+  const merging = MERGING.filter(([feature]) => offloads.get(feature)).map(([, flag]) => flag);
+  if (merging.length === 0) return undefined;
+  return warn(
+    `${name} merges datagrams it receives into super-frames (${merging.join(', ')})`,
+    `ethtool -K ${name} ${merging.map(flag => `${flag} off`).join(' ')}`,
+  );
+}
+
+function vlanCheck(
   { interface: name, vlan }: PortConfig,
   offloads: Offloads,
   interfaces: readonly Interface[],
-): Check[] {
-  const merging = MERGING.filter(([feature]) => offloads.get(feature)).map(([, flag]) => flag);
-  const checks: Check[] = [];
-  if (merging.length > 0) {
-    const off = merging.map(flag => `${flag} off`).join(' ');
-    checks.push(
-      warn(
-        `${name} merges datagrams it receives into super-frames (${merging.join(', ')})`,
-        `ethtool -K ${name} ${off}`,
-      ),
-    );
-  }
-  if (vlan !== 0 && offloads.get('rx-vlan-filter') && !knowsVlan(name, vlan, interfaces)) {
-    checks.push(
-      warn(
-        `${name} lets only VLANs through that it was told of (rx-vlan-filter), and not of ${vlan}`,
-        `ip link add link ${name} name ${name}.${vlan} type vlan id ${vlan}`,
-      ),
-    );
-  }
-  return checks.length > 0 ? checks : [ok(`offloads of ${name} leave frames whole`)];
+): Check | undefined {
+  if (vlan === 0 || !offloads.get('rx-vlan-filter') || knowsVlan(name, vlan, interfaces)) return undefined;
+  return warn(
+    `${name} lets only VLANs through that it was told of (rx-vlan-filter), and not of ${vlan}`,
+    `ip link add link ${name} name ${name}.${vlan} type vlan id ${vlan}`,
+  );
 }
 
 function knowsVlan(name: string, vlan: number, interfaces: readonly Interface[]): boolean {

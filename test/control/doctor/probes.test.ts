@@ -4,6 +4,7 @@ import { type Answer, askNodes, whoHas } from '../../../src/control/doctor/probe
 import { Station } from '../../../src/control/doctor/station.ts';
 import { Arena } from '../../../src/mem/arena.ts';
 import { loopbackByteLength, openLoopback } from '../../../src/port/loopback.ts';
+import { PORT_COUNTERS } from '../../../src/port/port.ts';
 import * as arp from '../../../src/wire/arp.ts';
 import * as ethernet from '../../../src/wire/ethernet.ts';
 import * as icmp from '../../../src/wire/icmp.ts';
@@ -83,6 +84,21 @@ function refusal(asked: Frame): Frame {
   ipv4.setTotalLength(view, 14, frame.length - 14);
   return turned(frame);
 }
+
+test('frames of another VLAN are not heard', async () => {
+  const arena = Arena.create(loopbackByteLength() + 65_536);
+  const farArena = Arena.create(loopbackByteLength() + 65_536);
+  const { near, far } = openLoopback({ near: { arena, vlan: 7 }, far: { arena: farArena } });
+  const [station, other] = [new Station(near, arena), new Station(far, farArena)];
+  const heard: number[] = [];
+  other.say((view, offset) => ethernet.writeHeader(view, offset, 0xffff, -1, MAC.high, MAC.low, 0x88b5) - offset + 46);
+  await station.hear(
+    0,
+    (_view, _offset, length) => heard.push(length),
+    () => true,
+  );
+  expect([near.counters[PORT_COUNTERS.indexOf('received_frames')], heard]).toEqual([1, []]);
+});
 
 describe('questions', () => {
   let station: Station;
