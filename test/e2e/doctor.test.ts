@@ -7,6 +7,7 @@ import type { Check } from '../../src/control/doctor/check.ts';
 import { ipBatch } from '../../src/experiment/namespaces.ts';
 import { BALANCER_SERVER_ADDRESS, VIP } from '../../src/experiment/topology.ts';
 import { requireBuild } from '../support/requirements.ts';
+import { joinVlan, requireVlan } from '../support/vlan-station.ts';
 import { nodeFlags } from './balancer.ts';
 import { Bed, faults } from './bed.ts';
 import { keysteer } from './command.ts';
@@ -205,6 +206,29 @@ describe.skipIf(missing)('doctor', () => {
     const diagnosis = await diagnose(['--config', bed.writeConfig('one-arm.yaml', text)]);
     expect(failed(diagnosis)).toEqual([]);
     expect(texts(diagnosis.checks)).toContain('3 of 3 next hops answer ARP on cl0');
+  });
+});
+
+describe.skipIf(missing ?? requireVlan())('doctor, of nodes in a VLAN', () => {
+  test('asks with its tag, and hears no other', async () => {
+    const bed = await Bed.start({ nodes: 1 });
+    try {
+      const [node] = bed.network.nodes;
+      joinVlan(node!.host, 'eth0', { vlan: 7, priority: 0 }, ['10.77.1.11/24']);
+      const diagnose = async (vlan: number) => {
+        const text = `vip: ${VIP}
+ports: { client: { interface: cl0 }, server: { interface: sv0, address: ${BALANCER_SERVER_ADDRESS}, vlan: ${vlan} } }
+nodes: [{ name: mc1, address: 10.77.1.11 }]
+`;
+        const args = ['doctor', '--json', '--config', bed.writeConfig('vlan.yaml', text)];
+        const { stdout } = await keysteer(args, { namespace: bed.network.balancer.host });
+        return (JSON.parse(stdout) as Diagnosis).checks.map(({ status, what }) => `${status} ${what}`);
+      };
+      expect(await diagnose(7)).toContainEqual(expect.stringMatching(/^ok node mc1 .* answers: memcached/));
+      expect(await diagnose(8)).toContainEqual(expect.stringMatching(/^fail node mc1 .*host down/));
+    } finally {
+      await bed.close();
+    }
   });
 });
 
