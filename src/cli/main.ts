@@ -6,6 +6,7 @@ import { registerDemo } from './demo.ts';
 import { registerExplain } from './explain.ts';
 import { registerNodes } from './nodes.ts';
 import { EXIT_FAILURE, EXIT_USAGE, messageOf, UsageError } from './output.ts';
+import { registerPing } from './ping.ts';
 import { registerPlainProxy } from './plain-proxy.ts';
 import { registerReload } from './reload.ts';
 import { registerReplay } from './replay.ts';
@@ -13,6 +14,7 @@ import { registerRun } from './run.ts';
 import { registerSchema } from './schema.ts';
 import { registerStatus } from './status.ts';
 import { registerTop } from './top.ts';
+import { registerVerbs } from './verbs.ts';
 import { packageVersion } from './version.ts';
 
 const program = new Command('keysteer')
@@ -35,6 +37,8 @@ for (const register of [
   registerTop,
   registerNodes,
   registerReload,
+  registerVerbs,
+  registerPing,
 ]) {
   register(program);
 }

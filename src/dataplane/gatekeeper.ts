@@ -144,6 +144,11 @@ export class Gatekeeper {
     return this.#gateWords[this.#table + GATE_BROADCAST_MS];
   }
 
+  /** Whether the known source last let in may send any number of requests now. */
+  get letsInAll(): boolean {
+    return !this.hasBudgets && !this.isNewcomer && !this.#slots.isShort;
+  }
+
   /** A request has come: 0 when it may go on, else REFUSED_*. */
   admit(source: number, requestBytes: number, nowMs: number): number {
     if (!this.watches) return 0;

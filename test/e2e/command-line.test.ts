@@ -20,6 +20,10 @@ const COMMANDS = [
   'top',
   'nodes',
   'reload',
+  'get',
+  'set',
+  'stats',
+  'ping',
 ];
 
 const CONFIG = `vip: 10.77.0.100:11211

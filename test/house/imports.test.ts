@@ -20,6 +20,7 @@ const TABLE: Readonly<Record<string, string>> = {
   pcap: '| node',
   wire: '',
   memcached: 'wire',
+  client: 'memcached wire | node raw-socket', // stands alone: others use it as a library
   hotkey: 'mem',
   cache: 'mem',
   steer: 'mem',
@@ -30,7 +31,7 @@ const TABLE: Readonly<Record<string, string>> = {
   capture: 'mem wire memcached steer port pcap dataplane control | node',
   load: 'mem wire memcached port control steer | node zod',
   experiment: 'mem wire memcached steer port control load | node yaml zod',
-  cli: 'mem wire memcached hotkey cache steer coherence port dataplane control capture load experiment | node commander',
+  cli: 'mem wire memcached client hotkey cache steer coherence port dataplane control capture load experiment | node commander',
 };
 
 /** What the design puts at the top level, and the conventional files. */

@@ -64,6 +64,13 @@ export function requireEthtool(): string | undefined {
   return succeeds('ethtool', ['--version']) ? undefined : skip('ethtool is not installed');
 }
 
+/** The `raw-socket` package: clients at addresses of their own. */
+export function requireRawSocket(): string | undefined {
+  return existsSync(`${ROOT}node_modules/raw-socket/build/Release/raw.node`)
+    ? undefined
+    : skip('the optional package raw-socket is not built (needs g++, make and python3 when npm installs)');
+}
+
 export function requireNginx(): string | undefined {
   const reason = nginxUnavailable();
   return reason && skip(reason);
