@@ -24,7 +24,7 @@ import { LaneMemory } from './memory.ts';
 import { Neighbours } from './neighbours.ts';
 import { OUTBOX_BYTES, Outbox } from './outbox.ts';
 import { Parking } from './parking.ts';
-import { PathMtus } from './path-mtus.ts';
+import { PATH_MTU_MIN, PathMtus } from './path-mtus.ts';
 import type { Prober } from './prober.ts';
 import type { PathSetup } from './setup.ts';
 import { SlotTable } from './slot-table.ts';
@@ -149,10 +149,17 @@ export class Path {
    * where that counts (setup.ts). Its sender is told by `back`.
    */
   isTooBig(batch: Int32Array, row: number, ipOffset: number, out: Outbox, back: Outbox): boolean {
-    if (!this.setup.honoursDontFragment || batch[row + ROW_LENGTH] <= out.port.frameBytesMax) return false;
+    if (batch[row + ROW_LENGTH] <= out.port.frameBytesMax || !this.setup.honoursDontFragment) return false;
     if (!ipv4.dontFragment(this.memory.view, ipOffset)) return false;
     this.fragmentationNeeded.say(back, batch[row + ROW_OFFSET], out.port.frameBytesMax - ethernet.HEADER_BYTES);
     return true;
+  }
+
+  /** A router said how wide the way to `address` is: from now on frames longer than the narrowest way are looked at. */
+  learnMtu(address: number, mtu: number): void {
+    this.pathMtus.learn(address, mtu, this.nowMs);
+    this.clientOut.wholeBytes = Math.min(this.clientOut.wholeBytes, PATH_MTU_MIN + ethernet.HEADER_BYTES);
+    this.serverOut.wholeBytes = Math.min(this.serverOut.wholeBytes, PATH_MTU_MIN + ethernet.HEADER_BYTES);
   }
 
   /**
@@ -160,6 +167,7 @@ export class Path {
    * fragments have been queued instead.
    */
   wholeOrFragments(out: Outbox, batch: Int32Array, row: number, verdict: number, group: number): number {
+    if (batch[row + ROW_LENGTH] <= out.wholeBytes) return verdict;
     const offset = batch[row + ROW_OFFSET];
     if (this.fragmenter.fits(out.port, offset, batch[row + ROW_LENGTH])) return verdict;
     // Perhaps it is but padding behind the packet that makes it too long.
