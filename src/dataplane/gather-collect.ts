@@ -36,7 +36,7 @@ import {
   KEY_WAITING,
 } from './gather-table.ts';
 import type { Path } from './path.ts';
-import { SLOT_GATHER_GENERATION, SLOT_GATHER_KEY, SLOT_GATHER_RECORD } from './slot-table.ts';
+import { SLOT_GATHER_GENERATION, SLOT_GATHER_RECORD, SLOT_ID_SHIFT, SLOT_STATE } from './slot-table.ts';
 
 /** `END\r\n`, and with the CRLF of the value before it. */
 const END_BYTES = 5;
@@ -79,7 +79,7 @@ export class Collector {
   take(slot: number, header: number, end: number): number {
     const { words, bytes } = this.#path.memory;
     const gather = words[slot + SLOT_GATHER_RECORD];
-    const key = this.#table.key(gather, words[slot + SLOT_GATHER_KEY]);
+    const key = this.#table.key(gather, words[slot + SLOT_STATE] >>> SLOT_ID_SHIFT);
     if (!this.#isAwaited(slot, gather, key)) return this.#drop(COUNT.drop_multiget_late);
     if (words[key + KEY_TOTAL] === 0) words[key + KEY_TOTAL] = total(bytes, header);
     else if (words[key + KEY_TOTAL] !== total(bytes, header)) return this.#drop(COUNT.drop_multiget_part);

@@ -43,7 +43,6 @@ export class Merger {
   readonly #store: ChunkStore;
   /** Bytes of the stream that one datagram carries. */
   readonly #roomBytes: number;
-  #identification = 0;
 
   constructor(path: Path, table: GatherTable, store: ChunkStore) {
     this.#path = path;
@@ -53,15 +52,17 @@ export class Merger {
     this.#roomBytes = Math.min(REPLY_DATAGRAM_BYTES_MAX, fitting) - FRAME_HEADER_BYTES;
   }
 
-  /** All keys are settled: how long will the reply be? */
-  begin(gather: number): void {
+  /** All keys are settled: how long will the reply be? Returns the bytes of its datagrams, frame headers included. */
+  begin(gather: number): number {
     const { words } = this.#path.memory;
     if (this.#isAnsweredLast(gather)) words[gather + GATHER_TAIL_BYTES] = 0;
     const bytes = this.#valueBytes(gather) + words[gather + GATHER_TAIL_BYTES];
-    words[gather + GATHER_TOTAL] = Math.ceil(bytes / this.#roomBytes);
+    const total = Math.ceil(bytes / this.#roomBytes);
+    words[gather + GATHER_TOTAL] = total;
     words[gather + GATHER_SEQUENCE] = 0;
     words[gather + GATHER_PART] = -1;
     words[gather + GATHER_LEFT] = 0;
+    return bytes + total * FRAME_HEADER_BYTES;
   }
 
   /** Sends the next datagrams, at most `most`; returns their number. */
@@ -111,8 +112,7 @@ export class Merger {
     const payloadBytes = FRAME_HEADER_BYTES + this.#fill(gather, payload + FRAME_HEADER_BYTES);
     const client = words[gather + GATHER_CLIENT];
     const port = words[gather + GATHER_CLIENT_PORT];
-    this.#identification = (this.#identification + 1) & 0xffff;
-    const own = this.#identification;
+    const own = this.#path.nextIdentification();
     const length = writeOwnHeaders(view, offset, own, setup.vip, setup.vipPort, client, port & 0xffff, payloadBytes);
     ethernet.setDestination(view, offset, port >>> 16, words[gather + GATHER_CLIENT_MAC]);
     ethernet.setSource(view, offset, clientPort.macHigh, clientPort.macLow);

@@ -18,15 +18,16 @@ import { CLASS_READ } from '../memcached/verbs.ts';
 import { nodeAddress, nodeNeighbour, nodePort } from '../steer/lookup.ts';
 import { COUNT, NODE_COUNT, NODE_COUNTER_COUNT } from './counters.ts';
 import { ASKED_BYTES, ASKED_HASH, ASKED_KEY, ASKED_NODE, ASKED_SLOT, AskedKeys } from './gather-keys.ts';
-import { GATHER_GENERATION } from './gather-table.ts';
+import { GATHER_CLIENT, GATHER_GENERATION } from './gather-table.ts';
 import { OWN_HEADERS_BYTES, writeOwnHeaders } from './own-datagram.ts';
 import type { Path } from './path.ts';
 import {
+  SLOT_CLIENT,
   SLOT_GATHER,
   SLOT_GATHER_GENERATION,
-  SLOT_GATHER_KEY,
   SLOT_GATHER_RECORD,
   SLOT_HAUNTED,
+  SLOT_ID_SHIFT,
   SLOT_KEY_HASH,
   SLOT_NODE,
   SLOT_NODE_PORT,
@@ -52,7 +53,6 @@ export class Splitter {
   #isBinary = false;
   #verb = 0;
   #kind: number = COUNT.reads;
-  #identification = 0;
   readonly #scratch: number;
 
   /** @param scratch room for the frame of one request in the arena, bytes */
@@ -144,9 +144,10 @@ export class Splitter {
     const { words } = memory;
     const node = this.keys.words[row + ASKED_NODE];
     const haunted = words[slot + SLOT_STATE] & SLOT_HAUNTED;
-    words[slot + SLOT_STATE] = STATE_OUTSTANDING | SLOT_GATHER | haunted | (this.#verb << SLOT_VERB_SHIFT);
+    const verb = this.#verb << SLOT_VERB_SHIFT;
+    words[slot + SLOT_STATE] = STATE_OUTSTANDING | SLOT_GATHER | haunted | verb | (key << SLOT_ID_SHIFT);
+    words[slot + SLOT_CLIENT] = words[gather + GATHER_CLIENT];
     words[slot + SLOT_GATHER_RECORD] = gather;
-    words[slot + SLOT_GATHER_KEY] = key;
     words[slot + SLOT_GATHER_GENERATION] = words[gather + GATHER_GENERATION];
     words[slot + SLOT_NODE] = nodeAddress(steerWords, table, node);
     words[slot + SLOT_NODE_PORT] = nodePort(steerWords, table, node) | (node << 16);
@@ -162,11 +163,10 @@ export class Splitter {
     writeFrameHeader(bytes, payload, slots.requestId(slot), 0, 1);
     const payloadBytes = this.#writeRequest(bytes, payload + FRAME_HEADER_BYTES, row) - payload;
     this.#countSteered(node, payloadBytes);
-    this.#identification = (this.#identification + 1) & 0xffff;
     return writeOwnHeaders(
       view,
       offset,
-      this.#identification,
+      this.#path.nextIdentification(),
       setup.ownAddress,
       slots.sourcePort(slot),
       words[slot + SLOT_NODE],

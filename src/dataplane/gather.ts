@@ -121,9 +121,7 @@ export class Gathers {
     }
     this.#noteClient(gather, offset, ipOffset, udpOffset, located[OUT_PROTOCOL] === PROTOCOL_BINARY);
     this.table.waiting.push(gather);
-    const { counters } = this.#path.memory;
-    counters[COUNT.multigets] += 1;
-    counters[COUNT.multiget_keys] += this.#splitter.keys.count;
+    this.#countKeys(gather);
     this.#splitter.ask(gather);
     return 0;
   }
@@ -151,6 +149,14 @@ export class Gathers {
     work += this.#drain();
     this.#left = DATAGRAMS_PER_CYCLE;
     return work;
+  }
+
+  #countKeys(gather: number): void {
+    const { memory, gate, nowMs } = this.#path;
+    const keys = memory.words[gather + GATHER_KEYS];
+    memory.counters[COUNT.multigets] += 1;
+    memory.counters[COUNT.multiget_keys] += keys;
+    gate.chargeKeys(memory.words[gather + GATHER_CLIENT], keys, nowMs);
   }
 
   /** Notes what the reply will need of the request; returns 0, or the reason to refuse it. */
@@ -237,18 +243,26 @@ export class Gathers {
   }
 
   /**
-   * Every key is settled: sends the first datagrams, which is all of nearly every reply.
-   * (Response bytes of a multi-key request are known here, before one of them leaves: the place to charge its source.)
+   * Every key is settled: sends the first datagrams, which is all of nearly every reply. The client is charged for all of
+   * them before one leaves: half a reply would be of no use to it.
    */
   #reply(gather: number): void {
-    const { words } = this.#path.memory;
+    const { memory, gate, nowMs } = this.#path;
+    const { words } = memory;
     this.table.waiting.remove(gather);
-    this.#merger.begin(gather);
+    const bytes = this.#merger.begin(gather);
+    if (!gate.charge(words[gather + GATHER_CLIENT], bytes, nowMs)) return this.#withhold(gather);
     this.#send(gather);
     if (this.#merger.isDone(gather)) return this.#free(gather);
     words[gather + GATHER_STATE] = GATHER_DRAINING;
     words[gather + GATHER_DEADLINE] = (this.#path.nowMs + DRAIN_MS_MAX) | 0;
     this.table.draining.push(gather);
+  }
+
+  /** The client has had as many bytes as it may. */
+  #withhold(gather: number): void {
+    this.#path.memory.count(COUNT.answers_withheld);
+    this.#free(gather);
   }
 
   #send(gather: number): number {

@@ -25,7 +25,7 @@ import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as udp from '../wire/udp.ts';
 import { COUNT, NODE_COUNT, NODE_COUNTER_COUNT } from './counters.ts';
-import { PATH_FORWARDED } from './latency.ts';
+import { PATH_FORWARDED, PATH_GATHERED } from './latency.ts';
 import { LIST_END, LIST_IP, LIST_ROW, LIST_UDP, LIST_WORDS, type Path } from './path.ts';
 import { rewriteDatagram } from './rewrite.ts';
 import {
@@ -86,7 +86,7 @@ export class ReplyStage {
       return this.#drop(COUNT.drop_too_big);
     }
     const figures = (words[slot + SLOT_NODE_PORT] >>> 16) * NODE_COUNTER_COUNT;
-    if ((words[slot + SLOT_STATE] & STATE_MASK) === STATE_OUTSTANDING) this.#noteFirst(slot, figures);
+    if ((words[slot + SLOT_STATE] & STATE_MASK) === STATE_OUTSTANDING) this.#noteFirst(slot, figures, isGathered);
     slots.noteReply(slot, sequence(bytes, header), total(bytes, header));
     if (isGathered && !this.#path.gathers.collect(slot, header, end)) return DROP;
     nodeCounters[figures + NODE_COUNT.replies] += 1;
@@ -102,10 +102,11 @@ export class ReplyStage {
   }
 
   /** The first datagram of a reply: the request counts as answered. */
-  #noteFirst(slot: number, figures: number): void {
+  #noteFirst(slot: number, figures: number, isGathered: boolean): void {
     const { memory, latency, nowUs } = this.#path;
     const state = memory.words[slot + SLOT_STATE];
-    latency.record((state >>> SLOT_VERB_SHIFT) & 0xff, PATH_FORWARDED, (nowUs - memory.words[slot + SLOT_SENT]) | 0);
+    const path = isGathered ? PATH_GATHERED : PATH_FORWARDED;
+    latency.record((state >>> SLOT_VERB_SHIFT) & 0xff, path, (nowUs - memory.words[slot + SLOT_SENT]) | 0);
     if ((state & SLOT_QUIET) === 0) memory.nodeCounters[figures + NODE_COUNT.answered] += 1;
   }
 

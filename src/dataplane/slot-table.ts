@@ -17,10 +17,9 @@
  *          6  KEY_HASH     of the key asked for
  *          7  SENT         µs of the lane's clock, wrapping
  *
- * A slot with the gather bit is one key of a multi-key request (gather-table.ts). Words 1 to 3 then say whose:
+ * A slot with the gather bit is one key of a multi-key request (gather-table.ts): bits 16–31 of its STATE say which, and
  *
- *          1  GATHER_RECORD      first word of the gather's record
- *          2  GATHER_KEY         which of its keys
+ *          2  GATHER_RECORD      first word of the gather's record
  *          3  GATHER_GENERATION  the record's when the slot was taken
  *
  * Slots are handed out in a circle: the one used longest ago comes next, so a late or repeated reply meets a slot that
@@ -72,8 +71,7 @@ export const SLOT_BROADCAST = 16;
 export const SLOT_HAUNTED = 32;
 /** The reply is one part of an answer that is gathered. */
 export const SLOT_GATHER = 8;
-export const SLOT_GATHER_RECORD = 1;
-export const SLOT_GATHER_KEY = 2;
+export const SLOT_GATHER_RECORD = 2;
 export const SLOT_GATHER_GENERATION = 3;
 /** What a miss must repeat of the request lies in the slot's note (memcached/miss-reply.ts). */
 export const SLOT_NOTED = 64;

@@ -182,6 +182,20 @@ health:
     expect(config.slots).toEqual({ count: 1024, sourcePortBase: 65534, sourcePortsPerLane: 1, replyLifetimeMs: 60000 });
     expect(config.fragments).toEqual({ datagrams: 4096, perSource: 1, timeoutMs: 10 });
     expect(config.neighbours).toEqual({ retryMs: 10, retries: 1, lifetimeS: 86400, queueFrames: 1 });
+    expect(config.health).toEqual({
+      enabled: false,
+      intervalMs: 20,
+      timeoutMs: 300,
+      failMs: 60_000,
+      failAfter: 3,
+      passAfter: 1,
+      returnAfterMs: 0,
+      returnAfterMaxMs: 0,
+      dampingHalfLifeS: 1,
+      flushOnReturn: false,
+      keepShare: 1,
+      missAfterMs: 59_999,
+    });
     expect(config.commands).toEqual({
       flushAll: 'broadcast',
       verbosity: 'broadcast',
@@ -215,20 +229,6 @@ health:
   it('nobody waits for parts longer than a reply lives', () => {
     const config = loadConfig(`${FIRST_LIGHT}slots: { reply_lifetime_ms: 50 }`, 'keysteer.yaml');
     expect(config.multiget.timeoutMs).toBe(50);
-    expect(config.health).toEqual({
-      enabled: false,
-      intervalMs: 20,
-      timeoutMs: 300,
-      failMs: 60_000,
-      failAfter: 3,
-      passAfter: 1,
-      returnAfterMs: 0,
-      returnAfterMaxMs: 0,
-      dampingHalfLifeS: 1,
-      flushOnReturn: false,
-      keepShare: 1,
-      missAfterMs: 59_999,
-    });
   });
 
   it('one-arm: requests leave from the client port’s address', () => {

@@ -290,7 +290,6 @@ describe.each([
       'multiget_answers',
       'multiget_unanswered',
       'drop_multiget_late',
-      'drop_multiget_part',
       'datagrams_reassembled',
       'fragments_sent',
       'drop_fragment_overlap',

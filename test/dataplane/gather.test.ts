@@ -1,11 +1,15 @@
 /** Requests for several keys: what the nodes are asked, and the one reply that the client hears. */
+
 import { describe, expect, it } from 'vitest';
+import { NODE_COUNTER_COUNT } from '../../src/dataplane/counters.ts';
+import { KNOWN_AFTER_MS } from '../../src/dataplane/source-table.ts';
 import {
   ALICE,
   BOB,
   binaryRequest,
   binaryResponse,
   CLIENT_ID,
+  type Host,
   LaneBed,
   MC1,
   MC2,
@@ -39,7 +43,7 @@ describe('a request for several keys', () => {
     expect(bed.hear('server', reply('VALUE b 5 1\r\nB\r\nEND\r\n', { slot: 1 })).sent).toEqual([]);
     const answered = bed.hear('server', reply('VALUE a 0 2\r\nAA\r\nEND\r\n', { slot: 0 }));
     const merged = 'VALUE a 0 2\r\nAA\r\nVALUE b 5 1\r\nB\r\nEND\r\n';
-    expect(answered.sent.map(({ frame }) => frame)).toEqual([toClient(merged, { identification: 1, ...plain })]);
+    expect(answered.sent.map(({ frame }) => frame)).toEqual([toClient(merged, { identification: 3, ...plain })]);
     expect(answered.counted).toEqual({ replies: 1, multiget_answers: 1, multiget_datagrams: 1 });
     expect(bed.unaccounted()).toBe(0);
   });
@@ -76,7 +80,7 @@ describe('a request for several keys', () => {
     }
     expect(new Set(world.asked.map(({ node }) => node.ip)).size).toBe(3);
     const { nodeCounters } = world.bed.lane().path.memory;
-    expect(nodeCounters[0]! + nodeCounters[4]! + nodeCounters[8]!).toBe(120);
+    expect(nodeCounters[0]! + nodeCounters[NODE_COUNTER_COUNT]! + nodeCounters[2 * NODE_COUNTER_COUNT]!).toBe(120);
   });
 
   it('waits for an Ethernet address like any other', () => {
@@ -113,7 +117,7 @@ describe('a request for several keys', () => {
     const answered = world.bed.hear('client', frames);
     expect(answered.counted).toMatchObject({ multiget_answers: 1, multiget_datagrams: 1 });
     expect(answered.sent.map(({ frame }) => frame)).toEqual([
-      toClient(answerText(world.items, 'get a b\r\n'), { identification: 1, dontFragment: false, ttl: 64 }),
+      toClient(answerText(world.items, 'get a b\r\n'), { identification: 3, dontFragment: false, ttl: 64 }),
     ]);
   });
 });
@@ -185,12 +189,13 @@ describe('parts that come out of order, twice, or not at all', () => {
     expect(joined(world.heard, CLIENT_ID)).toBe(whole(world));
   });
 
-  it('twice: the second is dropped', () => {
-    const world = bedWith(VALUES);
+  it('twice: the second is dropped, at the beginning of a long value and far behind', () => {
+    const world = bedWith({ ...VALUES, k: 'abcdefgh'.repeat(7000) });
     const [long, short] = world.ask('get k l\r\n').map(asked => world.answer(asked));
-    world.deliver([...long!.slice(0, 3), long![0]!, long![2]!, ...long!.slice(3), ...short!]);
+    world.deliver([...long!.slice(0, 3), long![0]!, long![2]!, ...long!.slice(3, 38), long![36]!, ...long!.slice(38)]);
+    world.deliver(short!);
     expect(joined(world.heard, CLIENT_ID)).toBe(whole(world));
-    expect(world.bed.count('drop_multiget_part')).toBe(2);
+    expect([world.bed.count('drop_reply_stray'), world.bed.count('drop_multiget_part')]).toEqual([2, 1]);
     expect(world.held).toEqual(IDLE);
     expect(world.bed.unaccounted()).toBe(0);
   });
@@ -202,7 +207,7 @@ describe('parts that come out of order, twice, or not at all', () => {
     world.deliver([frames[0]!, reply('x'.repeat(100), { ...k!, sequence: 1, total: 2 }), ...frames.slice(1)]);
     world.deliver(world.answer(l!));
     expect(joined(world.heard, CLIENT_ID)).toBe(whole(world));
-    expect(world.bed.count('drop_multiget_part')).toBe(1);
+    expect(world.bed.count('drop_reply_stray')).toBe(1);
   });
 
   it('missing: at the deadline, not before, the key is a miss; what comes then is late', () => {
@@ -385,6 +390,51 @@ describe('bounds', () => {
     const world = bedWith({});
     world.ask(`gat ${'0'.repeat(60)}1 a b\r\n`);
     expect(world.heard.map(({ body }) => body)).toEqual(['CLIENT_ERROR bad command line format\r\n']);
+  });
+});
+
+describe('the gatekeeper', () => {
+  function makeKnown(world: MemcachedBed, client: Host): void {
+    for (let n = 0; n < 2; n++) {
+      world.exchange('get x\r\n', { client });
+      world.bed.nowMs += KNOWN_AFTER_MS;
+    }
+    world.heard.length = 0;
+  }
+
+  it('charges for the whole reply, before a datagram of it leaves', () => {
+    const values = { k: 'x'.repeat(3000), l: 'y'.repeat(3000) };
+    const world = bedWith(values, { gate: { watches: true, responseBytesPerSecond: 8000 } });
+    makeKnown(world, ALICE);
+    expect(joined(world.exchange('get k l\r\n'), CLIENT_ID)).toBe(answerText(world.items, 'get k l\r\n'));
+    expect(world.exchange('get k l\r\n', { id: 2 })).toEqual([]);
+    expect(world.bed.count('answers_withheld')).toBe(1);
+    expect(world.held).toEqual(IDLE);
+    expect(joined(world.exchange('get x y\r\n', { id: 3 }), 3)).toBe('END\r\n');
+    expect(world.bed.unaccounted()).toBe(0);
+  });
+
+  it('counts every key as a request', () => {
+    const world = bedWith({}, { gate: { watches: true, requestsPerSecond: 10 } });
+    makeKnown(world, ALICE);
+    world.wait(1000);
+    const answered = (body: string, id: number) => world.exchange(body, { id }).length > 0;
+    expect(answered('get a b c d e f g h\r\n', 1)).toBe(true);
+    expect(answered('get a b c d e f g h\r\n', 2)).toBe(true);
+    world.wait(600);
+    expect(answered('get a\r\n', 3)).toBe(false);
+    world.wait(200);
+    expect(answered('get a\r\n', 4)).toBe(true);
+    expect(world.bed.count('refused_rate')).toBe(1);
+  });
+
+  it('knows whose slots they are', () => {
+    const world = bedWith({}, { gate: { watches: true }, slots: 64, multiget: { gathers: 64 } });
+    makeKnown(world, ALICE);
+    makeKnown(world, BOB);
+    for (let id = 0; world.ask('get a b\r\n', { client: ALICE, id }).length > 0; id++) expect(id).toBeLessThan(31);
+    expect([world.bed.count('refused_share'), world.bed.count('refused_busy')]).toEqual([1, 0]);
+    expect(world.ask('get a b\r\n', { client: BOB }).length).toBe(2);
   });
 });
 

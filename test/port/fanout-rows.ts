@@ -74,7 +74,7 @@ export function expectedLane(packet: Uint8Array, { lanes, portBase, portsPerLane
   if (isFragment) return mixed(view.getUint32(12), view.getUint16(4), lanes);
   const udp = (view.getUint8(0) % 16) * 4;
   const ours = view.getUint16(udp + 2) - portBase;
-  if (ours === -1) return 0; // the probe port
+  if (ours === -1) return 0;
   if (ours >= 0 && ours < lanes * portsPerLane) return Math.floor(ours / portsPerLane);
   return mixed(view.getUint32(12), view.getUint16(udp), lanes);
 }
@@ -112,7 +112,7 @@ const toClient = { ...ask, src: '10.77.0.100', sport: 11_211, dst: '0.0.0.1', dp
 const toNode = { ...ask, src: '10.77.1.1', sport: 20_005, dst: '10.77.1.11' };
 
 export const rows: readonly (readonly [name: string, frame: Uint8Array, lane: number])[] = [
-  ['the port that nodes are probed from', udpFrame({ ...ask, src: '0.0.0.0', sport: 1, dport: 19_999 }), 0],
+  ['the port below ours, that probes leave by', udpFrame({ ...ask, src: '0.0.0.0', sport: 1, dport: 19_999 }), 0],
   ['the port below that', udpFrame({ ...ask, src: '0.0.0.0', sport: 1, dport: 19_998 }), 1],
   ['the port above ours', udpFrame({ ...ask, src: '0.0.0.0', sport: 1, dport: 20_006 }), 1],
   ['the first lane’s first port', udpFrame({ ...ask, dport: 20_000 }), 0],
