@@ -89,10 +89,12 @@ export class Classifier {
     if (ethernet.isFrom(view, offset, port.macHigh, port.macLow)) return this.#count(COUNT.drop_own_source);
     if (!this.#isSender(offset, ipv4.source(view, ipOffset))) return this.#count(COUNT.drop_bad_source);
     const protocol = ipv4.protocol(view, ipOffset);
+    if (protocol === ipv4.PROTOCOL_UDP) {
+      if (ipv4.isFragment(view, ipOffset)) return this.#fragment(port, batch, row, ipOffset, toVip);
+      return this.#udp(batch, row, ipOffset, toVip);
+    }
     if (protocol === ipv4.PROTOCOL_ICMP) return this.#icmp(port, batch, row, ipOffset, toVip);
-    if (protocol !== ipv4.PROTOCOL_UDP) return this.#count(COUNT.drop_protocol);
-    if (ipv4.isFragment(view, ipOffset)) return this.#fragment(port, batch, row, ipOffset, toVip);
-    this.#udp(batch, row, ipOffset, toVip);
+    this.#count(COUNT.drop_protocol);
   }
 
   /** The fragment that completes its datagram goes on as that. */

@@ -42,7 +42,7 @@ export class FragmentationNeeded {
    * @param toVip to the VIP, so about what clients were sent; else about what nodes were
    */
   hear(ipOffset: number, toVip: boolean): boolean {
-    const { memory, pathMtus, nowMs } = this.#path;
+    const { memory, nowMs } = this.#path;
     const { view } = memory;
     const message = ipOffset + ipv4.headerBytes(view, ipOffset);
     const bytes = ipOffset + ipv4.totalLength(view, ipOffset) - message;
@@ -52,7 +52,7 @@ export class FragmentationNeeded {
     if (!this.#isOurs(quoted, bytes - icmp.HEADER_BYTES, toVip)) return false;
     const mtu = icmp.nextHopMtu(view, message) || PATH_MTU_MIN;
     if (mtu >= ipv4.totalLength(view, quoted)) return false;
-    pathMtus.learn(ipv4.destination(view, quoted), mtu, nowMs);
+    this.#path.learnMtu(ipv4.destination(view, quoted), mtu);
     memory.count(COUNT.path_mtu_learned);
     return true;
   }

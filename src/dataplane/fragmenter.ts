@@ -42,7 +42,6 @@ export class Fragmenter {
 
   /** Whether the frame at `offset` can leave through `port` as it is. */
   fits(port: Port, offset: number, length: number): boolean {
-    if (this.#pathMtus.isEmpty) return length <= port.frameBytesMax;
     return length <= port.frameBytesMax && !this.#exceedsPath(offset, length);
   }
 

@@ -44,7 +44,7 @@ export class Lane {
   readonly #ownAddress: number;
   #arpDueMs = 0;
   #refreshDueMs = 0;
-  #sweepDueMs = 0;
+  #sweptMs = 0;
 
   /** @param batch `BATCH_BYTES` of the arena that holds the frames */
   constructor(setup: PathSetup, arena: Arena, shared: Arena, ports: readonly Port[], batch: Int32Array) {
@@ -73,7 +73,7 @@ export class Lane {
     work += this.#serveGathers();
     if (this.path.parking.count !== 0) work += this.#serveParked();
     if (this.#isFirst && nowMs >= this.#arpDueMs) this.#serveNeighbours(nowMs);
-    if (nowMs >= this.#sweepDueMs) this.#sweep(nowMs);
+    if ((this.path.nowMs - this.#sweptMs) >>> 0 >= SWEEP_MS) this.#sweep();
     if (nowMs >= this.#refreshDueMs) this.#refresh(nowMs);
     for (let duty = 0; duty < this.#duties.length; duty++) work += this.#duties[duty](nowMs);
     this.path.serverOut.flush();
@@ -197,9 +197,9 @@ export class Lane {
   }
 
   /** Gives up what waits too long. */
-  #sweep(nowMs: number): void {
-    this.#sweepDueMs = nowMs + SWEEP_MS;
-    this.path.fragments.sweep(nowMs | 0);
+  #sweep(): void {
+    this.#sweptMs = this.path.nowMs;
+    this.path.fragments.sweep(this.path.nowMs);
   }
 
   #refresh(nowMs: number): void {

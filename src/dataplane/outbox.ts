@@ -24,6 +24,8 @@ export const OUTBOX_BYTES = OUTBOX_WORDS * 4;
 
 export class Outbox {
   readonly port: Port;
+  /** Frames up to this length, bytes, leave whole; of longer ones the fragmenter must be asked. */
+  wholeBytes: number;
   readonly #fragmenter: Fragmenter;
   readonly #rows: Int32Array;
   #count = 0;
@@ -31,6 +33,7 @@ export class Outbox {
   /** @param offset of `OUTBOX_BYTES` in the arena that holds the frames */
   constructor(port: Port, buffer: SharedArrayBuffer, offset: number, fragmenter: Fragmenter) {
     this.port = port;
+    this.wholeBytes = port.frameBytesMax;
     this.#fragmenter = fragmenter;
     this.#rows = new Int32Array(buffer, offset, OUTBOX_WORDS);
   }
@@ -50,7 +53,8 @@ export class Outbox {
    * @param group 0, or the node's row + 1: frames of one group may be sent one after another
    */
   send(offset: number, length: number, flags: number, group: number): void {
-    if (this.#fragmenter.fits(this.port, offset, length)) this.queue(offset, length, flags, group);
+    const isWhole = length <= this.wholeBytes || this.#fragmenter.fits(this.port, offset, length);
+    if (isWhole) this.queue(offset, length, flags, group);
     else this.#fragmenter.send(this, offset, flags, group);
   }
 

@@ -24,8 +24,6 @@ export const PATH_MTU_MIN = 576;
 const ANY = 65_536;
 
 export class PathMtus {
-  /** Whether there is anything in it: nearly always there is not. */
-  isEmpty = true;
   readonly #entries = new Int32Array(SETS * WAYS * ENTRY_WORDS);
 
   /** Largest datagram that reaches `address`, as far as anybody said. */
@@ -46,7 +44,6 @@ export class PathMtus {
     entries[at + ADDRESS] = address;
     entries[at + MTU] = Math.min(known, Math.max(mtu, PATH_MTU_MIN));
     entries[at + UNTIL] = (nowMs + LIFETIME_MS) | 0;
-    this.isEmpty = false;
   }
 
   #find(address: number): number {

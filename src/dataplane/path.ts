@@ -24,7 +24,7 @@ import { LaneMemory } from './memory.ts';
 import { Neighbours } from './neighbours.ts';
 import { OUTBOX_BYTES, Outbox } from './outbox.ts';
 import { Parking } from './parking.ts';
-import { PathMtus } from './path-mtus.ts';
+import { PATH_MTU_MIN, PathMtus } from './path-mtus.ts';
 import type { Prober } from './prober.ts';
 import type { PathSetup } from './setup.ts';
 import { SlotTable } from './slot-table.ts';
@@ -159,12 +159,19 @@ export class Path {
     return true;
   }
 
+  /** A router said how wide the way to `address` is: from now on frames longer than the narrowest way are looked at. */
+  learnMtu(address: number, mtu: number): void {
+    this.pathMtus.learn(address, mtu, this.nowMs);
+    this.clientOut.wholeBytes = Math.min(this.clientOut.wholeBytes, PATH_MTU_MIN + ethernet.HEADER_BYTES);
+    this.serverOut.wholeBytes = Math.min(this.serverOut.wholeBytes, PATH_MTU_MIN + ethernet.HEADER_BYTES);
+  }
+
   /**
    * The verdict of a row that is ready to leave by `out`: the one given, or DROP for a datagram larger than its way, whose
    * fragments have been queued instead.
    */
   wholeOrFragments(out: Outbox, batch: Int32Array, row: number, verdict: number, group: number): number {
-    if (batch[row + ROW_LENGTH] <= out.port.frameBytesMax && this.pathMtus.isEmpty) return verdict;
+    if (batch[row + ROW_LENGTH] <= out.wholeBytes) return verdict;
     return this.#cutToFit(out, batch, row, verdict, group);
   }
 

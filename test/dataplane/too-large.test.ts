@@ -313,9 +313,8 @@ function withByte(frame: Uint8Array, at: number, byte: number): Uint8Array {
 describe('what is remembered of paths', () => {
   it('is empty, then bounded: a flood of addresses pushes out what would be forgotten soonest', () => {
     const paths = new PathMtus();
-    expect([paths.isEmpty, paths.of(7, 0)]).toEqual([true, 65_536]);
+    expect(paths.of(7, 0)).toBe(65_536);
     for (let address = 1; address <= 100_000; address++) paths.learn(address, 1000, address);
-    expect(paths.isEmpty).toBe(false);
     const known = Array.from({ length: 100_000 }, (_, i) => paths.of(i + 1, 100_000)).filter(mtu => mtu === 1000);
     expect(known.length).toBeLessThanOrEqual(256);
     expect(known.length).toBeGreaterThan(200);
