@@ -7,6 +7,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
   wire: () => import('./wire.ts'),
   compare: () => import('./compare.ts'),
   idle: () => import('./idle.ts'),
+  multiget: () => import('./multiget.ts'),
 };
 
 const USAGE = `usage: npm run --silent bench -- <${Object.keys(BENCHES).join('|')}> [--json] [--rounds N] [--seconds S]`;

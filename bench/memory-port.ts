@@ -19,6 +19,7 @@ export class MemoryPort implements Port {
   readonly name: string;
   readonly macHigh = 0x024b;
   readonly macLow: number;
+  readonly vlan = 0;
   readonly frameBytesMax = 1514;
   readonly roomBytes: number;
   readonly handle = -1;

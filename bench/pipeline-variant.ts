@@ -9,7 +9,7 @@
 
 import { configFromFlags } from '../src/control/config/load.ts';
 import type { Config } from '../src/control/config/normalise.ts';
-import { planLaneMemory, planSharedMemory } from '../src/control/memory-plan.ts';
+import { multigetSetup, planLaneMemory, planSharedMemory } from '../src/control/memory-plan.ts';
 import { COUNT } from '../src/dataplane/counters.ts';
 import { GateTable } from '../src/dataplane/gate-table.ts';
 import { BATCH_BYTES, Lane } from '../src/dataplane/lane.ts';
@@ -70,7 +70,11 @@ class Pipeline {
     });
     this.#flags = flags;
     const shared = planSharedMemory(this.#config, 16);
-    const plan = planLaneMemory(this.#config, 16, [4096, 4096]);
+    const plan = planLaneMemory(
+      this.#config,
+      16,
+      Array(2).fill({ transport: 'af_packet', ringFrames: 4096, mtu: 1500 }),
+    );
     this.#arena = plan.arena;
     this.#framesOffset = plan.arena.allocate(FRAMES * STRIDE_BYTES) + HEADROOM_BYTES;
     this.#frames = plan.arena.bytes.subarray(this.#framesOffset, this.#framesOffset + FRAMES * STRIDE_BYTES);
@@ -195,9 +199,18 @@ function pathSetup(
     countersOffset: plan.countersOffset,
     nodeCountersOffset: plan.nodeCountersOffset,
     outboxOffset: plan.outboxOffset,
+    fragments: config.fragments,
+    fragmentsOffset: plan.fragmentsOffset,
+    mailOffset: plan.mailOffset,
+    laneCount: 1,
+    honoursDontFragment: false,
+    gathersOffset: plan.gathersOffset,
+    multiget: multigetSetup(config),
+    latencyOffset: plan.latencyOffset,
     nodesMax: 16,
     steerOffset: shared.steerOffset,
     neighboursOffset: shared.neighboursOffset,
+    handoverOffset: shared.handoverOffset,
     newcomerSlots: config.slots.count / 4,
     sourceRows: config.gatekeeper.sources,
     sourceSeeds: [SEED | 0, ~SEED],
@@ -208,6 +221,11 @@ function pathSetup(
     sourcesOffset: plan.sourcesOffset,
     gateOffset: shared.gateOffset,
     nodeNamesOffset: shared.nodeNamesOffset,
+    healthOffset: shared.healthOffset,
+    missNotesOffset: plan.missNotesOffset,
+    probePort: 0,
+    probeTimeoutMs: 20,
+    missAfterMs: 0,
   };
 }
 

@@ -1,15 +1,9 @@
 #include "af_packet.h"
 
 #include <arpa/inet.h>
-#include <cerrno>
-#include <cstring>
-#include <linux/ethtool.h>
 #include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
-#include <linux/sockios.h>
-#include <net/if.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -23,21 +17,6 @@ namespace {
 
 // Asked for, not demanded: the kernel caps it at net.core.wmem_max.
 constexpr int kSendBufferBytes = 4 << 20;
-constexpr uint16_t kUdpChecksumOffset = 6;
-constexpr uint8_t kNeedsChecksum = 1;
-
-// struct virtio_net_hdr (linux/virtio_net.h, which C++ cannot include: it names a field `class`).
-struct VirtioNetHeader {
-  uint8_t flags;
-  uint8_t gsoType;
-  uint16_t headerBytes;
-  uint16_t gsoBytes;
-  uint16_t checksumStart;
-  uint16_t checksumOffset;
-};
-static_assert(sizeof(VirtioNetHeader) == 10, "the kernel expects 10 bytes");
-
-Failure Fail(const char* call) { return {call, errno}; }
 
 Failure SetOption(int fd, int option, int value, const char* call) {
   return setsockopt(fd, SOL_PACKET, option, &value, sizeof value) < 0 ? Fail(call) : Failure{};
@@ -75,27 +54,29 @@ Failure MapRing(int fd, const AfPacketRequest& request) {
   return mapped == MAP_FAILED ? Fail("mmap") : Failure{};
 }
 
-void ReadDriver(int fd, ifreq device, char* driver, size_t bytes) {
-  ethtool_drvinfo information = {};
-  information.cmd = ETHTOOL_GDRVINFO;
-  device.ifr_data = reinterpret_cast<char*>(&information);
-  if (ioctl(fd, SIOCETHTOOL, &device) == 0) memcpy(driver, information.driver, bytes - 1);
-}
-
-Failure Bind(int fd, const AfPacketRequest& request, AfPacketSocket* out) {
-  ifreq device = {};
-  strncpy(device.ifr_name, request.interface, IFNAMSIZ - 1);
-  if (ioctl(fd, SIOCGIFHWADDR, &device) < 0) return Fail("ioctl(SIOCGIFHWADDR)");
-  memcpy(out->mac, device.ifr_hwaddr.sa_data, sizeof out->mac);
-  if (ioctl(fd, SIOCGIFMTU, &device) < 0) return Fail("ioctl(SIOCGIFMTU)");
-  out->mtu = device.ifr_mtu;
-  ReadDriver(fd, device, out->driver, sizeof out->driver);
-  if (ioctl(fd, SIOCGIFINDEX, &device) < 0) return Fail("ioctl(SIOCGIFINDEX)");
+Failure Bind(int fd, int interface) {
   sockaddr_ll address = {};
   address.sll_family = AF_PACKET;
   address.sll_protocol = htons(ETH_P_ALL);
-  address.sll_ifindex = device.ifr_ifindex;
+  address.sll_ifindex = interface;
   return bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) < 0 ? Fail("bind") : Failure{};
+}
+
+// Between bind and the join a member-to-be hears what the group's members hear, too: it would answer a second time.
+// Joining first is no way out, as kernels before 6.13 let only bound sockets join.
+Failure Deafen(int fd, const AfPacketRequest& request) {
+  if (request.fanoutGroup < 0) return {};
+  sock_filter none = {BPF_RET | BPF_K, 0, 0, 0};
+  const sock_fprog program = {1, &none};
+  return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0 ? Fail("setsockopt(SO_ATTACH_FILTER)")
+                                                                                    : Failure{};
+}
+
+Failure Undeafen(int fd, const AfPacketRequest& request) {
+  if (request.fanoutGroup < 0) return {};
+  const int unused = 0;
+  return setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused) < 0 ? Fail("setsockopt(SO_DETACH_FILTER)")
+                                                                                  : Failure{};
 }
 
 Failure JoinFanout(int fd, const AfPacketRequest& request) {
@@ -111,32 +92,24 @@ Failure JoinFanout(int fd, const AfPacketRequest& request) {
              : Failure{};
 }
 
-// The kernel wants a virtio_net_hdr before each frame; it goes into the frame's headroom.
-uint8_t* PutHeader(uint8_t* frame, int32_t flags) {
-  VirtioNetHeader header = {};
-  if (flags & kFlagPartialChecksum) {
-    header.flags = kNeedsChecksum;
-    header.checksumStart = static_cast<uint16_t>((flags >> 8) & 0xff);
-    header.checksumOffset = kUdpChecksumOffset;
-  }
-  return static_cast<uint8_t*>(memcpy(frame - sizeof header, &header, sizeof header));
-}
-
 }  // namespace
 
-Failure OpenAfPacket(const AfPacketRequest& request, AfPacketSocket* out) {
+Failure OpenAfPacket(const AfPacketRequest& request, int* opened, Interface* interface) {
   // Protocol 0: nothing is received before bind, so the ring never holds another interface's frames.
   const int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
   if (fd < 0) return Fail("socket(AF_PACKET)");
   Failure failure = Configure(fd, request);
   if (!failure.call) failure = MapRing(fd, request);
-  if (!failure.call) failure = Bind(fd, request, out);
+  if (!failure.call) failure = ReadInterface(fd, request.interface, interface);
+  if (!failure.call) failure = Deafen(fd, request);
+  if (!failure.call) failure = Bind(fd, interface->index);
   if (!failure.call) failure = JoinFanout(fd, request);
+  if (!failure.call) failure = Undeafen(fd, request);
   if (failure.call) {
     CloseAfPacket(fd, request.ring, static_cast<uint64_t>(request.slots) * request.slotBytes);
     return failure;
   }
-  out->fd = fd;
+  *opened = fd;
   return {};
 }
 
@@ -157,18 +130,16 @@ void CloseAfPacket(int fd, uint8_t* ring, uint64_t ringBytes) {
   close(fd);
 }
 
-uint32_t Transmit(int fd, uint8_t* base, Row* rows, uint32_t count, int32_t id) {
+uint32_t TransmitAfPacket(int fd, uint8_t* base, Row* rows, uint32_t count, const Sender& sender) {
   mmsghdr messages[kTransmitRowsMax];
-  iovec vectors[kTransmitRowsMax];
+  Dressed frames[kTransmitRowsMax];
   uint16_t order[kTransmitRowsMax];
-  const uint32_t queued = Arrange(rows, count, id, order);
+  const uint32_t queued = Arrange(rows, count, sender, order);
   for (uint32_t i = 0; i < queued; i++) {
-    const Row& row = rows[order[i]];
-    vectors[i].iov_base = PutHeader(base + row.offset, row.flags);
-    vectors[i].iov_len = static_cast<size_t>(row.length) + sizeof(VirtioNetHeader);
+    Dress(base, rows[order[i]], sender, &frames[i]);
     messages[i] = {};
-    messages[i].msg_hdr.msg_iov = &vectors[i];
-    messages[i].msg_hdr.msg_iovlen = 1;
+    messages[i].msg_hdr.msg_iov = frames[i].parts;
+    messages[i].msg_hdr.msg_iovlen = frames[i].count;
   }
   uint32_t taken = 0;
   for (uint32_t next = 0; next < queued;) {

@@ -5,14 +5,9 @@
 #include <cstdint>
 
 #include "batch.h"
+#include "interface.h"
 
 namespace keysteer {
-
-// What went wrong: the call, its errno. `call` is null on success.
-struct Failure {
-  const char* call = nullptr;
-  int error = 0;
-};
 
 struct AfPacketRequest {
   const char* interface;
@@ -27,26 +22,19 @@ struct AfPacketRequest {
   uint32_t fanoutInstructions;
 };
 
-struct AfPacketSocket {
-  int fd = -1;
-  int mtu = 0;
-  uint8_t mac[6] = {};
-  char driver[32] = {};     // as ethtool names it; empty where the device has none to tell
-};
-
 struct RingStatistics {
   uint32_t packets;
   uint32_t drops;
 };
 
-Failure OpenAfPacket(const AfPacketRequest& request, AfPacketSocket* out);
+Failure OpenAfPacket(const AfPacketRequest& request, int* fd, Interface* interface);
 // Receives frames to any Ethernet address, not only the interface's own.
 Failure SetPromiscuous(int fd);
 // Unmaps the ring, leaving zeroed private memory in its place, and closes the socket.
 void CloseAfPacket(int fd, uint8_t* ring, uint64_t ringBytes);
-// Sends the rows whose verdict names port `id`, frames of one group one after another; returns how many the kernel took.
+// Sends the rows whose verdict names the sender, frames of one group one after another; returns how many the kernel took.
 // The verdict of the others becomes kRefused.
-uint32_t Transmit(int fd, uint8_t* base, Row* rows, uint32_t count, int32_t id);
+uint32_t TransmitAfPacket(int fd, uint8_t* base, Row* rows, uint32_t count, const Sender& sender);
 // PACKET_STATISTICS; the kernel resets them on each read.
 Failure ReadStatistics(int fd, RingStatistics* out);
 

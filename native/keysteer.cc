@@ -6,26 +6,29 @@
 
 #include <napi.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <mutex>
 #include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "af_packet.h"
+#include "tap.h"
 
 namespace {
 
 using keysteer::Failure;
 
 constexpr uint32_t kPortsMax = 256;
-constexpr uint32_t kWaitMax = 64;
+constexpr uint32_t kWaitMax = 32;  // a bit each
 
 struct OpenPort {
   int fd = -1;
   uint8_t* base = nullptr;
-  uint8_t* ring = nullptr;
+  uint8_t* ring = nullptr;  // AF_PACKET's; null: a TAP queue
   uint64_t ringBytes = 0;
 };
 
@@ -58,17 +61,29 @@ int FreeHandle() {
   return -1;
 }
 
+Napi::Value Opened(Napi::Env env, int handle, const keysteer::Interface& interface) {
+  Napi::Object result = Napi::Object::New(env);
+  Napi::Array mac = Napi::Array::New(env, sizeof interface.mac);
+  for (uint32_t i = 0; i < sizeof interface.mac; i++) mac[i] = Napi::Number::New(env, interface.mac[i]);
+  result.Set("handle", Napi::Number::New(env, handle));
+  result.Set("name", Napi::String::New(env, interface.name));
+  result.Set("mtu", Napi::Number::New(env, interface.mtu));
+  result.Set("mac", mac);
+  result.Set("driver", Napi::String::New(env, interface.driver));
+  return result;
+}
+
 // openAfPacket({interface, arena, ringOffset, slotBytes, slots, blockBytes, reserveBytes, fanoutGroup, fanoutType,
-// fanoutProgram}) → {handle, mtu, mac: [6 numbers], driver}
+// fanoutProgram}) → {handle, name, mtu, mac: [6 numbers], driver}
 Napi::Value OpenAfPacket(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   Napi::Object options = info[0].ToObject();
   size_t arenaBytes = 0, programBytes = 0;
   uint8_t* base = AddressOf(env, options.Get("arena"), &arenaBytes);
   uint8_t* program = AddressOf(env, options.Get("fanoutProgram"), &programBytes);
-  std::string interface = options.Get("interface").ToString();
+  const std::string name = options.Get("interface").ToString();
   keysteer::AfPacketRequest request = {};
-  request.interface = interface.c_str();
+  request.interface = name.c_str();
   request.slotBytes = Uint(options, "slotBytes");
   request.slots = Uint(options, "slots");
   request.blockBytes = Uint(options, "blockBytes");
@@ -85,19 +100,37 @@ Napi::Value OpenAfPacket(const Napi::CallbackInfo& info) {
   std::lock_guard<std::mutex> guard(portsLock);
   const int handle = FreeHandle();
   if (handle < 0) return Throw(env, {"port table", EMFILE});
-  keysteer::AfPacketSocket socket;
-  Failure failure = keysteer::OpenAfPacket(request, &socket);
+  int fd = -1;
+  keysteer::Interface interface;
+  Failure failure = keysteer::OpenAfPacket(request, &fd, &interface);
   if (failure.call) return Throw(env, failure);
-  ports[handle] = {socket.fd, base, request.ring, ringBytes};
+  ports[handle] = {fd, base, request.ring, ringBytes};
+  return Opened(env, handle, interface);
+}
 
-  Napi::Object result = Napi::Object::New(env);
-  Napi::Array mac = Napi::Array::New(env, sizeof socket.mac);
-  for (uint32_t i = 0; i < sizeof socket.mac; i++) mac[i] = Napi::Number::New(env, socket.mac[i]);
-  result.Set("handle", Napi::Number::New(env, handle));
-  result.Set("mtu", Napi::Number::New(env, socket.mtu));
-  result.Set("mac", mac);
-  result.Set("driver", Napi::String::New(env, socket.driver));
-  return result;
+// openTap({interface, arena, persistent, owner, queueFrames}) → {handle, name, mtu, mac, driver}
+Napi::Value OpenTap(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Napi::Object options = info[0].ToObject();
+  size_t arenaBytes = 0;
+  uint8_t* base = AddressOf(env, options.Get("arena"), &arenaBytes);
+  if (!base) return Throw(env, {"arena", EINVAL});
+  const std::string name = options.Get("interface").ToString();
+  keysteer::TapRequest request = {};
+  request.interface = name.c_str();
+  request.persistent = options.Get("persistent").ToBoolean();
+  request.owner = options.Get("owner").ToNumber().Int64Value();
+  request.queueFrames = Uint(options, "queueFrames");
+
+  std::lock_guard<std::mutex> guard(portsLock);
+  const int handle = FreeHandle();
+  if (handle < 0) return Throw(env, {"port table", EMFILE});
+  int fd = -1;
+  keysteer::Interface interface;
+  Failure failure = keysteer::OpenTap(request, &fd, &interface);
+  if (failure.call) return Throw(env, failure);
+  ports[handle] = {fd, base, nullptr, 0};
+  return Opened(env, handle, interface);
 }
 
 OpenPort* PortOf(const Napi::CallbackInfo& info) {
@@ -112,8 +145,17 @@ void Close(const Napi::CallbackInfo& info) {
   std::lock_guard<std::mutex> guard(portsLock);
   OpenPort* port = PortOf(info);
   if (!port) return;
-  keysteer::CloseAfPacket(port->fd, port->ring, port->ringBytes);
+  if (port->ring) keysteer::CloseAfPacket(port->fd, port->ring, port->ringBytes);
+  else close(port->fd);
   *port = OpenPort();
+}
+
+// interfaceMtu(name) → bytes
+Napi::Value InterfaceMtu(const Napi::CallbackInfo& info) {
+  const std::string name = info[0].ToString();
+  int mtu = 0;
+  Failure failure = keysteer::ReadMtu(name.c_str(), &mtu);
+  return failure.call ? Throw(info.Env(), failure) : Napi::Number::New(info.Env(), mtu);
 }
 
 // setPromiscuous(handle): until the handle is closed
@@ -124,38 +166,77 @@ Napi::Value SetPromiscuous(const Napi::CallbackInfo& info) {
   return failure.call ? Throw(info.Env(), failure) : info.Env().Undefined();
 }
 
-// transmit(handle, batchByteOffset, rows, verdict) → frames taken
+// steerTap(handle, program): struct bpf_insn[] as bytes; empty: by flow
+Napi::Value SteerTap(const Napi::CallbackInfo& info) {
+  OpenPort* port = PortOf(info);
+  if (!port) return info.Env().Undefined();
+  size_t bytes = 0;
+  const uint8_t* program = AddressOf(info.Env(), info[1], &bytes);
+  Failure failure = keysteer::SteerTap(port->fd, program, static_cast<uint32_t>(bytes / 8));
+  return failure.call ? Throw(info.Env(), failure) : info.Env().Undefined();
+}
+
+keysteer::Row* RowsOf(const Napi::CallbackInfo& info, const OpenPort* port) {
+  return reinterpret_cast<keysteer::Row*>(port->base + info[1].As<Napi::Number>().Uint32Value());
+}
+
+// transmit(handle, batchByteOffset, rows, id, frameBytesMax, vlan) → frames taken
 Napi::Value Transmit(const Napi::CallbackInfo& info) {
   OpenPort* port = PortOf(info);
   if (!port) return info.Env().Undefined();
-  auto* rows = reinterpret_cast<keysteer::Row*>(port->base + info[1].As<Napi::Number>().Uint32Value());
   const uint32_t count = info[2].As<Napi::Number>().Uint32Value();
-  const int32_t id = info[3].As<Napi::Number>().Int32Value();
-  return Napi::Number::New(info.Env(), keysteer::Transmit(port->fd, port->base, rows, count, id));
+  const keysteer::Sender sender = {info[3].As<Napi::Number>().Int32Value(), info[4].As<Napi::Number>().Uint32Value(),
+                                   static_cast<uint16_t>(info[5].As<Napi::Number>().Uint32Value())};
+  keysteer::Row* rows = RowsOf(info, port);
+  const uint32_t taken = port->ring ? keysteer::TransmitAfPacket(port->fd, port->base, rows, count, sender)
+                                    : keysteer::TransmitTap(port->fd, port->base, rows, count, sender);
+  return Napi::Number::New(info.Env(), taken);
 }
 
-// A pending error (the interface went down) would end every wait at once, for ever.
-void TakeError(int fd) {
+// receive(handle, batchByteOffset, rowsMax, frameByteOffset, slotBytes, frameBytes) → rows; a TAP's alone
+Napi::Value Receive(const Napi::CallbackInfo& info) {
+  OpenPort* port = PortOf(info);
+  if (!port) return info.Env().Undefined();
+  if (port->ring) return Throw(info.Env(), {"receive", EOPNOTSUPP});
+  const uint32_t rowsMax = info[2].As<Napi::Number>().Uint32Value();
+  const keysteer::TapSlots slots = {port->base, info[3].As<Napi::Number>().Uint32Value(),
+                                    info[4].As<Napi::Number>().Uint32Value(),
+                                    info[5].As<Napi::Number>().Uint32Value()};
+  return Napi::Number::New(info.Env(), keysteer::ReceiveTap(port->fd, slots, RowsOf(info, port), rowsMax));
+}
+
+// A pending error (the interface went down) would end every wait at once, for ever. False: not a socket's error.
+bool TakeError(int fd) {
   int error = 0;
   socklen_t length = sizeof error;
-  getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
+  return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0;
+}
+
+// Bit i: descriptor i is readable. A TAP device that was deleted is in error for good: it is left out from then on.
+uint32_t Poll(pollfd* descriptors, uint32_t count, int64_t microseconds, bool* lost) {
+  const timespec timeout = {microseconds / 1000000, (microseconds % 1000000) * 1000};
+  if (ppoll(descriptors, count, &timeout, nullptr) <= 0) return 0;
+  uint32_t ready = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    if (descriptors[i].revents & POLLIN) ready |= 1u << i;
+    if (!(descriptors[i].revents & POLLERR) || TakeError(descriptors[i].fd)) continue;
+    descriptors[i].fd = -1;
+    *lost = true;
+  }
+  return ready;
 }
 
 // wait(handles: Int32Array, count, timeoutMicroseconds) → bit i set: handles[i] is readable
 Napi::Value Wait(const Napi::CallbackInfo& info) {
   size_t length = 0;
   const auto* handles = reinterpret_cast<const int32_t*>(AddressOf(info.Env(), info[0], &length));
-  const uint32_t count = info[1].As<Napi::Number>().Uint32Value();
+  const uint32_t count = std::min(info[1].As<Napi::Number>().Uint32Value(), kWaitMax);
   const int64_t microseconds = info[2].As<Napi::Number>().Int64Value();
   pollfd descriptors[kWaitMax] = {};
-  for (uint32_t i = 0; i < count && i < kWaitMax; i++) descriptors[i] = {ports[handles[i]].fd, POLLIN, 0};
-  timespec timeout = {microseconds / 1000000, (microseconds % 1000000) * 1000};
-  ppoll(descriptors, count, &timeout, nullptr);
-  uint32_t ready = 0;
-  for (uint32_t i = 0; i < count && i < 32; i++) {
-    ready |= descriptors[i].revents & POLLIN ? 1u << i : 0;
-    if (descriptors[i].revents & POLLERR) TakeError(descriptors[i].fd);
-  }
+  for (uint32_t i = 0; i < count; i++) descriptors[i] = {ports[handles[i]].fd, POLLIN, 0};
+  bool lost = false;
+  uint32_t ready = Poll(descriptors, count, microseconds, &lost);
+  if (ready == 0 && lost) ready = Poll(descriptors, count, microseconds, &lost);
   return Napi::Number::New(info.Env(), ready);
 }
 
@@ -163,6 +244,7 @@ Napi::Value Wait(const Napi::CallbackInfo& info) {
 Napi::Value Statistics(const Napi::CallbackInfo& info) {
   OpenPort* port = PortOf(info);
   if (!port) return info.Env().Undefined();
+  if (!port->ring) return Throw(info.Env(), {"statistics", EOPNOTSUPP});
   keysteer::RingStatistics statistics = {};
   Failure failure = keysteer::ReadStatistics(port->fd, &statistics);
   if (failure.call) return Throw(info.Env(), failure);
@@ -188,8 +270,12 @@ Napi::Value PinThread(const Napi::CallbackInfo& info) {
 
 Napi::Object Initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("openAfPacket", Napi::Function::New(env, OpenAfPacket));
+  exports.Set("interfaceMtu", Napi::Function::New(env, InterfaceMtu));
+  exports.Set("openTap", Napi::Function::New(env, OpenTap));
+  exports.Set("steerTap", Napi::Function::New(env, SteerTap));
   exports.Set("setPromiscuous", Napi::Function::New(env, SetPromiscuous));
   exports.Set("close", Napi::Function::New(env, Close));
+  exports.Set("receive", Napi::Function::New(env, Receive));
   exports.Set("transmit", Napi::Function::New(env, Transmit));
   exports.Set("wait", Napi::Function::New(env, Wait));
   exports.Set("statistics", Napi::Function::New(env, Statistics));

@@ -75,6 +75,13 @@ const PACKAGES = [
     wish: ['build', 'demo', 'test', 'bench'],
   },
   {
+    debian: 'tshark',
+    found: () => onPath('tshark'),
+    why: 'another opinion on captures in the tests',
+    must: [],
+    wish: ['test'],
+  },
+  {
     debian: 'nginx-light',
     found: () => onPath('nginx'),
     why: 'a baseline to compare with',
@@ -88,10 +95,23 @@ const PACKAGES = [
     must: [],
     wish: ['demo', 'test', 'bench'],
   },
+  {
+    debian: 'python3-prometheus-client',
+    found: () => existsSync('/usr/lib/python3/dist-packages/prometheus_client'),
+    why: 'reads our metrics as others do, in the tests',
+    must: [],
+    wish: ['test'],
+  },
 ];
 
 /** Programs that run a duty cycle, below dist/: each is bundled into NAME.bundle.js beside it. */
-const HOT_PROGRAMS = ['src/dataplane/worker', 'src/load/process', 'src/load/sink-process', 'bench/pipeline-variant'];
+const HOT_PROGRAMS = [
+  'src/dataplane/worker',
+  'src/load/process',
+  'src/load/sink-process',
+  'bench/pipeline-variant',
+  'bench/multiget-client',
+];
 
 /** Services that come with the packages above: neither started nor enabled by us. */
 const SERVICES = { memcached: 'memcached', 'nginx-light': 'nginx' };

@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander';
 import { CONFIG_FLAGS, type ConfigFlags } from '../control/config/flags.ts';
 import { configFromFlags, loadConfig } from '../control/config/load.ts';
 import type { Config } from '../control/config/normalise.ts';
+import type { ConfigSource } from '../control/reload/reloader.ts';
 
 export interface ConfigOptions extends ConfigFlags {
   readonly config?: string;
@@ -17,6 +18,11 @@ export function addConfigOptions(command: Command): Command {
     command.addOption(option);
   }
   return command;
+}
+
+/** Where the configuration comes from. */
+export function configSource({ config, ...flags }: ConfigOptions): ConfigSource {
+  return config === undefined ? { flags } : { path: config, flags };
 }
 
 /** @throws ConfigError; or the file system's error */

@@ -5,7 +5,7 @@ import { type Comparison, compare, DEMO_PLAN } from '../experiment/comparison.ts
 import type { SystemResult } from '../experiment/load-runner.ts';
 import { mayCreateNamespaces, reexecInUserNamespace, userNamespaceRefusal } from '../experiment/unprivileged.ts';
 import type { Progress } from '../load/run.ts';
-import { percent, table, UserError } from './output.ts';
+import { percent, table, UsageError, UserError } from './output.ts';
 import { ProgressBar } from './progress.ts';
 import { packageVersion } from './version.ts';
 
@@ -46,7 +46,7 @@ export function registerDemo(program: Command): void {
 
 async function run({ seconds: text, json }: DemoOptions): Promise<void> {
   const seconds = Number(text);
-  if (!(seconds > 0 && seconds <= 3600)) throw new UserError(`--seconds is ${text}; it must be above 0, at most 3600`);
+  if (!(seconds > 0 && seconds <= 3600)) throw new UsageError(`--seconds is ${text}; it must be above 0, at most 3600`);
   if (!mayCreateNamespaces()) return runInside();
   const bar = new ProgressBar();
   bar.say(`${CLIENTS} clients, ${NODES} memcached nodes, Zipf 0.99 over 20,000 keys, 90 % GET; ${seconds} s each`);

@@ -1,14 +1,18 @@
+import { statSync } from 'node:fs';
 import type { Command } from 'commander';
+import { explainCapture } from '../capture/explain.ts';
 import { ADDRESS_PATTERN } from '../control/config/addresses.ts';
 import type { Config } from '../control/config/normalise.ts';
 import { explainKey } from '../control/explain.ts';
 import { type ExplainedVerb, explainVerb, whySourceIsRefused } from '../control/explain-gate.ts';
 import { addConfigOptions, type ConfigOptions, readConfig } from './config-options.ts';
-import { printJson, table, UserError } from './output.ts';
+import { frameText } from './frame-text.ts';
+import { printJson, table, UsageError } from './output.ts';
+import { addReplayOptions, type ReplayCliOptions, withInterfaces } from './replay.ts';
 
 const KEY_BYTES_MAX = 250;
 
-interface ExplainOptions extends ConfigOptions {
+interface ExplainOptions extends ReplayCliOptions {
   readonly json?: boolean;
   readonly source?: string;
   readonly verb?: string;
@@ -17,32 +21,55 @@ interface ExplainOptions extends ConfigOptions {
 export function registerExplain(program: Command): void {
   const command = program
     .command('explain')
-    .argument('<key>', 'a memcached key')
-    .description('say where a key goes and why: hash, ring slot, node, from the code that steers frames')
-    .option('--source <address>', 'say, too, whether requests from this IPv4 address are taken')
-    .option('--verb <verb>', 'say, too, what is done with this verb, as get or flush_all')
-    .option('--json', 'machine-readable');
-  addConfigOptions(command).action((key: string, { json, source, verb, ...options }: ExplainOptions) => {
-    checkKey(key);
-    const config = readConfig({ ...options, ...quietDefaults(options) });
-    const explained = { ...explainKey(config, key), ...explainGate(config, source, verb) };
-    if (json) return printJson(explained);
-    const { node } = explained;
-    process.stdout.write(
-      `${table(
-        [
-          ['key', `${explained.key} (${explained.keyBytes} bytes)`],
-          ['hash', `${explained.hash} (${explained.hashName})`],
-          ['ring slot', `${explained.slot} of ${explained.slots} (${explained.algorithm})`],
-          ['node', node ? `${node.name} at ${node.address}, weight ${node.weight}` : 'none: every node is drained'],
-          ['keys there', node ? `${(100 * node.slotShare).toFixed(1)} % of the ring slots` : '–'],
-          ['successor', explained.successor ?? 'none: one node holds the whole ring'],
-          ...(explained.source ? [['source', `${source}: ${explained.source.refused ?? 'taken'}`]] : []),
-          ...(explained.verbs ?? []).map(row => ['verb', `${row.verb} as ${row.class}: ${row.action}`]),
-        ].map(([name, value]) => [name.padEnd(10), value.padEnd(48)]),
-      )}\n`,
-    );
-  });
+    .argument('<key>', 'a memcached key; or a capture: a file that is there, or a name that ends in .pcap or .pcapng')
+    .description(
+      'say where a key goes and why: hash, ring slot, node, from the code that steers frames; or what becomes of each frame of a capture, with every header field that would change',
+    )
+    .option('--source <address>', 'of a key: say, too, whether requests from this IPv4 address are taken')
+    .option('--verb <verb>', 'of a key: say, too, what is done with this verb, as get or flush_all')
+    .option('--json', 'machine-readable; of a capture, one JSON object a line for each frame');
+  addConfigOptions(addReplayOptions(command)).action(
+    (subject: string, { json = false, port, macOfNodes, source, verb, ...options }: ExplainOptions) => {
+      if (isCapture(subject)) explainFrames(subject, { port, macOfNodes, ...options }, json);
+      else explainOneKey(subject, options, json, source, verb);
+    },
+  );
+}
+
+function isCapture(subject: string): boolean {
+  if (/\.(pcap|pcapng|cap)$/i.test(subject)) return true;
+  return statSync(subject, { throwIfNoEntry: false })?.isFile() ?? false;
+}
+
+function explainFrames(path: string, { port, macOfNodes, ...options }: ReplayCliOptions, json: boolean): void {
+  const config = readConfig(withInterfaces(options));
+  const replay = { macOfNodes, ...(port === undefined ? {} : { side: port }) };
+  for (const explained of explainCapture(config, path, replay)) {
+    if (json) printJson(explained);
+    else process.stdout.write(`${frameText(explained)}\n`);
+  }
+}
+
+function explainOneKey(key: string, options: ConfigOptions, json: boolean, source?: string, verb?: string): void {
+  checkKey(key);
+  const config = readConfig({ ...options, ...quietDefaults(options) });
+  const explained = { ...explainKey(config, key), ...explainGate(config, source, verb) };
+  if (json) return printJson(explained);
+  const { node } = explained;
+  process.stdout.write(
+    `${table(
+      [
+        ['key', `${explained.key} (${explained.keyBytes} bytes)`],
+        ['hash', `${explained.hash} (${explained.hashName})`],
+        ['ring slot', `${explained.slot} of ${explained.slots} (${explained.algorithm})`],
+        ['node', node ? `${node.name} at ${node.address}, weight ${node.weight}` : 'none: every node is drained'],
+        ['keys there', node ? `${(100 * node.slotShare).toFixed(1)} % of the ring slots` : '–'],
+        ['successor', explained.successor ?? 'none: one node holds the whole ring'],
+        ...(explained.source ? [['source', `${source}: ${explained.source.refused ?? 'taken'}`]] : []),
+        ...(explained.verbs ?? []).map(row => ['verb', `${row.verb} as ${row.class}: ${row.action}`]),
+      ].map(([name, value]) => [name.padEnd(10), value.padEnd(48)]),
+    )}\n`,
+  );
 }
 
 interface ExplainedGate {
@@ -52,11 +79,11 @@ interface ExplainedGate {
 
 function explainGate(config: Config, source: string | undefined, verb: string | undefined): ExplainedGate {
   if (source !== undefined && !ADDRESS_PATTERN.test(source)) {
-    throw new UserError(`--source is ${JSON.stringify(source)}; it must be the IPv4 address of a host, as 10.77.0.1`);
+    throw new UsageError(`--source is ${JSON.stringify(source)}; it must be the IPv4 address of a host, as 10.77.0.1`);
   }
   const verbs = verb === undefined ? undefined : explainVerb(config, verb);
   if (verbs?.length === 0)
-    throw new UserError(`--verb is ${JSON.stringify(verb)}; it must be one of memcached’s verbs`);
+    throw new UsageError(`--verb is ${JSON.stringify(verb)}; it must be one of memcached’s verbs`);
   return {
     ...(source === undefined
       ? {}
@@ -80,9 +107,9 @@ function quietDefaults(options: ConfigOptions): ConfigOptions {
 function checkKey(key: string): void {
   const bytes = Buffer.byteLength(key);
   if (bytes < 1 || bytes > KEY_BYTES_MAX) {
-    throw new UserError(`<key> is ${bytes} bytes long; a memcached key has 1 to ${KEY_BYTES_MAX}`);
+    throw new UsageError(`<key> is ${bytes} bytes long; a memcached key has 1 to ${KEY_BYTES_MAX}`);
   }
   if (/[\0\r\n ]/.test(key)) {
-    throw new UserError(`<key> is ${JSON.stringify(key)}; a memcached key has no space, CR, LF or NUL`);
+    throw new UsageError(`<key> is ${JSON.stringify(key)}; a memcached key has no space, CR, LF or NUL`);
   }
 }

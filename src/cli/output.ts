@@ -11,12 +11,27 @@ const FOR_USERS = new Set([
   'LaneError',
   'SteerConfigError',
   'AddressError',
+  'AdminError',
+  'AdminClientError',
+  'AdminRefusal',
+  'ReloadError',
+  'RowsInUseError',
+  'TableBusyError',
   'UserError',
+  'UsageError',
+  'PcapError',
+  'CapError',
+  'LinkError',
 ]);
 
 /** A failure whose message says what the user can do. */
 export class UserError extends Error {
   override readonly name = 'UserError';
+}
+
+/** An argument that cannot be: names it, its value and the rule. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
 }
 
 export function messageOf(error: unknown): string {
@@ -43,6 +58,43 @@ export function short(value: number): string {
 
 export function percent(part: number, whole: number): string {
   return whole === 0 ? '–' : `${((100 * part) / whole).toFixed(1)} %`;
+}
+
+/** 1234 → "1.23 ms". */
+export function micros(us: number): string {
+  if (!Number.isFinite(us)) return '> 16 s';
+  const [value, unit] = us < 1000 ? [us, 'µs'] : us < 1e6 ? [us / 1000, 'ms'] : [us / 1e6, 's'];
+  return `${Number(value.toPrecision(3))} ${unit}`;
+}
+
+/** 93784 → "1 d 02:03:04". */
+export function duration(seconds: number): string {
+  const two = (value: number) => String(Math.floor(value)).padStart(2, '0');
+  const clock = `${two((seconds / 3600) % 24)}:${two((seconds / 60) % 60)}:${two(seconds % 60)}`;
+  return seconds < 86_400 ? clock : `${Math.floor(seconds / 86_400)} d ${clock}`;
+}
+
+/** A share as `cells` cells, eighths shown. */
+export function bar(share: number, cells: number): string {
+  const eighths = Math.round(Math.min(Math.max(share, 0), 1) * cells * 8);
+  const last = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'][eighths % 8]!;
+  return `${'█'.repeat(eighths >> 3)}${last}`.padEnd(cells);
+}
+
+/** Lines of at most `width` characters, broken at spaces; all but the first begin with `indent`. */
+export function wrap(text: string, width: number, indent: string): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    const longer = line === '' ? word : `${line} ${word}`;
+    if (longer.length > width && line !== '') {
+      lines.push(line);
+      line = `${indent}${word}`;
+    } else {
+      line = longer;
+    }
+  }
+  return [...lines, line];
 }
 
 /** Columns padded to their widest cell; the first is left-aligned, the others right-aligned. */

@@ -1,9 +1,9 @@
-import type { Command } from 'commander';
-import { ENDPOINT_PATTERN, parseEndpoint } from '../control/config/addresses.ts';
+import { isIPv4 } from 'node:net';
+import { type Command, Option } from 'commander';
 import { type PlainProxyNode, runPlainProxy } from '../experiment/baselines/plain-proxy.ts';
 import type { KeyHashName } from '../steer/hash.ts';
 import type { SteerAlgorithm } from '../steer/nodes.ts';
-import { printJson, table, UserError } from './output.ts';
+import { printJson, table, UsageError } from './output.ts';
 import { signalled } from './signals.ts';
 
 interface PlainProxyCliOptions {
@@ -14,7 +14,9 @@ interface PlainProxyCliOptions {
   readonly json?: boolean;
 }
 
-const NODE = /^([A-Za-z0-9_.-]+)=([^*]+)(?:\*([0-9]{1,3}))?$/;
+const DEFAULT_PORT = 11211;
+const ENDPOINT = /^([0-9.]+)(?::([0-9]{1,5}))?$/;
+const NODE = /^([A-Za-z0-9_.-]+)=([^*]+)(?:\*([0-9]{1,2}|100))?$/;
 
 export function registerPlainProxy(program: Command): void {
   program
@@ -26,8 +28,12 @@ export function registerPlainProxy(program: Command): void {
       'a memcached node; once for each',
       (given: string, before: string[] | undefined) => [...(before ?? []), given],
     )
-    .option('--algorithm <NAME>', 'ketama, ketama-unweighted or maglev', 'ketama')
-    .option('--hash <NAME>', 'murmur3, md5 or one_at_a_time', 'murmur3')
+    .addOption(
+      new Option('--algorithm <NAME>', 'ring').choices(['ketama', 'ketama-unweighted', 'maglev']).default('ketama'),
+    )
+    .addOption(
+      new Option('--hash <NAME>', 'hash of the key').choices(['murmur3', 'md5', 'one_at_a_time']).default('murmur3'),
+    )
     .option('--json', 'machine-readable')
     .action(run);
 }
@@ -36,7 +42,7 @@ async function run({ listen, node, algorithm, hash, json }: PlainProxyCliOptions
   const stopAsked = signalled();
   const proxy = await runPlainProxy({
     listen: readEndpoint('--listen', listen),
-    nodes: node.map(readNode),
+    nodes: readNodes(node),
     ring: { algorithm, hash },
   });
   if (json) printJson({ event: 'ready', listen, nodes: node.length });
@@ -48,18 +54,33 @@ async function run({ listen, node, algorithm, hash, json }: PlainProxyCliOptions
   process.stdout.write(`stopped\n${table(rows)}\n`);
 }
 
+/** Unlike Keysteer itself, sockets can listen on the loopback interface, and so can nodes. */
 function readEndpoint(flag: string, text: string): { address: string; port: number } {
-  if (!ENDPOINT_PATTERN.test(text)) {
-    throw new UserError(`${flag} is ${text}; it must be an IPv4 address, optionally with a port, as 10.77.0.101:11211`);
+  const [, address = '', port = String(DEFAULT_PORT)] = ENDPOINT.exec(text) ?? [];
+  if (!isIPv4(address) || Number(port) < 1 || Number(port) > 65_535) {
+    throw new UsageError(
+      `${flag} is ${text}; it must be an IPv4 address, optionally with a port, as 10.77.0.101:11211`,
+    );
   }
-  const { text: address, port } = parseEndpoint(text);
-  return { address, port };
+  return { address, port: Number(port) };
+}
+
+function readNodes(texts: readonly string[]): PlainProxyNode[] {
+  const nodes = texts.map(readNode);
+  for (const [at, { name, address, port }] of nodes.entries()) {
+    const twin = nodes.findIndex(other => other.name === name || (other.address === address && other.port === port));
+    if (twin !== at)
+      throw new UsageError(`--node is ${texts[at]}; its name and address must not be those of ${texts[twin]}`);
+  }
+  return nodes;
 }
 
 function readNode(text: string): PlainProxyNode {
   const [, name, endpoint, weight] = NODE.exec(text) ?? [];
   if (name === undefined || endpoint === undefined) {
-    throw new UserError(`--node is ${text}; it must be NAME=ADDRESS[:PORT][*WEIGHT], as mc1=10.77.1.11:11211`);
+    throw new UsageError(
+      `--node is ${text}; it must be NAME=ADDRESS[:PORT][*WEIGHT], as mc1=10.77.1.11:11211*2, the weight 0 to 100`,
+    );
   }
   return { name, ...readEndpoint('--node', endpoint), weight: Number(weight ?? 1) };
 }

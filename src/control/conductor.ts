@@ -8,12 +8,13 @@ import { randomInt } from 'node:crypto';
 import { networkInterfaces } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
-import { COUNT, LANE_COUNTERS, type NODE_COUNT, NODE_COUNTER_COUNT, NODE_COUNTERS } from '../dataplane/counters.ts';
 import { GateTable } from '../dataplane/gate-table.ts';
-import { NEIGHBOUR_STATE_NAMES, Neighbours } from '../dataplane/neighbours.ts';
+import { HealthBlock } from '../dataplane/health-block.ts';
+import { Neighbours } from '../dataplane/neighbours.ts';
 import { writeNodeName } from '../dataplane/node-names.ts';
 import {
   CONTROL_BEAT,
+  CONTROL_BELL,
   CONTROL_STATE,
   CONTROL_STOP,
   type FiguresPlace,
@@ -22,32 +23,50 @@ import {
   LANE_STATE_NAMES,
   type LaneSetup,
 } from '../dataplane/setup.ts';
-import { countersAt, sumCounters } from '../mem/counters.ts';
 import { leaveTable } from '../mem/generation.ts';
-import { type AfPacketDescription, describeAfPacket } from '../port/af-packet.ts';
 import { FANOUT_CBPF, fanoutProgram } from '../port/fanout.ts';
-import { PORT_COUNTERS } from '../port/port.ts';
+import { type Description, describePort, mtuOf } from '../port/open.ts';
+import { PcapFeed } from '../port/pcap-feed.ts';
+import { isPcap } from '../port/pcap-layout.ts';
 import { loadShim } from '../port/shim.ts';
 import { NODES_LIMIT } from '../steer/layout.ts';
 import { SteerTable } from '../steer/table.ts';
 import type { Config, PortConfig } from './config/normalise.ts';
+import {
+  type Figures,
+  type LaneFigures,
+  laneCounters,
+  laneWork,
+  latencyFigures,
+  latencyHistograms,
+  nodeFigures,
+  portFigures,
+  rowCounts,
+} from './figures.ts';
+import { type HealthEvent, HealthWatch } from './health/watch.ts';
 import { type LaneArena, planLaneMemory, planSharedMemory, type SharedMemory } from './memory-plan.ts';
+import type { DirectoryNode } from './nodes.ts';
+import { gateRules, neighbourTimes, pathSetup } from './path-setup.ts';
+import { Steering, TableBusyError } from './steering.ts';
 import { versionText } from './version.ts';
 
-const CLIENT_PORT = 0;
-const SERVER_PORT = 1;
-/** One slot in so many is for sources that are not known yet. */
-const NEWCOMERS_SHARE = 4;
+export { dropReasons, type Figures, type LaneFigures, type PortFigures } from './figures.ts';
+export type { HealthEvent } from './health/watch.ts';
+
 /** Pause before a crashed lane is started again: doubled with each crash in a row, up to the maximum. */
 const RESTART_MS_MIN = 10;
 const RESTART_MS_MAX = 5000;
 /** A lane that ran this long starts the series of pauses afresh. */
 const STEADY_MS = 10_000;
+/** How long lanes have to move on from the rules before, ms. */
+const SWAP_MS_MAX = 2000;
 const PAUSE_STEP_MS = 20;
 /** How long lanes have to end by themselves. */
 const STOP_MS_MAX = 700;
 /** A lane whose BEAT stands still this long is shown as stalled. */
 const STALL_MS = 1000;
+/** How often rows of nodes that left are looked after, ms. */
+const SWEEP_MS = 250;
 
 interface LaneRecord {
   readonly memory: LaneArena;
@@ -62,29 +81,6 @@ interface LaneRecord {
   ended: Promise<void>;
 }
 
-export interface PortFigures {
-  readonly name: string;
-  readonly counters: Record<string, number>;
-}
-
-export interface LaneFigures {
-  readonly state: string;
-  readonly restarts: number;
-  readonly lastError?: string;
-  /** Forwarded by this lane: how well the traffic spreads. */
-  readonly requests: number;
-  readonly replies: number;
-}
-
-/** Everything that is counted, summed over lanes; cumulative since the start. */
-export interface Figures {
-  readonly seconds: number;
-  readonly counters: Record<string, number>;
-  readonly ports: readonly PortFigures[];
-  readonly nodes: readonly (Record<(typeof NODE_COUNTERS)[number], number> & { name: string; neighbour: string })[];
-  readonly lanes: readonly LaneFigures[];
-}
-
 /** The kernel would answer for an address that is ours: say so before traffic vanishes. */
 export class AddressInUseError extends Error {
   override readonly name = 'AddressInUseError';
@@ -96,20 +92,24 @@ export class LaneError extends Error {
 }
 
 export class Conductor {
-  readonly #config: Config;
+  /** Where keys go: availability, drains, and what a reload swaps. */
+  readonly steering: Steering;
+  #config: Config;
   readonly #shared: SharedMemory;
-  readonly #steer: SteerTable;
-  readonly #neighbours: Neighbours;
   readonly #gate: GateTable;
   readonly #lanes: LaneRecord[] = [];
   readonly #pool: Piscina;
   readonly #startedMs = performance.now();
   /** Two processes in one network namespace must not share a group; process ids repeat across containers. */
   readonly #fanoutGroup = randomInt(0x8000) << 1;
+  /** Of ports with transport pcap. */
+  readonly #feeds: PcapFeed[] = [];
   /** One list for all lanes, whole once the last of them is prepared. */
   readonly #figuresPlaces: FiguresPlace[] = [];
   /** Nobody who asks may know which sources share a set of the table. */
   readonly #sourceSeeds: readonly [number, number] = [randomInt(2 ** 32) | 0, randomInt(2 ** 32) | 0];
+  readonly #sweeper: NodeJS.Timeout;
+  readonly #health: HealthWatch;
   #stopping = false;
 
   /**
@@ -124,12 +124,16 @@ export class Conductor {
     refuseKernelAddresses(config);
     this.#config = config;
     this.#shared = planSharedMemory(config, NODES_LIMIT);
-    const { arena, steerOffset, neighboursOffset, gateOffset, capacity } = this.#shared;
-    this.#steer = new SteerTable(arena.buffer, steerOffset, capacity);
-    this.#neighbours = new Neighbours(arena.words, neighboursOffset >> 2, neighbourTimes(config));
+    const { arena, steerOffset, neighboursOffset, gateOffset, healthOffset, capacity } = this.#shared;
+    const table = new SteerTable(arena.buffer, steerOffset, capacity);
+    const neighbours = new Neighbours(arena.words, neighboursOffset >> 2, neighbourTimes(config));
+    this.steering = new Steering(config, table, neighbours, capacity, row => rowCounts(this.#lanes, row));
+    this.#nameNodes(this.steering.directory.nodes);
+    this.steering.follow(nodes => this.#nameNodes(nodes));
     this.#gate = new GateTable(arena.buffer, gateOffset, config.lanes);
-    this.#publish();
-    this.#publishGate();
+    this.#gate.publish(gateRules(config));
+    const block = new HealthBlock(arena.words, healthOffset >> 2, capacity.nodesMax);
+    this.#health = new HealthWatch(config.health, block, this.steering, neighbours, this.#lanes);
     try {
       for (let lane = 0; lane < config.lanes; lane++) this.#lanes.push(this.#prepare(lane));
     } catch (error) {
@@ -146,6 +150,8 @@ export class Conductor {
       recordTiming: false,
     });
     for (const lane of this.#lanes) lane.ended = this.#run(lane);
+    this.#health.start();
+    this.#sweeper = setInterval(() => this.steering.sweep(performance.now()), SWEEP_MS).unref();
   }
 
   /**
@@ -154,14 +160,30 @@ export class Conductor {
    */
   async ready(): Promise<void> {
     while (this.#lanes.some(lane => Atomics.load(lane.control, CONTROL_STATE) === LANE_STARTING)) await sleep(2);
+    await this.#feedsReady();
     const failed = this.#lanes.find(lane => lane.restarts > 0);
     if (failed === undefined) return;
     await this.stop();
     throw new LaneError(`lane ${failed.setup.lane} does not start: ${failed.lastError}`);
   }
 
+  /** @throws CapError; everything is stopped then */
+  async #feedsReady(): Promise<void> {
+    try {
+      await Promise.all(this.#feeds.map(feed => feed.ready));
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
   get config(): Config {
     return this.#config;
+  }
+
+  /** Hears of every change in what nodes can be asked; not of mere suspicions. */
+  set onHealth(listener: (event: HealthEvent) => void) {
+    this.#health.listener = listener;
   }
 
   /** The pool's threads, in no order; for fault injection in tests. */
@@ -169,67 +191,91 @@ export class Conductor {
     return this.#pool.threads;
   }
 
+  /** The lanes' memory, for whoever shows more of it than `figures` does. */
+  get laneMemory(): readonly { readonly memory: LaneArena; readonly setup: LaneSetup }[] {
+    return this.#lanes;
+  }
+
+  /** Interfaces, in the order of the ports' ids. */
+  get portNames(): string[] {
+    const { client, server } = this.#config.ports;
+    return (server ? [client, server] : [client]).map(port => port.interface);
+  }
+
   figures(): Figures {
-    const blocks = this.#lanes.map(({ memory }) => countersOf(memory));
     return {
       seconds: (performance.now() - this.#startedMs) / 1000,
-      counters: sumCounters(LANE_COUNTERS, blocks),
-      ports: this.#portFigures(),
-      nodes: this.#nodeFigures(),
+      counters: laneCounters(this.#lanes),
+      ports: portFigures(this.#lanes, this.portNames),
+      nodes: nodeFigures(this.#lanes, this.steering, this.#health),
       lanes: this.#lanes.map(lane => this.#laneFigures(lane)),
+      latency: latencyFigures(latencyHistograms(this.#lanes)),
     };
+  }
+
+  /**
+   * Puts the nodes and the ring of another configuration in force; the rest of it must be that of the one in force.
+   * Returns the names of new nodes whose next hop does not answer.
+   * @throws RowsInUseError, TableBusyError with nothing changed
+   */
+  async adopt(config: Config): Promise<string[]> {
+    const silentNodes = await this.steering.adopt(config);
+    await this.#adoptGate(config);
+    this.#config = config;
+    return silentNodes;
+  }
+
+  /** Lanes take it up at their next cycle, so this waits a millisecond or two at most. */
+  async #adoptGate(config: Config): Promise<void> {
+    const endMs = performance.now() + SWAP_MS_MAX;
+    while (!this.#gate.publish(gateRules(config))) {
+      if (this.#stopping || performance.now() > endMs)
+        throw new TableBusyError('a lane does not take up the rules in use');
+      await sleep(1);
+    }
+  }
+
+  /**
+   * The admin: takes a node out of the ring, or puts it back in, where it was flushed before: while it was out its keys
+   * were written elsewhere. Resolves once the drain is in force, or the return has been ordered.
+   * @throws NodeChoiceError
+   */
+  setDrained(name: string, drained: boolean): Promise<void> {
+    const node = this.steering.directory.find(name);
+    if (node?.drained && !drained) this.#health.readmit(node);
+    return this.steering.setDrained(name, drained);
   }
 
   /** Ends the lanes (within their longest sleep), closes the ports, and returns the final figures. */
   async stop(): Promise<Figures> {
     this.#stopping = true;
+    this.steering.stop();
+    this.#health.stop();
+    clearInterval(this.#sweeper);
     for (const { control } of this.#lanes) Atomics.store(control, CONTROL_STOP, 1);
     // A lane that hangs is ended with its thread; it must not hold up the others' end.
     await within(STOP_MS_MAX, Promise.all(this.#lanes.map(lane => lane.ended)));
     const figures = this.figures();
     await this.#pool.destroy();
+    await Promise.all(this.#feeds.map(feed => feed.stop()));
     this.#closePorts();
     return figures;
   }
 
-  #publish(): void {
-    const nodes = this.#config.nodes.map(({ address, port, weight, hashName, nextHop }) => ({
-      address,
-      port,
-      weight,
-      hashName,
-      neighbour: this.#neighbours.add(nextHop),
-    }));
+  #nameNodes(nodes: readonly DirectoryNode[]): void {
     const { arena, nodeNamesOffset } = this.#shared;
-    for (const [row, { name }] of this.#config.nodes.entries()) writeNodeName(arena.bytes, nodeNamesOffset, row, name);
-    this.#steer.publish(nodes, this.#config.steering);
-  }
-
-  #publishGate(): void {
-    const { gatekeeper, commands, lanes } = this.#config;
-    const { enabled: watches, ...budgets } = gatekeeper;
-    this.#gate.publish({
-      ...budgets,
-      watches,
-      lanes,
-      commands,
-      broadcastMs: commands.broadcastMs,
-    });
+    for (const { row, config } of nodes) writeNodeName(arena.bytes, nodeNamesOffset, row, config.name);
   }
 
   #prepare(lane: number): LaneRecord {
     const { client, server } = this.#config.ports;
-    const ports = server ? [client, server] : [client];
-    const memory = planLaneMemory(
-      this.#config,
-      this.#shared.capacity.nodesMax,
-      ports.map(port => port.ringFrames),
-    );
-    const descriptions: AfPacketDescription[] = [];
+    const ports = (server ? [client, server] : [client]).map((port, id) => this.#nameInterface(port, id));
+    const memory = planLaneMemory(this.#config, this.#shared.capacity.nodesMax, ports);
+    const descriptions: Description[] = [];
     try {
-      for (const [id, port] of ports.entries()) descriptions.push(this.#openPort(port, id, memory));
+      for (const [id, port] of ports.entries()) descriptions.push(this.#openPort(port, id, lane, memory));
     } catch (error) {
-      for (const { handle } of descriptions) loadShim().close(handle);
+      closeHandles(descriptions);
       throw error;
     }
     const setup = this.#setup(lane, memory, descriptions);
@@ -248,58 +294,58 @@ export class Conductor {
     };
   }
 
-  #openPort(port: PortConfig, id: number, memory: LaneArena): AfPacketDescription {
+  /** The kernel completes a pattern when the first lane opens the port; the others join it there. */
+  #nameInterface(port: PortConfig, id: number): PortConfig & { mtu: number } {
+    const name = this.#lanes[0]?.setup.ports[id].name ?? port.interface;
+    return { ...port, interface: name, mtu: mtuOf(port.transport, name) };
+  }
+
+  #openPort(port: PortConfig & { mtu: number }, id: number, lane: number, memory: LaneArena): Description {
     const { lanes, slots } = this.#config;
     const fanout = {
       group: this.#fanoutGroup | id,
       type: FANOUT_CBPF,
       program: fanoutProgram(lanes, slots.sourcePortBase, slots.sourcePortsPerLane),
     };
-    return describeAfPacket({
+    const description = describePort({
+      transport: port.transport,
       id,
       interfaceName: port.interface,
       arena: memory.arena,
       ringFrames: port.ringFrames,
+      mtuMax: port.mtu,
       mac: port.mac,
+      vlan: port.vlan,
+      lane,
       ...(lanes > 1 ? { fanout } : {}),
+      ...(port.tap === undefined ? {} : { tap: port.tap }),
     });
+    // Its frames are brought and fetched by this thread.
+    if (isPcap(description)) {
+      this.#feeds.push(new PcapFeed(description, memory.arena, (memory.controlOffset >> 2) + CONTROL_BELL));
+    }
+    return description;
   }
 
-  #setup(lane: number, memory: LaneArena, ports: AfPacketDescription[]): LaneSetup {
-    const { vip, source, slots, idle, neighbours, pin, gatekeeper } = this.#config;
+  #setup(lane: number, memory: LaneArena, ports: Description[]): LaneSetup {
+    const { idle, pin } = this.#config;
     const { arena, ...offsets } = memory;
     this.#figuresPlaces.push({ ...offsets, arena: arena.buffer });
     return {
       ...offsets,
-      lane,
-      clientPort: CLIENT_PORT,
-      serverPort: this.#config.ports.server ? SERVER_PORT : CLIENT_PORT,
-      vip: vip.address,
-      vipPort: vip.port,
-      ownAddress: source.address,
-      firstSourcePort: slots.sourcePortBase + lane * slots.sourcePortsPerLane,
-      slots: slots.count,
-      replyLifetimeMs: slots.replyLifetimeMs,
-      neighbourTimes: neighbourTimes(this.#config),
-      newcomerSlots: gatekeeper.enabled ? slots.count / NEWCOMERS_SHARE : 0,
-      sourceRows: gatekeeper.sources,
-      sourceSeeds: this.#sourceSeeds,
-      version: versionText(),
-      lanes: this.#figuresPlaces,
-      pid: process.pid,
-      parkingFrames: neighbours.queueFrames,
-      nodesMax: this.#shared.capacity.nodesMax,
-      steerOffset: this.#shared.steerOffset,
-      neighboursOffset: this.#shared.neighboursOffset,
-      gateOffset: this.#shared.gateOffset,
-      nodeNamesOffset: this.#shared.nodeNamesOffset,
+      ...pathSetup(this.#config, lane, memory, this.#shared, {
+        sourceSeeds: this.#sourceSeeds,
+        version: versionText(),
+        lanes: this.#figuresPlaces,
+        pid: process.pid,
+        timeOrigin: performance.timeOrigin,
+      }),
       arena: arena.buffer,
       shared: this.#shared.arena.buffer,
       ports,
       spinUs: idle.spinUs,
       waitMs: idle.waitMs,
       cpu: pin?.[lane] ?? -1,
-      timeOrigin: performance.timeOrigin,
     };
   }
 
@@ -325,7 +371,7 @@ export class Conductor {
 
   #crashed(lane: LaneRecord, error: unknown): void {
     Atomics.store(lane.control, CONTROL_STATE, LANE_CRASHED);
-    leaveTable(this.#shared.arena.words, this.#steer.base, lane.setup.lane);
+    leaveTable(this.#shared.arena.words, this.steering.table.base, lane.setup.lane);
     leaveTable(this.#shared.arena.words, this.#gate.base, lane.setup.lane);
     const steady = performance.now() - lane.startedMs > STEADY_MS;
     lane.pauseMs = steady ? RESTART_MS_MIN : Math.min(lane.pauseMs * 2, RESTART_MS_MAX);
@@ -341,48 +387,22 @@ export class Conductor {
       lane.beatMs = now;
     }
     const state = LANE_STATE_NAMES[Atomics.load(lane.control, CONTROL_STATE)];
-    const counters = countersOf(lane.memory);
     return {
       state: state === 'running' && now - lane.beatMs > STALL_MS ? 'stalled' : state,
       restarts: lane.restarts,
       ...(lane.lastError === undefined ? {} : { lastError: lane.lastError }),
-      requests: counters[COUNT.requests],
-      replies: counters[COUNT.replies],
+      ...laneWork(lane),
     };
   }
 
-  #portFigures(): PortFigures[] {
-    const { client, server } = this.#config.ports;
-    return (server ? [client, server] : [client]).map((port, id) => {
-      const blocks = this.#lanes.map(({ memory, setup }) =>
-        countersAt(memory.arena.buffer, setup.ports[id].countersOffset, PORT_COUNTERS),
-      );
-      return { name: port.interface, counters: sumCounters(PORT_COUNTERS, blocks) };
-    });
-  }
-
-  #nodeFigures(): Figures['nodes'] {
-    return this.#config.nodes.map(({ name, nextHop }, node) => {
-      const blocks = this.#lanes.map(({ memory }) =>
-        countersAt(memory.arena.buffer, memory.nodeCountersOffset + node * NODE_COUNTER_COUNT * 8, NODE_COUNTERS),
-      );
-      const counters = sumCounters(NODE_COUNTERS, blocks) as Record<keyof typeof NODE_COUNT, number>;
-      const neighbour = NEIGHBOUR_STATE_NAMES[this.#neighbours.state(this.#neighbours.add(nextHop))];
-      return { name, neighbour, ...counters };
-    });
-  }
-
   #closePorts(): void {
-    for (const { setup } of this.#lanes) for (const { handle } of setup.ports) loadShim().close(handle);
+    for (const feed of this.#feeds) void feed.stop();
+    for (const { setup } of this.#lanes) closeHandles(setup.ports);
   }
 }
 
-function countersOf({ arena, countersOffset }: LaneArena): Float64Array {
-  return countersAt(arena.buffer, countersOffset, LANE_COUNTERS);
-}
-
-function neighbourTimes({ neighbours }: Config) {
-  return { retryMs: neighbours.retryMs, retries: neighbours.retries, lifetimeMs: neighbours.lifetimeS * 1000 };
+function closeHandles(ports: readonly Description[]): void {
+  for (const port of ports) if (!isPcap(port)) loadShim().close(port.handle);
 }
 
 function refuseKernelAddresses({ vip, source }: Config): void {
@@ -408,11 +428,4 @@ async function within(ms: number, promise: Promise<unknown>): Promise<void> {
 
 function sleep(ms: number): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, ms));
-}
-
-/** The frames that Keysteer dropped or refused, by reason, without the zeros. */
-export function dropReasons(counters: Readonly<Record<string, number>>): Record<string, number> {
-  return Object.fromEntries(
-    Object.entries(counters).filter(([name, count]) => count > 0 && /^(drop|refused)_/.test(name)),
-  );
 }

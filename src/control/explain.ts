@@ -20,19 +20,29 @@ export interface ExplainedKey {
   successor: string | null;
 }
 
-/** @param key 1 to 250 bytes */
-export function explainKey(config: Config, key: string): ExplainedKey {
+/** The steering table that lanes with this configuration use, for one reader. */
+export function steerTableOf(config: Config): SteerTable {
   const capacity = { nodesMax: Math.max(config.nodes.length, 1), lanesMax: 1 };
   const steer = new SteerTable(new SharedArrayBuffer(SteerTable.byteLength(capacity)), 0, capacity);
   steer.publish(
     config.nodes.map(node => ({ ...node, neighbour: 0 })),
     config.steering,
   );
+  return steer;
+}
+
+/** What the ring is asked for: the hash of the key in `bytes`. */
+export function ringHashOf({ words, current }: SteerTable, bytes: Uint8Array): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return steerHash(words, current, hashKey(bytes, view, 0, bytes.length), bytes, view, 0, bytes.length);
+}
+
+/** @param key 1 to 250 bytes */
+export function explainKey(config: Config, key: string): ExplainedKey {
+  const steer = steerTableOf(config);
   const { words, current } = steer;
   const bytes = Buffer.from(key);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const keyHash = hashKey(bytes, view, 0, bytes.length);
-  const hash = steerHash(words, current, keyHash, bytes, view, 0, bytes.length);
+  const hash = ringHashOf(steer, bytes);
   const slot = lookupSlot(words, current, hash);
   const slots = slotCount(words, current);
   const next = slot < 0 ? -1 : nextNodeSlot(words, current, slot);

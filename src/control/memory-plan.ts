@@ -1,7 +1,13 @@
 /** Which memory there is, and where in it everything lies: one arena for all lanes, and one for each. */
 
+import { Fragments } from '../dataplane/fragments.ts';
 import { GateTable } from '../dataplane/gate-table.ts';
+import { gathersByteLength, type MultigetSetup } from '../dataplane/gather.ts';
+import { chunksFor } from '../dataplane/gather-store.ts';
+import { Handover, mailByteLength } from '../dataplane/handover.ts';
+import { healthBlockByteLength } from '../dataplane/health-block.ts';
 import { BATCH_BYTES } from '../dataplane/lane.ts';
+import { latencyByteLength } from '../dataplane/latency.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../dataplane/memory.ts';
 import { neighboursByteLength } from '../dataplane/neighbours.ts';
 import { nodeNamesByteLength } from '../dataplane/node-names.ts';
@@ -11,12 +17,13 @@ import { CONTROL_BYTES } from '../dataplane/setup.ts';
 import { slotTableByteLength } from '../dataplane/slot-table.ts';
 import { sourceTableByteLength } from '../dataplane/source-table.ts';
 import { Arena } from '../mem/arena.ts';
-import { afPacketByteLength } from '../port/af-packet.ts';
+import { NOTE_BYTES } from '../memcached/miss-reply.ts';
+import { portByteLength, type Transport } from '../port/open.ts';
 import { type SteerCapacity, SteerTable } from '../steer/table.ts';
 import type { Config } from './config/normalise.ts';
 
-/** Largest frame that is ever parked: an MTU of 1500 and the Ethernet header, rounded up. */
-const PARKED_FRAME_BYTES = 2048;
+/** What a parked frame needs beside the MTU: the Ethernet header, a VLAN tag, rounded up. */
+const PARKED_EXTRA_BYTES = 64;
 const SLACK_BYTES = 1 << 16;
 
 export interface SharedMemory {
@@ -26,6 +33,8 @@ export interface SharedMemory {
   readonly neighboursOffset: number;
   readonly gateOffset: number;
   readonly nodeNamesOffset: number;
+  readonly healthOffset: number;
+  readonly handoverOffset: number;
 }
 
 export interface LaneArena {
@@ -34,10 +43,15 @@ export interface LaneArena {
   readonly parkingOffset: number;
   readonly countersOffset: number;
   readonly nodeCountersOffset: number;
+  readonly latencyOffset: number;
   readonly controlOffset: number;
   readonly batchOffset: number;
   readonly outboxOffset: number;
   readonly sourcesOffset: number;
+  readonly gathersOffset: number;
+  readonly missNotesOffset: number;
+  readonly fragmentsOffset: number;
+  readonly mailOffset: number;
 }
 
 export function planSharedMemory(config: Config, nodesMax: number): SharedMemory {
@@ -45,7 +59,10 @@ export function planSharedMemory(config: Config, nodesMax: number): SharedMemory
   const steerBytes = SteerTable.byteLength(capacity);
   const gateBytes = GateTable.byteLength(config.lanes);
   const nameBytes = nodeNamesByteLength(nodesMax);
-  const arena = Arena.create(steerBytes + neighboursByteLength(nodesMax) + gateBytes + nameBytes + SLACK_BYTES);
+  const handover = Handover.byteLength(config.lanes);
+  const healthBytes = healthBlockByteLength(nodesMax);
+  const tables = steerBytes + neighboursByteLength(nodesMax) + gateBytes + nameBytes + healthBytes + handover;
+  const arena = Arena.create(tables + SLACK_BYTES);
   return {
     arena,
     capacity,
@@ -53,18 +70,44 @@ export function planSharedMemory(config: Config, nodesMax: number): SharedMemory
     neighboursOffset: arena.allocate(neighboursByteLength(nodesMax)),
     gateOffset: arena.allocate(gateBytes),
     nodeNamesOffset: arena.allocate(nameBytes),
+    healthOffset: arena.allocate(healthBytes),
+    handoverOffset: arena.allocate(handover),
   };
 }
 
-/** @param ports receive-ring sizes of the lane's ports, frames */
-export function planLaneMemory(config: Config, nodesMax: number, ports: readonly number[]): LaneArena {
+/** What a port of a lane needs: slots in its receive ring, and the MTU they must hold. */
+export interface PortMemory {
+  readonly transport: Transport;
+  readonly ringFrames: number;
+  readonly mtu: number;
+}
+
+export function planLaneMemory(config: Config, nodesMax: number, ports: readonly PortMemory[]): LaneArena {
   const slots = slotTableByteLength(config.slots.count);
-  const parking = Parking.byteLength(config.neighbours.queueFrames, PARKED_FRAME_BYTES);
-  const rings = ports.reduce((sum, frames) => sum + afPacketByteLength(frames), 0);
+  const mtuMax = Math.max(...ports.map(({ mtu }) => mtu));
+  const parking = Parking.byteLength(config.neighbours.queueFrames, mtuMax + PARKED_EXTRA_BYTES);
+  const rings = ports.reduce((sum, port) => sum + portByteLength(port.transport, port.ringFrames, port.mtu), 0);
   const sources = sourceTableByteLength(config.gatekeeper.sources);
-  const counters = laneCountersByteLength() + nodeCountersByteLength(nodesMax);
+  const fragments = Fragments.byteLength(config.fragments.datagrams);
+  const mail = mailByteLength(config.lanes);
+  const counters = laneCountersByteLength() + nodeCountersByteLength(nodesMax) + latencyByteLength();
+  // Untouched pages cost nothing, and most are: only meta and binary reads leave a note.
+  const missNotes = config.slots.count * NOTE_BYTES;
+  const gathers = gathersByteLength(multigetSetup(config));
   const arena = Arena.create(
-    slots + sources + parking + rings + counters + BATCH_BYTES + 2 * OUTBOX_BYTES + CONTROL_BYTES + SLACK_BYTES,
+    slots +
+      missNotes +
+      sources +
+      parking +
+      gathers +
+      fragments +
+      mail +
+      rings +
+      counters +
+      BATCH_BYTES +
+      2 * OUTBOX_BYTES +
+      CONTROL_BYTES +
+      SLACK_BYTES,
   );
   return {
     arena,
@@ -72,9 +115,20 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
     parkingOffset: arena.allocate(parking),
     countersOffset: arena.allocate(laneCountersByteLength()),
     nodeCountersOffset: arena.allocate(nodeCountersByteLength(nodesMax)),
+    latencyOffset: arena.allocate(latencyByteLength()),
     controlOffset: arena.allocate(CONTROL_BYTES),
     batchOffset: arena.allocate(BATCH_BYTES),
     outboxOffset: arena.allocate(2 * OUTBOX_BYTES),
     sourcesOffset: arena.allocate(sources),
+    gathersOffset: arena.allocate(gathers),
+    missNotesOffset: arena.allocate(missNotes),
+    fragmentsOffset: arena.allocate(fragments),
+    mailOffset: arena.allocate(mail),
   };
+}
+
+/** Multi-key requests, as a lane is told of them. */
+export function multigetSetup({ multiget }: Config): MultigetSetup {
+  const { gathers, keysMax, bufferBytes, timeoutMs } = multiget;
+  return { gathers, keysMax, chunks: chunksFor(bufferBytes), timeoutMs };
 }

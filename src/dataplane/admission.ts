@@ -8,11 +8,16 @@ import * as udp from '../wire/udp.ts';
 import { COUNT, REFUSED_FIRST } from './counters.ts';
 import { BATCH_ROWS, LIST_END, LIST_IP, LIST_ROW, LIST_UDP, LIST_WORDS, type Path } from './path.ts';
 
+/** 0.0.0.0 sends nothing (checks.ts, maySend). */
+const NOBODY = 0;
+
 export class AdmissionStage {
   /** Requests that were let in though their source is not known; they go by themselves, as their slots do. */
   readonly newcomers = new Int32Array(BATCH_ROWS * LIST_WORDS);
   newcomerCount = 0;
   readonly #path: Path;
+  /** Source whose further requests in this batch are let in without a look, or NOBODY. */
+  #sure = NOBODY;
 
   constructor(path: Path) {
     this.#path = path;
@@ -25,23 +30,34 @@ export class AdmissionStage {
   run(list: Int32Array, count: number): number {
     this.newcomerCount = 0;
     if (!this.#path.gate.watches) return count;
+    const { memory, gate } = this.#path;
     const end = count * LIST_WORDS;
     let kept = 0;
     for (let at = 0; at < end; at += LIST_WORDS) {
-      if (!this.#isLetIn(list, at)) continue;
-      if (this.#path.gate.isNewcomer) move(list, at, this.newcomers, this.newcomerCount++);
-      else move(list, at, list, kept++);
+      const source = ipv4.source(memory.view, list[at + LIST_IP]);
+      if (source === this.#sure) kept = keep(list, at, kept);
+      else if (!this.#isLetIn(list, at, source)) continue;
+      else if (gate.isNewcomer) move(list, at, this.newcomers, this.newcomerCount++);
+      else kept = keep(list, at, kept);
     }
+    this.#sure = NOBODY;
     return kept;
   }
 
-  #isLetIn(list: Int32Array, at: number): boolean {
+  #isLetIn(list: Int32Array, at: number, source: number): boolean {
     const { memory, gate, nowMs } = this.#path;
-    const source = ipv4.source(memory.view, list[at + LIST_IP]);
     const reason = gate.admit(source, list[at + LIST_END] - list[at + LIST_UDP] - udp.HEADER_BYTES, nowMs);
     if (reason !== 0) memory.counters[REFUSED_FIRST + reason] += 1;
+    // Without budgets there is nothing to count for the next one of the same source.
+    this.#sure = reason === 0 && gate.letsInAll ? source : NOBODY;
     return reason === 0;
   }
+}
+
+/** Moves the entry at `at` up behind the `kept` entries; returns their number. */
+function keep(list: Int32Array, at: number, kept: number): number {
+  if (at !== kept * LIST_WORDS) move(list, at, list, kept);
+  return kept + 1;
 }
 
 function move(from: Int32Array, at: number, to: Int32Array, row: number): void {

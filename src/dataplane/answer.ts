@@ -1,7 +1,7 @@
 /** Answers built in the request's own frame. */
 import { writeErrorReply } from '../memcached/error-reply.ts';
 import { FRAME_HEADER_BYTES, requestId, writeFrameHeader } from '../memcached/frame-header.ts';
-import { ROW_FLAGS, ROW_LENGTH, ROW_OFFSET } from '../port/port.ts';
+import { ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, TAG_FLAGS } from '../port/port.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as udp from '../wire/udp.ts';
@@ -57,5 +57,5 @@ export function turnIntoAnswer(
   ipv4.setChecksum(view, ipOffset, ipv4.computeChecksum(view, ipOffset));
   udp.setChecksum(view, udpOffset, udp.computeChecksum(view, ipOffset, udpOffset, udpBytes));
   batch[row + ROW_LENGTH] = Math.max(ipOffset + ipBytes - batch[row + ROW_OFFSET], ethernet.HEADER_BYTES);
-  batch[row + ROW_FLAGS] = 0;
+  batch[row + ROW_FLAGS] &= TAG_FLAGS;
 }

@@ -4,7 +4,7 @@
  *
  * A row that is dropped or foreign keeps the verdict DROP that it came with; the reason is counted.
  */
-import { DROP, FLAG_VLAN, type Port, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT, ROW_WORDS } from '../port/port.ts';
+import { DROP, type Port, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT, ROW_WORDS, vlanOf } from '../port/port.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as udp from '../wire/udp.ts';
@@ -48,7 +48,7 @@ export class Classifier {
     const { view } = this.#path.memory;
     const offset = batch[row + ROW_OFFSET];
     if (batch[row + ROW_LENGTH] < ethernet.HEADER_BYTES) return this.#count(COUNT.drop_runt);
-    if ((batch[row + ROW_FLAGS] & FLAG_VLAN) !== 0) return this.#count(COUNT.foreign);
+    if (vlanOf(batch[row + ROW_FLAGS]) !== port.vlan) return this.#count(COUNT.foreign);
     const type = ethernet.etherType(view, offset);
     if (type === ethernet.ETHERTYPE_IPV4) return this.#ipv4(port, batch, row, offset);
     if (type === ethernet.ETHERTYPE_ARP) return this.#arp(port, batch, row);
@@ -89,10 +89,39 @@ export class Classifier {
     if (ethernet.isFrom(view, offset, port.macHigh, port.macLow)) return this.#count(COUNT.drop_own_source);
     if (!this.#isSender(offset, ipv4.source(view, ipOffset))) return this.#count(COUNT.drop_bad_source);
     const protocol = ipv4.protocol(view, ipOffset);
-    if (protocol === ipv4.PROTOCOL_UDP) return this.#udp(batch, row, ipOffset, toVip);
-    if (protocol === ipv4.PROTOCOL_ICMP)
-      return this.#answer(batch, row, handleIcmp(memory, port, batch, row, ipOffset));
-    this.#count(COUNT.drop_protocol);
+    if (protocol === ipv4.PROTOCOL_ICMP) return this.#icmp(port, batch, row, ipOffset, toVip);
+    if (protocol !== ipv4.PROTOCOL_UDP) return this.#count(COUNT.drop_protocol);
+    if (ipv4.isFragment(view, ipOffset)) return this.#fragment(port, batch, row, ipOffset, toVip);
+    this.#udp(batch, row, ipOffset, toVip);
+  }
+
+  /** The fragment that completes its datagram goes on as that. */
+  #fragment(port: Port, batch: Int32Array, row: number, ipOffset: number, toVip: boolean): void {
+    const { fragments, nowMs } = this.#path;
+    if (!fragments.accept(batch, row, ipOffset, port.id, nowMs)) return;
+    const wholeOffset = batch[row + ROW_OFFSET] + ethernet.HEADER_BYTES;
+    if (toVip || !this.#handOver(batch, row, wholeOffset)) this.#udp(batch, row, wholeOffset, toVip);
+  }
+
+  /** Whether a reply that was in fragments is another lane's: that one has it now. */
+  #handOver(batch: Int32Array, row: number, ipOffset: number): boolean {
+    const { memory, setup, slots, handover } = this.#path;
+    const udpOffset = ipOffset + ipv4.headerBytes(memory.view, ipOffset);
+    const lane = slots.laneOf(udp.destinationPort(memory.view, udpOffset), setup.lane);
+    if (lane === setup.lane || lane < 0 || lane >= setup.laneCount) return false;
+    const isGiven = handover.give(lane, batch[row + ROW_OFFSET], batch[row + ROW_LENGTH], batch[row + ROW_FLAGS]);
+    memory.count(isGiven ? COUNT.handed_over : COUNT.drop_handover_full);
+    return true;
+  }
+
+  #icmp(port: Port, batch: Int32Array, row: number, ipOffset: number, toVip: boolean): void {
+    const { memory, prober, serverPort, fragmentationNeeded } = this.#path;
+    if (ipv4.isFragment(memory.view, ipOffset)) return this.#count(COUNT.drop_icmp);
+    if (fragmentationNeeded.hear(ipOffset, toVip)) return;
+    const message = ipOffset + ipv4.headerBytes(memory.view, ipOffset);
+    const messageBytes = ipv4.totalLength(memory.view, ipOffset) + ipOffset - message;
+    if (prober !== undefined && port === serverPort && prober.hearsIcmp(ipOffset, message, messageBytes)) return;
+    this.#answer(batch, row, handleIcmp(memory, port, batch, row, ipOffset));
   }
 
   /** Whether a frame's source addresses may be somebody else's: no group, no address that is ours. */

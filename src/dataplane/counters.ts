@@ -2,19 +2,25 @@
  * What a lane counts. Every frame that reaches a lane ends in exactly one of these groups:
  *
  *     forwarded   requests, replies
+ *     gathered    multiget_answers
  *     answered    arp_answers, echo_answers, local_answers
  *     broadcast   broadcasts, and broadcast_replies from the nodes
- *     learned     arp_learned
+ *     learned     arp_learned, path_mtu_learned, probe_answers, ping_answers, icmp_unreachable
+ *     joined      fragments_joined
+ *     handed over handed_over; another lane counts `taken_over`, and then what becomes of the frame
  *     foreign     not for our addresses: left to the kernel's own copy
  *     swallowed   quiet_misses
  *     drop_*      ours, and not fit to travel on
  *     refused_*   a request turned away with a memcached error line (error_answers counts the line), or in silence when
  *                 the client asked for none
  *
+ * A request for several keys (`multigets`) waits until it ends as `multiget_answers` or `refused_multiget_memory`. Its
+ * `multiget_keys` are requests that no client sent: each ends like one, without having reached the lane.
+ *
  * A `parked` request waits until it ends as one of `requests` (`parked_sent` counts these) or as
  * `drop_neighbour_unreachable`. A command for every node waits until it ends as one of `broadcasts` or `refused_broadcast`.
- * `reads` and `writes` are counted when a request is steered, before it may be dropped for
- * want of its next hop.
+ * `reads` and `writes` are counted when a request is steered, before it may be dropped for want of its next hop. A fragment
+ * waits until it ends as `fragments_joined` or as a `drop_fragment_*`.
  */
 import { REFUSAL_NAMES } from '../memcached/refusals.ts';
 
@@ -41,7 +47,8 @@ export const COUNT = {
   drop_bad_source: 15,
   drop_ip_header: 16,
   drop_ip_checksum: 17,
-  drop_ip_fragment: 18,
+  /** A fragment that no honest stack sends: see fragments.ts. */
+  drop_fragment_bad: 18,
   drop_ttl_expired: 19,
   drop_protocol: 20,
   drop_udp_length: 21,
@@ -80,6 +87,65 @@ export const COUNT = {
   drop_reply_stray: 47,
   /** Answers of the NF's own, to requests counted elsewhere, that would exceed what their client may be sent. */
   answers_withheld: 48,
+  /** Requests for several keys that were taken apart, and their keys: each is a request of its own to its node. */
+  multigets: 49,
+  multiget_keys: 50,
+  /** Merged replies, and the datagrams they went out in. */
+  multiget_answers: 51,
+  multiget_datagrams: 52,
+  /** Keys that became misses because their node did not answer in time, or answered what is no value. */
+  multiget_unanswered: 53,
+  multiget_node_errors: 54,
+  /** Keys that were not asked for, as the port had no frame left; they end as unanswered. */
+  multiget_unsent: 55,
+  /** Merged replies that the port did not take the rest of in time. */
+  multiget_abandoned: 56,
+  /** A part of a reply whose request is answered already; one that came twice, or does not fit the others. */
+  drop_multiget_late: 57,
+  drop_multiget_part: 58,
+  /** Cycles that found work, and the time they took. */
+  busy_cycles: 59,
+  busy_us: 60,
+  /** `version` to the nodes, and what they said to it. */
+  probes_sent: 61,
+  probe_answers: 62,
+  /** ICMP echo requests to the nodes, and the replies. */
+  pings_sent: 63,
+  ping_answers: 64,
+  /** `flush_all` to nodes that are to take keys again. */
+  flushes_sent: 65,
+  /** ICMP "port unreachable" about a datagram of ours. */
+  icmp_unreachable: 66,
+  /** To the probe port, and not a reply of the node that was asked. */
+  drop_probe_answer: 67,
+  /** Reads answered "not there" in the place of a node that does not answer. */
+  misses_answered: 68,
+  /** Fragments of datagrams for us; each is counted again by what became of it. */
+  fragments_received: 69,
+  datagrams_reassembled: 70,
+  /** Fragments that others completed: the one that made the datagram whole goes on, and is counted, as a frame. */
+  fragments_joined: 71,
+  /** Of a datagram with bytes told twice and differently, those already held and those that follow. */
+  drop_fragment_overlap: 72,
+  /** Said before: the datagram is none the worse. */
+  drop_fragment_duplicate: 73,
+  drop_fragment_too_large: 74,
+  drop_fragment_timeout: 75,
+  /** Given up for newer ones: of all sources, and of the same source. */
+  drop_fragment_table_full: 76,
+  drop_fragment_source_full: 77,
+  /** Frames larger than the MTU that left in pieces (each counted as what it is, too), and the pieces. */
+  datagrams_fragmented: 78,
+  fragments_sent: 79,
+  /** The port had no frame for a fragment; the rest of its datagram was not sent either. */
+  fragments_refused: 80,
+  icmp_frag_needed_sent: 81,
+  /** ICMP "fragmentation needed" that was believed. */
+  path_mtu_learned: 82,
+  /** Replies made whole by one lane and handled by another: by who gave, who took, and those that found no box. */
+  handed_over: 83,
+  taken_over: 84,
+  drop_handover_full: 85,
 } as const;
 
 /** Position of the first `refused_*` counter; reason r stands at this + r. */
@@ -91,7 +157,16 @@ export const LANE_COUNTERS: readonly string[] = [
 ];
 
 /** Per node and lane, in rows of this many counters. */
-export const NODE_COUNT = { requests: 0, replies: 1, request_bytes: 2, reply_bytes: 3 } as const;
+export const NODE_COUNT = {
+  requests: 0,
+  replies: 1,
+  request_bytes: 2,
+  reply_bytes: 3,
+  /** Of the requests: those that need not be answered (noreply, quiet). */
+  silent_requests: 4,
+  /** Of the others: those of which a first datagram of the reply has come. */
+  answered: 5,
+} as const;
 export const NODE_COUNTERS = Object.keys(NODE_COUNT) as readonly (keyof typeof NODE_COUNT)[];
 /** Counters of a row. */
-export const NODE_COUNTER_COUNT = 4;
+export const NODE_COUNTER_COUNT = 6;

@@ -9,7 +9,8 @@
  *     sources takes no slot from them, and adds at most N requests per second (if limited) to the nodes' load.
  *  4. While seven in eight of the slots for known sources wait for replies, a source that holds a quarter of them gets no
  *     more: the last eighth is for the others. (By a sample of 64 slots, looked at again after SHARE_MS.)
- *  5. In any time t a known source makes at most R · (t + 1 s) requests, and is sent at most B · (t + 1 s) bytes.
+ *  5. In any time t a known source makes at most R · (t + 1 s) requests, and is sent at most B · (t + 1 s) bytes. A request
+ *     for several keys counts once for each; the last one may exceed that.
  *  6. A known source is sent at most ratio · (bytes it sent) + 64 KiB. So a forged source is little hurt by what
  *     it is made to receive. For sources that are not known, 5 (with their own rates) and 6 hold for all of them together.
  *
@@ -144,6 +145,11 @@ export class Gatekeeper {
     return this.#gateWords[this.#table + GATE_BROADCAST_MS];
   }
 
+  /** Whether the known source last let in may send any number of requests now. */
+  get letsInAll(): boolean {
+    return !this.hasBudgets && !this.isNewcomer && !this.#slots.isShort;
+  }
+
   /** A request has come: 0 when it may go on, else REFUSED_*. */
   admit(source: number, requestBytes: number, nowMs: number): number {
     if (!this.watches) return 0;
@@ -159,6 +165,17 @@ export class Gatekeeper {
   /** A datagram is about to be sent to `source`: whether it may be. */
   charge(source: number, responseBytes: number, nowMs: number): boolean {
     return !this.hasBudgets || this.#pay(this.#knownRow(source), responseBytes, nowMs);
+  }
+
+  /**
+   * A request of `source` that was let in asks for `keys` keys, and the nodes as often: each counts. What the source has
+   * not got is a debt, at most that of one request, which is paid off before the next one is let in.
+   */
+  chargeKeys(source: number, keys: number, nowMs: number): void {
+    if (!this.hasBudgets) return;
+    const row = this.#knownRow(source);
+    this.#touch(row, nowMs);
+    if (this.#requestRateOf(row) !== 0) this.#words[row + REQUESTS] -= (keys - 1) * REQUEST_COST;
   }
 
   /** Whether a source has what it may have while slots are short. */

@@ -2,7 +2,7 @@
  * What any IP host must do, for the addresses the NF owns: answer ARP (RFC 826) and ICMP echo (RFC 1122 3.2.2.6) in the
  * frame that asked.
  */
-import { DROP, type Port, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET } from '../port/port.ts';
+import { DROP, type Port, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, TAG_FLAGS } from '../port/port.ts';
 import * as arp from '../wire/arp.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as icmp from '../wire/icmp.ts';
@@ -76,7 +76,7 @@ export function handleIcmp(memory: LaneMemory, port: Port, batch: Int32Array, ro
   ipv4.swapAddresses(view, ipOffset);
   ipv4.rewriteTtl(view, ipOffset, TTL_DEFAULT);
   ethernet.turnToSender(view, batch[row + ROW_OFFSET], port.macHigh, port.macLow);
-  batch[row + ROW_FLAGS] = 0;
+  batch[row + ROW_FLAGS] &= TAG_FLAGS;
   memory.count(COUNT.echo_answers);
   return port.id;
 }

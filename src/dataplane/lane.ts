@@ -2,27 +2,36 @@
  * A lane: one thread, its own queue on each port, one duty cycle.
  *
  *     for each port: receive → classify → admit → requests → replies → settle → transmit on each port → release
- *     then what time demands: commands for every node, parked frames, ARP
+ *     then what time demands: multi-key requests, commands for every node, parked frames, ARP, probes, answers for
+ *     nodes that are down
  */
 import type { Arena } from '../mem/arena.ts';
-import { type Port, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT, ROW_WORDS } from '../port/port.ts';
+import { DROP, type Port, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT, ROW_WORDS } from '../port/port.ts';
 import { AdmissionStage, SettlementStage } from './admission.ts';
 import { Classifier } from './classify.ts';
 import { COUNT } from './counters.ts';
+import { BOXES, mailPlace } from './handover.ts';
+import { HealthBlock } from './health-block.ts';
 import { writeArpRequest } from './host.ts';
 import { BATCH_ROWS, Path } from './path.ts';
+import { Prober } from './prober.ts';
 import { ReplyStage } from './replies.ts';
 import { RequestStage } from './requests.ts';
 import type { PathSetup } from './setup.ts';
+import { Sweep } from './sweep.ts';
 
 const ARP_TICK_MS = 10;
 const REFRESH_MS = 1000;
+const SWEEP_MS = 10;
+const MAIL_ROWS = Math.min(BOXES, BATCH_ROWS);
 
 /** Bytes that a lane needs for its batch. */
 export const BATCH_BYTES = BATCH_ROWS * ROW_WORDS * 4;
 
 /** Works on the frames of the batch that concern it. */
 type Stage = (port: Port, rows: number) => void;
+/** What time or control demands of a lane; returns how much was done. Frames that it says lie in the outboxes then. */
+type Duty = (nowMs: number) => number;
 
 export class Lane {
   readonly path: Path;
@@ -30,10 +39,12 @@ export class Lane {
   readonly #batch: Int32Array;
   /** In an array, lest V8 inline them: path.ts tells why. */
   readonly #stages: readonly Stage[];
+  readonly #duties: readonly Duty[];
   readonly #isFirst: boolean;
   readonly #ownAddress: number;
   #arpDueMs = 0;
   #refreshDueMs = 0;
+  #sweepDueMs = 0;
 
   /** @param batch `BATCH_BYTES` of the arena that holds the frames */
   constructor(setup: PathSetup, arena: Arena, shared: Arena, ports: readonly Port[], batch: Int32Array) {
@@ -47,6 +58,7 @@ export class Lane {
     this.#batch = batch;
     this.#stages = stagesOf(this.path, batch);
     this.#isFirst = setup.lane === 0;
+    this.#duties = dutiesOf(this.path, new HealthBlock(shared.words, setup.healthOffset >> 2, setup.nodesMax));
     this.#ownAddress = setup.ownAddress;
   }
 
@@ -54,11 +66,18 @@ export class Lane {
   cycle(nowMs: number): number {
     this.path.enter(nowMs);
     let work = 0;
-    for (let i = 0; i < this.#ports.length; i++) work += this.#servePort(this.#ports[i]);
+    // The nodes' side first: a node may answer before we have sent a batch off, and both would bear the time of one cycle.
+    for (let i = this.#ports.length - 1; i >= 0; i--) work += this.#servePort(this.#ports[i]);
+    if (this.path.handover.hasMail()) work += this.#serveMail();
     if (this.path.broadcasts.active !== 0) work += this.#serveBroadcasts();
+    work += this.#serveGathers();
     if (this.path.parking.count !== 0) work += this.#serveParked();
     if (this.#isFirst && nowMs >= this.#arpDueMs) this.#serveNeighbours(nowMs);
+    if (nowMs >= this.#sweepDueMs) this.#sweep(nowMs);
     if (nowMs >= this.#refreshDueMs) this.#refresh(nowMs);
+    for (let duty = 0; duty < this.#duties.length; duty++) work += this.#duties[duty](nowMs);
+    this.path.serverOut.flush();
+    this.path.clientOut.flush();
     this.path.memory.counters[COUNT.cycles] += 1;
     return work;
   }
@@ -71,14 +90,41 @@ export class Lane {
   #servePort(port: Port): number {
     const batch = this.#batch;
     const rows = port.receive(batch, BATCH_ROWS);
+    if (port === this.path.serverPort) this.path.serverDrained = rows < BATCH_ROWS;
     if (rows === 0) return 0;
+    this.#handle(port, rows);
+    port.release(batch, rows);
+    this.path.fragments.release();
+    return rows;
+  }
+
+  /** Takes the first `rows` rows of the batch through the stages, and transmits what is to be. */
+  #handle(port: Port, rows: number): void {
     const { path } = this;
     path.senders = 0;
     for (let stage = 0; stage < this.#stages.length; stage++) this.#stages[stage](port, rows);
     path.serverOut.flush();
     path.clientOut.flush();
-    this.#transmit(batch, rows, path.senders);
-    port.release(batch, rows);
+    this.#transmit(this.#batch, rows, path.senders);
+  }
+
+  /** Replies that other lanes have put together, as if they had just been received. */
+  #serveMail(): number {
+    const { handover, memory, serverPort, setup } = this.path;
+    const batch = this.#batch;
+    let rows = 0;
+    while (rows < MAIL_ROWS) {
+      const offset = mailPlace(setup.mailOffset, rows);
+      const length = handover.take(offset);
+      if (length === 0) break;
+      const row = rows++ * ROW_WORDS;
+      batch[row + ROW_OFFSET] = offset;
+      batch[row + ROW_LENGTH] = length;
+      batch[row + ROW_FLAGS] = handover.flags;
+      batch[row + ROW_VERDICT] = DROP;
+    }
+    memory.counters[COUNT.taken_over] += rows;
+    if (rows !== 0) this.#handle(serverPort, rows);
     return rows;
   }
 
@@ -98,6 +144,12 @@ export class Lane {
     return work;
   }
 
+  #serveGathers(): number {
+    const work = this.path.gathers.tend();
+    if (work !== 0) this.path.clientOut.flush();
+    return work;
+  }
+
   /** Sends on the parked frames whose next hop is known now, drops those whose next hop does not answer. */
   #serveParked(): number {
     const { parking, neighbours, memory } = this.path;
@@ -110,7 +162,8 @@ export class Lane {
         batch[row + ROW_OFFSET] = parking.offset(i);
         batch[row + ROW_LENGTH] = parking.length(i);
         batch[row + ROW_FLAGS] = parking.flags(i);
-        batch[row + ROW_VERDICT] = this.path.sendTo(parking.offset(i), neighbour);
+        const verdict = this.path.sendTo(parking.offset(i), neighbour);
+        batch[row + ROW_VERDICT] = this.path.wholeOrFragments(this.path.serverOut, batch, row, verdict, 0);
         parking.leave(i);
         memory.count(COUNT.parked_sent);
       } else if (neighbours.hasFailed(neighbour)) {
@@ -120,6 +173,7 @@ export class Lane {
         i++;
       }
     }
+    this.path.serverOut.flush();
     if (rows !== 0) this.#transmit(batch, rows, 1 << this.path.serverPort.id);
     return rows;
   }
@@ -142,10 +196,26 @@ export class Lane {
     }
   }
 
+  /** Gives up what waits too long. */
+  #sweep(nowMs: number): void {
+    this.#sweepDueMs = nowMs + SWEEP_MS;
+    this.path.fragments.sweep(nowMs | 0);
+  }
+
   #refresh(nowMs: number): void {
     this.#refreshDueMs = nowMs + REFRESH_MS;
     this.refreshCounters();
   }
+}
+
+/** Lane 0 probes the nodes; every lane answers for those that are down. */
+function dutiesOf(path: Path, health: HealthBlock): Duty[] {
+  const { lane, probePort, probeTimeoutMs, missNotesOffset, missAfterMs } = path.setup;
+  const sweep = new Sweep(path, health, missNotesOffset, missAfterMs);
+  if (lane !== 0) return [() => sweep.turn()];
+  const prober = new Prober(path, health, probePort, probeTimeoutMs);
+  path.prober = prober;
+  return [nowMs => prober.turn(nowMs), () => sweep.turn()];
 }
 
 function stagesOf(path: Path, batch: Int32Array): Stage[] {

@@ -2,7 +2,7 @@
  * The neighbour table: Ethernet addresses of the next hops on the server side, resolved by the NF itself (RFC 826,
  * RFC 1122 2.3.2). It lies in memory that all lanes share. A row is 8 words:
  *
- *     word 0  ADDRESS    IPv4                                     writer: control, before the row is published
+ *     word 0  ADDRESS    IPv4; 0: nobody's row                    writer: control
  *          1  STATE      below                                    writer: lane 0
  *          2  MAC_HIGH   upper 16 bits                            writer: lane 0
  *          3  MAC_LOW    lower 32 bits                            writer: lane 0
@@ -10,13 +10,14 @@
  *          5  DUE        ms of the clock: next retry or expiry    writer: lane 0
  *          6  TRIES      requests sent since the last answer      writer: lane 0
  *
- * Word 0 of the table itself is the number of rows; rows begin at word 8.
+ * Word 0 of the table itself is the number of rows, nobody's among them; rows begin at word 8.
  *
  *     EMPTY       ─wanted→  INCOMPLETE (ask)
  *     INCOMPLETE  ─answer→  REACHABLE;   ─retry time→ ask again;  ─tries used up→ FAILED
  *     REACHABLE   ─lifetime over→ STALE (ask; the old address stays in use)
  *     STALE       ─answer→  REACHABLE;   ─retry time→ ask again;  ─tries used up→ FAILED
  *     FAILED      ─answer→  REACHABLE;   ─wanted, after the retry time→ INCOMPLETE (ask)
+ *     any         ─nobody's→ EMPTY: lane 0 wipes what it wrote, then control may give the row to another next hop
  *
  * A frame sent by another lane while lane 0 writes a *changed* address may carry half of it, and is lost as any frame
  * under way to the old one is.
@@ -60,15 +61,41 @@ export class Neighbours {
     this.#times = times;
   }
 
-  /** Control: the row for this next hop, added when it is new. Wanted at once, so that the first request need not wait. */
+  /**
+   * Control: the row for this next hop, given to it when it has none. Wanted at once, so that the first request need not
+   * wait.
+   */
   add(address: number): number {
-    for (let row = 0; row < this.count; row++) if (this.address(row) === address) return row;
-    const row = this.count;
+    const known = this.#find(address);
+    if (known >= 0) return known;
+    const row = this.#findBlank();
     const word = this.#row(row);
-    this.#words[word + ADDRESS] = address;
+    Atomics.store(this.#words, word + ADDRESS, address);
     this.#words[word + WANTED] = 1;
-    Atomics.store(this.#words, this.#base, row + 1);
+    if (row === this.count) Atomics.store(this.#words, this.#base, row + 1);
     return row;
+  }
+
+  /** Control: the row is nobody's. No table in use may name it, and no parked frame wait for it. */
+  remove(row: number): void {
+    Atomics.store(this.#words, this.#row(row) + ADDRESS, 0);
+  }
+
+  /** Control: whether `add` may give the row away: lane 0 has wiped it. */
+  isBlank(row: number): boolean {
+    const word = this.#row(row);
+    return this.#words[word + ADDRESS] === 0 && this.#words[word + STATE] === EMPTY && this.#words[word + WANTED] === 0;
+  }
+
+  #find(address: number): number {
+    for (let row = 0; row < this.count; row++) if (this.address(row) === address) return row;
+    return -1;
+  }
+
+  /** A blank row, or the one after the last. */
+  #findBlank(): number {
+    for (let row = 0; row < this.count; row++) if (this.isBlank(row)) return row;
+    return this.count;
   }
 
   get count(): number {
@@ -108,6 +135,7 @@ export class Neighbours {
 
   /** Lane 0: the sender fields of an ARP packet. Returns 1 when they are those of a row, else 0. */
   learn(address: number, macHigh: number, macLow: number, nowMs: number): number {
+    if (address === 0) return 0; // an ARP probe (RFC 5227): its sender has none yet
     for (let row = 0; row < this.count; row++) {
       if (this.address(row) === address) return this.#resolve(this.#row(row), macHigh, macLow, nowMs);
     }
@@ -118,6 +146,7 @@ export class Neighbours {
   advance(row: number, nowMs: number): boolean {
     const words = this.#words;
     const word = this.#row(row);
+    if (words[word + ADDRESS] === 0) return this.#wipe(row);
     const state = words[word + STATE];
     const due = ((nowMs - words[word + DUE]) | 0) >= 0;
     if (state === EMPTY) return words[word + WANTED] === 1 && this.#ask(word, INCOMPLETE, nowMs);
@@ -140,6 +169,13 @@ export class Neighbours {
     this.#words[word + WANTED] = 0;
     this.#words[word + STATE] = FAILED;
     this.#words[word + DUE] = (nowMs + this.#times.retryMs) | 0;
+    return false;
+  }
+
+  /** Nobody's row: what was known of its last owner is forgotten, once; from then on control may write to it. */
+  #wipe(row: number): false {
+    const word = this.#row(row);
+    if (!this.isBlank(row)) this.#words.fill(0, word + STATE, word + NEIGHBOUR_ROW_WORDS);
     return false;
   }
 

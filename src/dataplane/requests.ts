@@ -14,17 +14,20 @@ import {
   OUT_FLAGS,
   OUT_KEY_LENGTH,
   OUT_KEY_OFFSET,
+  OUT_PROTOCOL,
   OUT_VERB,
   OUT_WORDS,
+  PROTOCOL_ASCII,
   REQUEST_KEY_BASE64,
   REQUEST_MULTI_KEY,
   REQUEST_NOREPLY,
   REQUEST_QUIET,
 } from '../memcached/located.ts';
+import { canMiss, NOTE_BYTES, noteRequest } from '../memcached/miss-reply.ts';
+import { parsePlainGet } from '../memcached/plain-get.ts';
 import {
   REFUSED_BUSY,
   REFUSED_DENIED,
-  REFUSED_MULTI_KEY,
   REFUSED_NEWCOMERS,
   REFUSED_NO_NODE,
   REFUSED_TOTAL,
@@ -53,6 +56,7 @@ import {
   SLOT_KEY_HASH,
   SLOT_NODE,
   SLOT_NODE_PORT,
+  SLOT_NOTED,
   SLOT_QUIET,
   SLOT_SENT,
   SLOT_STATE,
@@ -95,26 +99,31 @@ export class RequestStage {
   }
 
   #request(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number): number {
-    const { memory, serverPort, gate } = this.#path;
+    const { memory, gate, clientOut, serverOut } = this.#path;
     const header = udpOffset + udp.HEADER_BYTES;
     const located = this.#located;
     // Parsed in any case: an error line is written in the protocol of the request.
-    const parsed = parseRequest(memory.bytes, header + FRAME_HEADER_BYTES, end, located);
+    const parsed = this.#parse(header + FRAME_HEADER_BYTES, end);
     const reason = isSingleDatagram(memory.bytes, header) ? parsed : REFUSED_TOTAL;
     if (reason !== 0) return this.#refuse(batch, row, ipOffset, udpOffset, reason);
     const action = gate.actions[located[OUT_CLASS] * VERBS_MAX + located[OUT_VERB]];
     if (action !== ACTION_FORWARD) return this.#keep(action, batch, row, ipOffset, udpOffset);
     if ((located[OUT_FLAGS] & REQUEST_MULTI_KEY) !== 0) {
-      return this.#refuse(batch, row, ipOffset, udpOffset, REFUSED_MULTI_KEY);
+      return this.#takeApart(batch, row, ipOffset, udpOffset, end);
     }
     const node = this.#home();
     if (node < 0) return this.#refuse(batch, row, ipOffset, udpOffset, REFUSED_NO_NODE);
-    if (batch[row + ROW_LENGTH] > serverPort.frameBytesMax) return this.#drop(COUNT.drop_too_big);
+    if (this.#path.isTooBig(batch, row, ipOffset, serverOut, clientOut)) return this.#drop(COUNT.drop_too_big);
     const slot = this.#takeSlot();
     if (slot < 0) return this.#refuse(batch, row, ipOffset, udpOffset, REFUSED_BUSY);
     this.#fillSlot(slot, batch[row + ROW_OFFSET], ipOffset, udpOffset, node);
     this.#countSteered(node, end - header);
     return this.#toNode(batch, row, ipOffset, udpOffset, slot, node);
+  }
+
+  #parse(start: number, end: number): number {
+    const { bytes, view } = this.#path.memory;
+    return parsePlainGet(view, start, end, this.#located) ? 0 : parseRequest(bytes, start, end, this.#located);
   }
 
   /** A request that is not forwarded to one node: answered here, sent to all of them, or denied. */
@@ -130,6 +139,13 @@ export class RequestStage {
     } else if (action === ACTION_BROADCAST) {
       reason = broadcasts.start(batch[row + ROW_OFFSET], ipOffset, udpOffset, this.#located);
     }
+    return reason === 0 ? DROP : this.#refuse(batch, row, ipOffset, udpOffset, reason);
+  }
+
+  /** A request for several keys goes on as one for each. */
+  #takeApart(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number): number {
+    const { gathers } = this.#path;
+    const reason = gathers.ask(batch[row + ROW_OFFSET], ipOffset, udpOffset, end, this.#located);
     return reason === 0 ? DROP : this.#refuse(batch, row, ipOffset, udpOffset, reason);
   }
 
@@ -174,7 +190,9 @@ export class RequestStage {
     const quiet = (located[OUT_FLAGS] & REQUEST_QUIET) !== 0 ? SLOT_QUIET : 0;
     // To noreply nothing is ever answered: the slot is free for the next in the circle at once.
     const state = (located[OUT_FLAGS] & REQUEST_NOREPLY) !== 0 ? STATE_ANSWERED : STATE_OUTSTANDING;
-    const bits = state | quiet | (words[slot + SLOT_STATE] & SLOT_HAUNTED);
+    // A classic miss repeats nothing of its request.
+    const noted = located[OUT_PROTOCOL] === PROTOCOL_ASCII ? 0 : this.#note(slot);
+    const bits = state | quiet | noted | (words[slot + SLOT_STATE] & SLOT_HAUNTED);
     words[slot + SLOT_STATE] = bits | (located[OUT_VERB] << SLOT_VERB_SHIFT) | (id << SLOT_ID_SHIFT);
     words[slot + SLOT_CLIENT] = ipv4.source(view, ipOffset);
     words[slot + SLOT_CLIENT_PORT] = udp.sourcePort(view, udpOffset) | (ethernet.sourceHigh(view, offset) << 16);
@@ -185,17 +203,28 @@ export class RequestStage {
     words[slot + SLOT_SENT] = nowUs;
   }
 
+  /** Keeps what a miss would have to repeat, should the node not answer; returns SLOT_NOTED, or 0 when that is nothing. */
+  #note(slot: number): number {
+    if (!canMiss(this.#located[OUT_VERB])) return 0;
+    const { memory, slots, setup } = this.#path;
+    const note = setup.missNotesOffset + slots.indexOf(slot) * NOTE_BYTES;
+    return noteRequest(memory.bytes, this.#located, memory.bytes, note) ? SLOT_NOTED : 0;
+  }
+
   #countSteered(node: number, payloadBytes: number): void {
     const { counters, nodeCounters } = this.#path.memory;
     counters[this.#located[OUT_CLASS] === CLASS_READ ? COUNT.reads : COUNT.writes] += 1;
     const figures = node * NODE_COUNTER_COUNT;
     nodeCounters[figures + NODE_COUNT.requests] += 1;
     nodeCounters[figures + NODE_COUNT.request_bytes] += payloadBytes;
+    if ((this.#located[OUT_FLAGS] & (REQUEST_NOREPLY | REQUEST_QUIET)) !== 0) {
+      nodeCounters[figures + NODE_COUNT.silent_requests] += 1;
+    }
   }
 
   /** Rewrites the request towards its node; the frame waits aside when the next hop is not resolved. */
   #toNode(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, slot: number, node: number): number {
-    const { memory, slots, neighbours, steerWords, table } = this.#path;
+    const { memory, slots, neighbours, steerWords, table, serverOut } = this.#path;
     const { view, words } = memory;
     const flags = batch[row + ROW_FLAGS];
     rewriteDatagram(
@@ -212,9 +241,9 @@ export class RequestStage {
     const neighbour = nodeNeighbour(steerWords, table, node);
     const offset = batch[row + ROW_OFFSET];
     // A node that sleeps is woken by its first frame; with the rest of its share right behind, it is woken once.
-    if (neighbours.isUsable(neighbour))
-      return this.#path.sendTo(offset, neighbour) | ((node + 1) << VERDICT_GROUP_SHIFT);
-    return this.#park(offset, batch[row + ROW_LENGTH], flags, neighbour);
+    if (!neighbours.isUsable(neighbour)) return this.#park(offset, batch[row + ROW_LENGTH], flags, neighbour);
+    const verdict = this.#path.sendTo(offset, neighbour) | ((node + 1) << VERDICT_GROUP_SHIFT);
+    return this.#path.wholeOrFragments(serverOut, batch, row, verdict, node + 1);
   }
 
   #park(offset: number, length: number, flags: number, neighbour: number): number {

@@ -1,11 +1,14 @@
 /** The in-place rewrite of a forwarded datagram: addresses, ports, TTL, memcached's request id, both checksums. */
 import { FLAG_PARTIAL_CHECKSUM } from '../port/port.ts';
-import { delta16, delta32 } from '../wire/checksum.ts';
+import { applyDelta, delta16, delta32 } from '../wire/checksum.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as udp from '../wire/udp.ts';
 
-/** One hop in the word that holds TTL (upper byte) and protocol (lower). */
-const ONE_HOP = 0x100;
+/** Offset of the word that holds TTL, protocol and header checksum. */
+const LIFE = 8;
+/** One hop in that word, and what a hop less adds to a checksum's delta, whatever the TTL: ~m + m − 0x100. */
+const ONE_HOP = 0x01000000;
+const ONE_HOP_DELTA = 0xfeff;
 
 /**
  * Gives the datagram a new source, destination and request id and takes one hop from its TTL (the caller has dropped
@@ -30,11 +33,11 @@ export function rewriteDatagram(
     ipv4.destination(view, ipOffset),
     toAddress,
   );
-  const hops = view.getUint16(ipOffset + 8);
   ipv4.setSource(view, ipOffset, fromAddress);
   ipv4.setDestination(view, ipOffset, toAddress);
-  view.setUint16(ipOffset + 8, hops - ONE_HOP);
-  ipv4.adjustChecksum(view, ipOffset, delta16(addresses, hops, hops - ONE_HOP));
+  const life = view.getInt32(ipOffset + LIFE);
+  const headerSum = applyDelta(life & 0xffff, addresses + ONE_HOP_DELTA);
+  view.setInt32(ipOffset + LIFE, ((life - ONE_HOP) & ~0xffff) | headerSum);
 
   const ports = (fromPort << 16) | toPort;
   const idOffset = udpOffset + udp.HEADER_BYTES;

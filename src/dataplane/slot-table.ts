@@ -7,7 +7,7 @@
  *
  * A slot is 8 words, half a cache line:
  *
- *     word 0  STATE        bits 0–1 state, 2 quiet, 4 broadcast, 5 haunted; bits 8–15 verb; bits 16–31 the client's
+ *     word 0  STATE        bits 0–1 state, 2 quiet, 3 gather, 4 broadcast, 5 haunted, 6 noted; bits 8–15 verb; bits 16–31 the client's
  *                          request id
  *          1  CLIENT       IPv4 address
  *          2  CLIENT_PORT  bits 0–15 UDP port; bits 16–31 upper 16 bits of the client's Ethernet address
@@ -16,6 +16,11 @@
  *          5  NODE_PORT    bits 0–15 UDP port; bits 16–31 the node's row in the table it was steered by
  *          6  KEY_HASH     of the key asked for
  *          7  SENT         µs of the lane's clock, wrapping
+ *
+ * A slot with the gather bit is one key of a multi-key request (gather-table.ts): bits 16–31 of its STATE say which, and
+ *
+ *          2  GATHER_RECORD      first word of the gather's record
+ *          3  GATHER_GENERATION  the record's when the slot was taken
  *
  * Slots are handed out in a circle: the one used longest ago comes next, so a late or repeated reply meets a slot that
  * has moved on only after slots ÷ rate seconds. The last slots of the table can be a circle of their own, for requests of
@@ -36,6 +41,7 @@
  *     FREE ─take for noreply→ ANSWERED
  *                 OUTSTANDING ─datagram of several→ PARTLY ─the last of at most 32→ ANSWERED
  *                                                   PARTLY ─others follow→ PARTLY (ends by its age)
+ *                 OUTSTANDING ─a miss said in the node's place (sweep.ts)→ ANSWERED
  *                 OUTSTANDING or PARTLY, age > lifetime ─take→ OUTSTANDING (OUTSTANDING: slots_expired)
  *     forbidden: OUTSTANDING or PARTLY, age ≤ lifetime ─take→ …: an honest reply would go to the wrong client; such slots are
  *     passed over (slots_skipped), and after PROBES_MAX of them the request is refused.
@@ -63,12 +69,20 @@ export const SLOT_QUIET = 4;
 export const SLOT_BROADCAST = 16;
 /** The request before this one in the slot was never answered whole. */
 export const SLOT_HAUNTED = 32;
+/** The reply is one part of an answer that is gathered. */
+export const SLOT_GATHER = 8;
+export const SLOT_GATHER_RECORD = 2;
+export const SLOT_GATHER_GENERATION = 3;
+/** What a miss must repeat of the request lies in the slot's note (memcached/miss-reply.ts). */
+export const SLOT_NOTED = 64;
 export const SLOT_VERB_SHIFT = 8;
 export const SLOT_ID_SHIFT = 16;
 
 const PROBES_MAX = 16;
 /** Slots that are looked at to tell a client's share of them. */
 export const SHARE_SAMPLES = 64;
+/** Slots looked at in a search, of either circle: 8 ms of requests at 1 M/s, far more where requests are few. */
+const SLOTS_SEARCHED = 8192;
 /** Words before the first slot: per circle the slot whose turn is next, so that a restarted lane goes on there. */
 const HEADER_WORDS = 16;
 const PART_WORDS = 2;
@@ -195,6 +209,43 @@ export class SlotTable {
     return slot >= 0 && slot <= this.#mask ? this.#base + slot * SLOT_WORDS : -1;
   }
 
+  /**
+   * Whether one of the requests of late was from (SLOT_CLIENT) or to (SLOT_NODE) this address and port. Up to 50 µs for each
+   * circle: not for every frame.
+   */
+  isRecent(whom: number, address: number, port: number, nowUs: number): boolean {
+    if (this.#isRecentIn(0, 0, this.#main, whom, address, port, nowUs)) return true;
+    return this.#isRecentIn(1, this.#main, this.#newcomers, whom, address, port, nowUs);
+  }
+
+  /** Goes back in the circle from the slot whose turn is next, so the latest come first. */
+  #isRecentIn(
+    circle: number,
+    first: number,
+    length: number,
+    whom: number,
+    address: number,
+    port: number,
+    nowUs: number,
+  ): boolean {
+    const words = this.#words;
+    let turn = words[this.#header + circle];
+    for (let left = Math.min(SLOTS_SEARCHED, length); left > 0; left--) {
+      turn = turn === 0 ? length - 1 : turn - 1;
+      const word = this.#base + (first + turn) * SLOT_WORDS;
+      if ((words[word + SLOT_STATE] & STATE_MASK) === STATE_FREE) return false;
+      const isTheirs = words[word + whom] === address && (words[word + whom + 1] & 0xffff) === port;
+      if (isTheirs && !this.isLate(word, nowUs)) return true;
+    }
+    return false;
+  }
+
+  /** Lane whose source port this is, if it is a lane's; `lane` is the one of this table. */
+  laneOf(port: number, lane: number): number {
+    const portsPerLane = (this.#mask >> IDS_PER_PORT_SHIFT) + 1;
+    return lane + Math.floor((port - this.#firstPort) / portsPerLane);
+  }
+
   /** Whether datagrams are expected for it: OUTSTANDING or PARTLY, the odd states. */
   isOutstanding(word: number): boolean {
     return (this.#words[word] & 1) !== 0;
@@ -248,14 +299,67 @@ export class SlotTable {
   }
 
   sourcePort(word: number): number {
-    return this.#firstPort + (this.#slot(word) >>> IDS_PER_PORT_SHIFT);
+    return this.#firstPort + (this.indexOf(word) >>> IDS_PER_PORT_SHIFT);
   }
 
   requestId(word: number): number {
-    return this.#slot(word) & 0xffff;
+    return this.indexOf(word) & 0xffff;
   }
 
-  #slot(word: number): number {
+  /** Number of slots in the circle of known sources, to which `next`, `before` and `after` belong. */
+  get capacity(): number {
+    return this.#main;
+  }
+
+  /** The slot whose turn is next, 0 … capacity − 1; the one before it is the newest. */
+  get next(): number {
+    return this.#words[this.#header];
+  }
+
+  /** First word of slot 0 … capacity − 1. */
+  word(slot: number): number {
+    return this.#base + slot * SLOT_WORDS;
+  }
+
+  before(slot: number): number {
+    return slot === 0 ? this.#main - 1 : slot - 1;
+  }
+
+  after(slot: number): number {
+    return slot + 1 === this.#main ? 0 : slot + 1;
+  }
+
+  /** Which slot has this first word. */
+  indexOf(word: number): number {
     return (word - this.#base) >> SLOT_SHIFT;
+  }
+}
+
+/** Slots looked at, at most, for one figure. */
+const COUNTED_SLOTS_MAX = 1 << 20;
+/** Slots in a row past the lifetime that end the look: a few may lie among younger ones that were passed over. */
+const LATE_SLOTS = 64;
+
+/**
+ * Control: adds, per row of the node table, the requests that an answer may still come for. It walks from the newest slot
+ * back in time while a lane goes on; what changes meanwhile is counted as it was or as it is.
+ */
+export function countOutstanding(
+  words: Int32Array,
+  base: number,
+  slots: number,
+  lifetimeUs: number,
+  nowUs: number,
+  rows: Float64Array,
+): void {
+  const mask = slots - 1;
+  const newest = words[base] - 1;
+  let late = 0;
+  for (let i = 0; i < Math.min(slots, COUNTED_SLOTS_MAX) && late < LATE_SLOTS; i++) {
+    const slot = base + HEADER_WORDS + ((newest - i) & mask) * SLOT_WORDS;
+    const isLate = (nowUs - words[slot + SLOT_SENT]) >>> 0 > lifetimeUs;
+    late = isLate ? late + 1 : 0;
+    const isOpen = (words[slot] & (STATE_MASK | SLOT_QUIET)) === STATE_OUTSTANDING;
+    if (isOpen && !isLate) rows[words[slot + SLOT_NODE_PORT] >>> 16] += 1;
   }
 }

@@ -20,6 +20,8 @@ export class Arena {
   readonly view: DataView;
   /** The block as 32-bit words: word index = byte offset / 4. */
   readonly words: Int32Array;
+  /** The block as 64-bit floats (counters): index = byte offset / 8. */
+  readonly floats: Float64Array;
   #used = 0;
 
   private constructor(buffer: SharedArrayBuffer, used: number) {
@@ -28,6 +30,7 @@ export class Arena {
     this.bytes = new Uint8Array(this.buffer);
     this.view = new DataView(this.buffer);
     this.words = new Int32Array(this.buffer);
+    this.floats = new Float64Array(this.buffer);
   }
 
   /**

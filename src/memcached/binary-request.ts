@@ -1,10 +1,11 @@
 /**
  * Requests of the binary protocol. One request is the whole datagram: a body that claims more would make the node read
- * other clients' datagrams as the rest of it.
+ * other clients' datagrams as the rest of it. Only a run of quiet gets may be several: it is one request for many keys.
  *
  * Keys may hold any byte here, as in memcached; those that a text line could not carry are marked REQUEST_KEY_RAW.
  */
 import * as binary from './binary.ts';
+import { isQuietRun } from './key-list.ts';
 import * as located from './located.ts';
 import * as refusals from './refusals.ts';
 import { VERB_CLASS } from './verbs.ts';
@@ -14,7 +15,7 @@ const { BINARY_HEADER_BYTES, EXTRAS_OPTIONAL, HAS_KEY, HAS_VALUE, IS_QUIET, KEY_
 const { OPAQUE_AT, OPAQUE_BYTES, OPCODE_CARRIES, OPCODE_EXTRAS, OPCODE_VERB } = binary;
 const { KEY_BYTES_MAX, OUT_CLASS, OUT_FLAGS, OUT_KEY_LENGTH, OUT_KEY_OFFSET, OUT_OPAQUE_LENGTH } = located;
 const { OUT_OPAQUE_OFFSET, OUT_OPCODE, OUT_PROTOCOL, OUT_VALUE_LENGTH, OUT_VALUE_OFFSET, OUT_VERB } = located;
-const { PROTOCOL_BINARY, REQUEST_HAS_CAS, REQUEST_KEY_RAW, REQUEST_QUIET } = located;
+const { PROTOCOL_BINARY, REQUEST_HAS_CAS, REQUEST_KEY_RAW, REQUEST_MULTI_KEY, REQUEST_QUIET } = located;
 const { REFUSED_ARGUMENTS, REFUSED_KEY, REFUSED_LENGTH, REFUSED_TRAILING } = refusals;
 const { REFUSED_TRUNCATED, REFUSED_VERB, REQUEST_OK } = refusals;
 
@@ -57,7 +58,10 @@ function parseBody(
   const body = binary.bodyLength(bytes, offset);
   const room = end - offset - BINARY_HEADER_BYTES;
   if (body < 0 || body > room || extras + keyBytes > body) return REFUSED_LENGTH;
-  if (body < room) return REFUSED_TRAILING;
+  if (body < room) {
+    if (!isQuietRun(bytes, offset, end)) return REFUSED_TRAILING;
+    out[OUT_FLAGS] |= REQUEST_MULTI_KEY;
+  }
   if (extras !== extrasWanted && !(extras === 0 && carries & EXTRAS_OPTIONAL)) return REFUSED_ARGUMENTS;
   const valueBytes = body - extras - keyBytes;
   if (valueBytes > 0 && !(carries & HAS_VALUE)) return REFUSED_LENGTH;

@@ -40,6 +40,23 @@ export function bodyLength(bytes: Uint8Array, offset: number): number {
   return (bytes[offset + 8] << 24) | (bytes[offset + 9] << 16) | (bytes[offset + 10] << 8) | bytes[offset + 11];
 }
 
+export function setKeyLength(bytes: Uint8Array, offset: number, length: number): void {
+  bytes[offset + 2] = length >>> 8;
+  bytes[offset + 3] = length;
+}
+
+export function setStatus(bytes: Uint8Array, offset: number, status: number): void {
+  bytes[offset + 6] = status >>> 8;
+  bytes[offset + 7] = status;
+}
+
+export function setBodyLength(bytes: Uint8Array, offset: number, length: number): void {
+  bytes[offset + 8] = length >>> 24;
+  bytes[offset + 9] = length >>> 16;
+  bytes[offset + 10] = length >>> 8;
+  bytes[offset + 11] = length;
+}
+
 export function hasCas(bytes: Uint8Array, offset: number): boolean {
   for (let at = offset + CAS_AT; at < offset + BINARY_HEADER_BYTES; at++) {
     if (bytes[at] !== 0) return true;

@@ -53,7 +53,8 @@ export function encodeRequest(fields: RequestFields): Uint8Array {
   return datagram;
 }
 
-function encodePayload(fields: RequestFields): Uint8Array {
+/** What follows the frame header. */
+export function encodePayload(fields: RequestFields): Uint8Array {
   if (fields.protocol === 'binary') return encodeBinary(fields);
   const key = bytesOf(fields.key);
   const [head, tail] = fields.protocol === 'meta' ? metaLine(fields) : asciiLine(fields);

@@ -47,7 +47,7 @@ export const REQUEST_NOREPLY = 2;
 export const REQUEST_KEY_BASE64 = 4;
 /** A binary key with bytes that the ASCII protocol cannot carry (space, CR, LF, NUL): never write it into a line. */
 export const REQUEST_KEY_RAW = 8;
-/** get, gets, gat, gats with more than one key; only the first is located. */
+/** get, gets, gat, gats with more than one key, or a binary run of quiet gets (key-list.ts); only the first is located. */
 export const REQUEST_MULTI_KEY = 16;
 /** The request compares a CAS id: cas, meta flag C, binary header with CAS ≠ 0. */
 export const REQUEST_HAS_CAS = 32;

@@ -25,7 +25,8 @@ export const REFUSED_LENGTH = 10;
 /** Bytes behind the command: more than one command in the datagram. */
 export const REFUSED_TRAILING = 11;
 
-export const REFUSED_MULTI_KEY = 12;
+/** More keys than the configured limit. */
+export const REFUSED_MULTIGET_KEYS = 12;
 export const REFUSED_DENIED = 13;
 /** Frame header with total ≠ 1. */
 export const REFUSED_TOTAL = 14;
@@ -51,6 +52,10 @@ export const REFUSED_RATIO = 23;
 export const REFUSED_SHARE = 24;
 /** What new sources may have together is spent. */
 export const REFUSED_NEWCOMERS = 25;
+/** More multi-key requests at once than there is room for. */
+export const REFUSED_MULTIGET_BUSY = 26;
+/** The values of a multi-key request do not fit the room there is to gather them. */
+export const REFUSED_MULTIGET_MEMORY = 27;
 
 /** Binary status codes that memcached and libmemcached know. */
 const NOT_FOUND = 0x0001;
@@ -80,7 +85,7 @@ const REFUSALS: readonly (readonly [name: string, line: string, status: number, 
   ['flag', 'CLIENT_ERROR invalid or duplicate flag', INVALID_ARGUMENTS],
   ['length', 'CLIENT_ERROR bad data chunk', INVALID_ARGUMENTS],
   ['trailing', 'CLIENT_ERROR more than one command in a datagram', INVALID_ARGUMENTS],
-  ['multi_key', 'SERVER_ERROR multi-key get is not supported yet', NOT_SUPPORTED],
+  ['multiget_keys', 'CLIENT_ERROR too many keys in one request', INVALID_ARGUMENTS],
   ['denied', 'CLIENT_ERROR command denied', NOT_SUPPORTED],
   ['total', 'SERVER_ERROR multi-packet request not supported', NOT_SUPPORTED],
   ['no_node', 'SERVER_ERROR no node available', TEMPORARY_FAILURE],
@@ -94,6 +99,8 @@ const REFUSALS: readonly (readonly [name: string, line: string, status: number, 
   ['ratio', '', 0],
   ['share', '', 0],
   ['newcomers', '', 0],
+  ['multiget_busy', 'SERVER_ERROR too many outstanding multi-key requests', BUSY],
+  ['multiget_memory', 'SERVER_ERROR out of memory writing get response', OUT_OF_MEMORY],
 ];
 
 export const REFUSAL_COUNT = REFUSALS.length;

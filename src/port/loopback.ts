@@ -5,7 +5,7 @@
  * It behaves as a veth pair does. Frames are copied into a slot of the receiver's ring at transmit; a full ring drops
  * the frame and counts it at the receiver (`ring_dropped`), while the sender counts it as transmitted; a partial
  * checksum stays partial and is flagged. A frame longer than the MTU, or shorter than an Ethernet header, is refused.
- * Groups are passed over: frames leave in row order.
+ * Groups are passed over: frames leave in row order. An end of a VLAN sends with its tag, shown in the peer's FLAGS.
  * Both ends belong to one thread; each may have an arena of its own. `inject` stands for everything that no loopback
  * peer sends: flags of stripped tags, super-frames, verified checksums.
  *
@@ -21,6 +21,7 @@ import { countersAt, countersByteLength } from '../mem/counters.ts';
 import {
   DROP,
   FLAG_PARTIAL_CHECKSUM,
+  FLAG_VLAN,
   HEADROOM_BYTES,
   PORT_COUNTERS,
   type Port,
@@ -31,6 +32,7 @@ import {
   ROW_VERDICT,
   ROW_WORDS,
   VERDICT_PORT_BITS,
+  VLAN_SHIFT,
 } from './port.ts';
 
 const ETHERNET_BYTES = 14;
@@ -38,6 +40,8 @@ const FRAME_OFFSET = 34;
 const HEADROOM_MARK = 0xa5a5a5a5 | 0;
 const CACHE_LINE_BYTES = 64;
 const CLAIM_FRAMES = 64;
+/** Priority and drop eligible, of a tag control. */
+const PRIORITY_BITS = 0xf000;
 /** Checksum start, bits 8–15 of FLAGS. */
 const CHECKSUM_START_BITS = 0xff00;
 
@@ -50,6 +54,8 @@ export interface LoopbackEnd {
   /** Upper 16 and lower 32 bits; default 02:00:00:00:00:01 and …:02. */
   macHigh?: number;
   macLow?: number;
+  /** VLAN of this end, 1–4094; default 0: untagged. */
+  vlan?: number;
 }
 
 export interface LoopbackOptions {
@@ -101,6 +107,7 @@ export class LoopbackPort implements Port {
   readonly name: string;
   readonly macHigh: number;
   readonly macLow: number;
+  readonly vlan: number;
   readonly frameBytesMax: number;
   readonly roomBytes: number;
   readonly handle = -1;
@@ -127,6 +134,7 @@ export class LoopbackPort implements Port {
     this.name = end.name ?? name;
     this.macHigh = end.macHigh ?? 0x0200;
     this.macLow = end.macLow ?? macLow;
+    this.vlan = end.vlan ?? 0;
     this.frameBytesMax = mtu + ETHERNET_BYTES;
     this.roomBytes = this.frameBytesMax;
     this.#arena = arena;
@@ -214,7 +222,7 @@ export class LoopbackPort implements Port {
   #send(offset: number, length: number, flags: number): void {
     const view = this.#arena.view;
     for (let i = 4; i <= HEADROOM_BYTES; i += 4) view.setInt32(offset - i, HEADROOM_MARK);
-    this.#peer.accept(this.#arena.view, offset, length, carriedFlags(flags));
+    this.#peer.accept(this.#arena.view, offset, length, carriedFlags(flags) | tagFlags(flags, this.vlan));
   }
 
   /**
@@ -251,6 +259,13 @@ export class LoopbackPort implements Port {
 /** What of a transmitted row's flags the other end sees: the state of the checksum, not how the frame was received. */
 function carriedFlags(flags: number): number {
   return (flags & FLAG_PARTIAL_CHECKSUM) === 0 ? 0 : flags & (FLAG_PARTIAL_CHECKSUM | CHECKSUM_START_BITS);
+}
+
+/** The tag that goes out: of this VLAN, with the priority bits of the one that the frame came with. */
+function tagFlags(flags: number, vlan: number): number {
+  if (vlan === 0) return 0;
+  const priority = (flags & FLAG_VLAN) === 0 ? 0 : flags & (PRIORITY_BITS << VLAN_SHIFT);
+  return FLAG_VLAN | priority | (vlan << VLAN_SHIFT);
 }
 
 /** By words: frames are short, and `set` would need two fresh subarrays for each. */

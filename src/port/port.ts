@@ -35,7 +35,7 @@ export const ROW_VERDICT = 3;
 
 /** The UDP checksum field holds only the folded pseudo-header sum (CHECKSUM_PARTIAL): the transmitter completes it. */
 export const FLAG_PARTIAL_CHECKSUM = 1;
-/** The kernel stripped a VLAN tag; it stands in the upper 16 bits of FLAGS. */
+/** The frame had a VLAN tag, which was taken out; it stands in the upper 16 bits of FLAGS. */
 export const FLAG_VLAN = 2;
 /** The frame is longer than its slot: only the first LENGTH bytes are there. */
 export const FLAG_TRUNCATED = 4;
@@ -45,6 +45,19 @@ export const FLAG_SUPERFRAME = 8;
 export const FLAG_CHECKSUM_VERIFIED = 16;
 /** Shift of the checksum start within FLAGS. */
 export const CHECKSUM_START_SHIFT = 8;
+/** Shift of the tag control (3 bits priority, 1 drop eligible, 12 VLAN id; IEEE 802.1Q 9.6) within FLAGS. */
+export const VLAN_SHIFT = 16;
+/** The tag within FLAGS: what an answer in the same frame, its checksum whole, keeps of them. */
+export const TAG_FLAGS = FLAG_VLAN | (0xffff << VLAN_SHIFT);
+/** EtherType of the tags that count; other kinds (802.1ad) are shown as one of VLAN_NOBODYS. */
+export const ETHERTYPE_VLAN = 0x8100;
+/** A VLAN id that the standard keeps back. */
+export const VLAN_NOBODYS = 0xfff;
+
+/** VLAN that a received frame is of: 0 without a tag, and with one that has a priority but no id. */
+export function vlanOf(flags: number): number {
+  return (flags & FLAG_VLAN) === 0 ? 0 : (flags >>> VLAN_SHIFT) & 0xfff;
+}
 
 /** Bytes before every frame that belong to the port (AF_PACKET's virtio_net_hdr); a transmit may overwrite them. */
 export const HEADROOM_BYTES = 16;
@@ -82,6 +95,11 @@ export interface Port {
   /** Our own Ethernet address: upper 16 and lower 32 bits. */
   readonly macHigh: number;
   readonly macLow: number;
+  /**
+   * VLAN of the port, 1–4094, or 0: untagged. `receive` describes frames of all VLANs, `vlanOf` tells which are the
+   * port's. `transmit` puts a tag of this VLAN into each frame, with the priority bits of the one that FLAGS remember.
+   */
+  readonly vlan: number;
   /** Largest frame that can be transmitted, bytes, without FCS (MTU + 14). */
   readonly frameBytesMax: number;
   /** What the shim's `wait` waits for; −1 where the port must be polled. */

@@ -38,29 +38,38 @@ const SIGN_BIT = 0x80000000 | 0;
 /** Index entries per point: with 8, an entry's stretch holds a point of its own in at most one case out of nine. */
 const INDEX_ENTRIES_PER_POINT = 8;
 
-/** Points in ring order, each packed as hash · NODES_LIMIT + node: equal hashes are ordered by node, as there. */
+/**
+ * Points in ring order, each packed as hash · NODES_LIMIT + node. Equal hashes are in the order of the list of nodes, as
+ * there, whatever rows the nodes have.
+ */
 export type PackedPoints = Float64Array;
 
 /** Points of a KETAMA_WEIGHTED continuum. */
 export function weightedPoints(ring: readonly RingNode[]): PackedPoints {
   const total = ring.reduce((sum, { weight }) => sum + weight, 0);
   const packed: number[] = [];
-  for (const node of ring) {
+  for (const [position, node] of ring.entries()) {
     const texts = weightedPointCount(node.weight, total, ring.length) / POINTS_PER_DIGEST;
     for (let i = 0; i < texts; i++) {
       hashText(pointText(node, i), md5);
-      for (let word = 0; word < POINTS_PER_DIGEST; word++) packed.push(pack(md5DigestWord(word), node));
+      for (let word = 0; word < POINTS_PER_DIGEST; word++) packed.push(pack(md5DigestWord(word), position));
     }
   }
-  return Float64Array.from(packed).sort();
+  return inRingOrder(packed, ring);
 }
 
 /** Points of a plain KETAMA continuum. */
 export function plainPoints(ring: readonly RingNode[], hash: KeyHash): PackedPoints {
-  const packed = ring.flatMap(node =>
-    Array.from({ length: POINTS_PER_NODE_PLAIN }, (_, i) => pack(hashText(pointText(node, i), hash), node)),
+  const packed = ring.flatMap((node, position) =>
+    Array.from({ length: POINTS_PER_NODE_PLAIN }, (_, i) => pack(hashText(pointText(node, i), hash), position)),
   );
-  return Float64Array.from(packed).sort();
+  return inRingOrder(packed, ring);
+}
+
+/** @param packed with each node's position in `ring` in place of the node */
+function inRingOrder(packed: readonly number[], ring: readonly RingNode[]): PackedPoints {
+  const sorted = Float64Array.from(packed).sort();
+  return sorted.map(point => point - pointNode(point) + ring[pointNode(point)]!.node);
 }
 
 export function pointHash(packed: number): number {
@@ -99,7 +108,7 @@ function pointText({ name, port }: RingNode, i: number): string {
   return port === DEFAULT_PORT ? `${name}-${i}` : `${name}:${port}-${i}`;
 }
 
-function pack(hash: number, { node }: RingNode): number {
+function pack(hash: number, node: number): number {
   return (hash >>> 0) * NODES_LIMIT + node;
 }
 

@@ -5,7 +5,7 @@
  *
  *     word  0   RING_KIND     0 none: nothing to steer to; 1 ketama; 2 maglev
  *           1   KEY_HASH      HASH_* below
- *           2   NODE_COUNT    rows in use, drained and disabled ones included
+ *           2   NODE_COUNT    rows up to the last in use; rows between that are nobody's are zero
  *           3   SLOT_COUNT    ring slots: ketama, points; maglev, the prime
  *           4   RING          ketama: first word of the index; maglev: of the entries (from the start of the table)
  *           5   POINTS        ketama: first word of the points (from the start of the table)

@@ -36,6 +36,23 @@ export function maglevEntries(ring: readonly RingNode[], size: number): Int32Arr
   return entries;
 }
 
+/**
+ * The same with each slot of a node that is out given to the next node along the table that is in, which is its
+ * successor as `nextNodeSlot` has it. Slots lie in no order, so the load spreads over all that are left. Undefined when
+ * no node that is in has a slot.
+ */
+export function withSuccessors(entries: Int32Array, isAvailable: (node: number) => boolean): Int32Array | undefined {
+  const first = entries.find(node => isAvailable(node));
+  if (first === undefined) return undefined;
+  const filled = entries.slice();
+  let successor = first;
+  for (let slot = entries.length - 1; slot >= 0; slot--) {
+    if (isAvailable(entries[slot]!)) successor = entries[slot]!;
+    else filled[slot] = successor;
+  }
+  return filled;
+}
+
 /** Writes header words and entries, two to a word. `ringAt` is relative to `table`. */
 export function writeMaglev(words: Int32Array, table: number, ringAt: number, entries: Int32Array): void {
   words[table + RING_KIND] = RING_MAGLEV;

@@ -20,8 +20,15 @@ export interface SteerNode {
   readonly hashName?: string;
   /** Row of the neighbour table that resolves its next hop. */
   readonly neighbour: number;
-  /** False keeps the row, so that the nodes after it keep their index, and nothing else. Default: true. */
+  /** Row of the node table. Default: its place in the list, which counts for the ring alone otherwise. */
+  readonly row?: number;
+  /** False keeps the row, and nothing else. Default: true. */
   readonly enabled?: boolean;
+  /**
+   * False while the node is out: its keys go to its successors on the ring, and no other key moves. (weight 0 builds
+   * another ring, on which with unequal weights keys of the other nodes may move too.) Default: true.
+   */
+  readonly available?: boolean;
 }
 
 export interface SteerOptions {
@@ -31,8 +38,9 @@ export interface SteerOptions {
   readonly maglevSize?: number;
 }
 
-/** A node as the ring builders see it: only those that take keys. */
+/** A node as the ring builders see it: only those that have a place on it. */
 export interface RingNode {
+  /** Its row. */
   readonly node: number;
   readonly name: string;
   readonly port: number;
@@ -60,16 +68,19 @@ export class SteerConfigError extends Error {
   }
 }
 
-/** The nodes that take keys. @throws SteerConfigError */
+/** The nodes that the ring is built of, those that are out at the moment included. @throws SteerConfigError */
 export function ringNodes(nodes: readonly SteerNode[], options: SteerOptions): RingNode[] {
   for (const [index, node] of nodes.entries()) checkNode(node, index, options.algorithm);
-  const ring = nodes.flatMap((node, index) =>
-    node.enabled === false || node.weight === 0
-      ? []
-      : [{ node: index, name: hashNameOf(node), port: node.port, weight: node.weight }],
-  );
-  checkDistinct(ring);
-  return ring;
+  checkDistinct(nodes);
+  return nodes.flatMap((node, index) => {
+    const { port, weight } = node;
+    return isOnRing(node) ? [{ node: rowOf(node, index), name: hashNameOf(node), port, weight }] : [];
+  });
+}
+
+/** Row of the node at `index` of a list. */
+export function rowOf(node: SteerNode, index: number): number {
+  return node.row ?? index;
 }
 
 /** @throws SteerConfigError when `size` is not a prime that `ring` and the capacity allow. */
@@ -99,18 +110,23 @@ function checkNode(node: SteerNode, index: number, algorithm: SteerAlgorithm): v
   );
 }
 
-function checkDistinct(ring: readonly RingNode[]): void {
+function checkDistinct(nodes: readonly SteerNode[]): void {
   const seen = new Set<string>();
-  for (const { node, name, port } of ring) {
-    const place = `${name}:${port}`;
+  for (const [index, node] of nodes.entries()) {
+    if (!isOnRing(node)) continue;
+    const place = `${hashNameOf(node)}:${node.port}`;
     demand(
       !seen.has(place),
-      `nodes[${node}]`,
+      `nodes[${index}]`,
       place,
       'is the hash name and port of an earlier node: they would share all ring slots',
     );
     seen.add(place);
   }
+}
+
+function isOnRing({ weight, enabled = true }: SteerNode): boolean {
+  return enabled && weight > 0;
 }
 
 /** Dotted-decimal text of an int32 IPv4 address. */

@@ -9,7 +9,7 @@ import {
   tableInUse,
 } from '../mem/generation.ts';
 import { KEY_HASH_IDS, KEY_HASHES } from './hash.ts';
-import { plainPoints, weightedPoints, writeKetama } from './ketama.ts';
+import { type PackedPoints, plainPoints, pointNode, weightedPoints, writeKetama } from './ketama.ts';
 import {
   KEY_HASH,
   NODE_ADDRESS,
@@ -28,13 +28,14 @@ import {
   tableWords,
 } from './layout.ts';
 import { nodeAtSlot } from './lookup.ts';
-import { maglevEntries, writeMaglev } from './maglev.ts';
+import { maglevEntries, withSuccessors, writeMaglev } from './maglev.ts';
 import {
   checkMaglevSize,
   MAGLEV_SIZE,
   MAGLEV_SIZE_LIMIT,
   type RingNode,
   ringNodes,
+  rowOf,
   SteerConfigError,
   type SteerNode,
   type SteerOptions,
@@ -57,6 +58,8 @@ export class SteerTable {
   readonly base: number;
   readonly #nodesMax: number;
   readonly #maglevSizeMax: number;
+  #wholeKey = '';
+  #wholeRing: PackedPoints | Int32Array = new Int32Array(0);
 
   /** Bytes to allocate, aligned to 64. */
   static byteLength(capacity: SteerCapacity): number {
@@ -87,13 +90,16 @@ export class SteerTable {
    * Builds the ring and puts the new table in use; lanes take it up at their next cycle.
    * Returns false, with nothing changed, while a lane still uses the table before the current one: try again in a
    * millisecond or so.
+   * @param nodes in the order of the clients' server lists; rows that none of them names are empty
    * @throws SteerConfigError with nothing changed
    */
   publish(nodes: readonly SteerNode[], options: SteerOptions): boolean {
     if (nodes.length > this.#nodesMax) {
       throw new SteerConfigError('nodes', nodes.length, `there must be at most ${this.#nodesMax}`);
     }
-    const writeRing = this.#build(ringNodes(nodes, options), options);
+    checkRows(nodes, this.#nodesMax);
+    const out = new Set(nodes.flatMap((node, index) => (node.available === false ? [rowOf(node, index)] : [])));
+    const writeRing = this.#build(ringNodes(nodes, options), options, row => !out.has(row));
     if (!this.canPublish) return false;
     const table = spareTable(this.words, this.base);
     this.words.fill(0, table, table + NODE_ROWS);
@@ -105,26 +111,54 @@ export class SteerTable {
     return true;
   }
 
-  #build(ring: readonly RingNode[], options: SteerOptions): RingWriter {
+  #build(ring: readonly RingNode[], options: SteerOptions, isAvailable: (node: number) => boolean): RingWriter {
     const ringAt = ringWord(this.#nodesMax);
     const size = options.maglevSize ?? MAGLEV_SIZE;
     if (options.algorithm === 'maglev') checkMaglevSize(size, ring, this.#maglevSizeMax);
-    if (ring.length === 0) return () => {};
+    const left = ring.filter(({ node }) => isAvailable(node));
+    if (left.length === 0) return () => {};
+    const whole = this.#whole(ring, options, size);
     if (options.algorithm === 'maglev') {
-      const entries = maglevEntries(ring, size);
+      const entries = withSuccessors(whole as Int32Array, isAvailable) ?? maglevEntries(left, size);
       return (words, table) => writeMaglev(words, table, ringAt, entries);
     }
-    const weighted = options.algorithm === 'ketama';
-    const points = weighted ? weightedPoints(ring) : plainPoints(ring, KEY_HASHES[options.hash]);
-    return (words, table) => writeKetama(words, table, ringAt, points);
+    const points = (whole as PackedPoints).filter(point => isAvailable(pointNode(point)));
+    // Too light for a point of their own beside those that are out: then the ring is theirs.
+    const some = points.length > 0 ? points : (buildWhole(left, options, size) as PackedPoints);
+    return (words, table) => writeKetama(words, table, ringAt, some);
+  }
+
+  /** The ring with all nodes in. Kept, as the next publish often differs in who is available alone. */
+  #whole(ring: readonly RingNode[], options: SteerOptions, size: number): PackedPoints | Int32Array {
+    const key = JSON.stringify([ring, options]);
+    if (this.#wholeKey !== key) {
+      this.#wholeRing = buildWhole(ring, options, size);
+      this.#wholeKey = key;
+    }
+    return this.#wholeRing;
+  }
+}
+
+function buildWhole(ring: readonly RingNode[], options: SteerOptions, size: number): PackedPoints | Int32Array {
+  if (options.algorithm === 'maglev') return maglevEntries(ring, size);
+  return options.algorithm === 'ketama' ? weightedPoints(ring) : plainPoints(ring, KEY_HASHES[options.hash]);
+}
+
+/** A row that is out of range or given twice is a defect of the caller. */
+function checkRows(nodes: readonly SteerNode[], nodesMax: number): void {
+  const rows = new Set(nodes.map(rowOf));
+  const inRange = [...rows].every(row => Number.isInteger(row) && row >= 0 && row < nodesMax);
+  if (!inRange || rows.size !== nodes.length) {
+    throw new RangeError(`rows must differ and lie within 0 to ${nodesMax - 1}: ${[...rows].join(' ')}`);
   }
 }
 
 function writeNodes(words: Int32Array, table: number, nodes: readonly SteerNode[]): void {
-  words[table + NODE_COUNT] = nodes.length;
+  const rows = 1 + Math.max(-1, ...nodes.map(rowOf));
+  words[table + NODE_COUNT] = rows;
+  words.fill(0, table + NODE_ROWS, table + NODE_ROWS + (rows << NODE_ROW_SHIFT));
   for (const [index, node] of nodes.entries()) {
-    const row = table + NODE_ROWS + (index << NODE_ROW_SHIFT);
-    words.fill(0, row, row + (1 << NODE_ROW_SHIFT));
+    const row = table + NODE_ROWS + (rowOf(node, index) << NODE_ROW_SHIFT);
     words[row + NODE_ADDRESS] = node.address;
     words[row + NODE_PORT] = node.port;
     words[row + NODE_WEIGHT] = node.weight;

@@ -15,13 +15,34 @@ nodes:
 `;
 
 describe('good configurations', () => {
+  it('two VLANs of one interface, or one that is untagged', () => {
+    const text = FIRST_LIGHT.replace('cl0', 'eth0, vlan: 1').replace('sv0', 'eth0, vlan: 4094');
+    expect(loadConfig(text, 'f.yaml').ports).toMatchObject({
+      client: { interface: 'eth0', vlan: 1 },
+      server: { interface: 'eth0', vlan: 4094 },
+    });
+    expect(loadConfig(text.replace(', vlan: 1 ', ''), 'f.yaml').ports.client.vlan).toBe(0);
+  });
+
+  it('TAP devices, with and without what becomes of them', () => {
+    const text = FIRST_LIGHT.replace('cl0', 'ks%d, transport: tap').replace(
+      'sv0',
+      'ks1, transport: tap, tap: { persistent: true, owner: 1000 }',
+    );
+    const common = { transport: 'tap', ringFrames: 1024, mac: 'auto', vlan: 0 };
+    expect(loadConfig(text, 'f.yaml').ports).toEqual({
+      client: { ...common, interface: 'ks%d', tap: { persistent: false } },
+      server: { ...common, interface: 'ks1', tap: { persistent: true, owner: 1000 } },
+    });
+  });
+
   it('the first one, defaults filled in', () => {
     expect(loadConfig(FIRST_LIGHT, 'f.yaml')).toEqual({
       vip: { address: 0x0a4d0064, text: '10.77.0.100', port: 11211 },
       mode: 'nat',
       ports: {
-        client: { interface: 'cl0', transport: 'af_packet', ringFrames: 1024, mac: 'auto' },
-        server: { interface: 'sv0', transport: 'af_packet', ringFrames: 1024, mac: 'auto' },
+        client: { interface: 'cl0', transport: 'af_packet', ringFrames: 1024, mac: 'auto', vlan: 0 },
+        server: { interface: 'sv0', transport: 'af_packet', ringFrames: 1024, mac: 'auto', vlan: 0 },
       },
       source: { address: 0x0a4d0101, text: '10.77.1.1', prefixLength: 24 },
       nodes: [
@@ -64,9 +85,38 @@ describe('good configurations', () => {
         responseRatioMax: 0,
         newcomersPerSecond: 0,
       },
+      multiget: { keysMax: 100, gathers: 256, bufferBytes: 16_777_216, timeoutMs: 200 },
+      fragments: { datagrams: 64, perSource: 16, timeoutMs: 500 },
       idle: { spinUs: 200, waitMs: 10 },
       neighbours: { retryMs: 200, retries: 5, lifetimeS: 60, queueFrames: 64 },
+      health: {
+        enabled: true,
+        intervalMs: 500,
+        timeoutMs: 20,
+        failMs: 120,
+        failAfter: 12,
+        passAfter: 3,
+        returnAfterMs: 2000,
+        returnAfterMaxMs: 60_000,
+        dampingHalfLifeS: 60,
+        flushOnReturn: true,
+        keepShare: 0.5,
+        missAfterMs: 0,
+      },
+      admin: { kind: 'auto' },
+      fields: expect.objectContaining({ vip: '10.77.0.100:11211', lanes: 1, admin: {} }),
     });
+  });
+
+  it.each([
+    ['off', { kind: 'off' }],
+    ['{}', { kind: 'auto' }],
+    ['{ listen: /run/keysteer/a b.sock }', { kind: 'unix', path: '/run/keysteer/a b.sock' }],
+    ['{ listen: 127.0.0.1:9211 }', { kind: 'tcp', host: '127.0.0.1', port: 9211 }],
+    ['{ listen: 127.255.255.255:1 }', { kind: 'tcp', host: '127.255.255.255', port: 1 }],
+    ['{ listen: "[::1]:65535" }', { kind: 'tcp', host: '::1', port: 65535 }],
+  ])('admin: %s', (listen, admin) => {
+    expect(loadConfig(`${FIRST_LIGHT}admin: ${listen}\n`, 'f.yaml').admin).toEqual(admin);
   });
 
   it('every field given', () => {
@@ -76,7 +126,7 @@ vip: 192.168.7.100
 mode: nat
 ports:
   client: { interface: eth0, transport: af_packet, ring: { frames: 64 } }
-  server: { interface: eth1.77, address: 200.0.0.1/8, gateway: 200.0.0.254, transport: af_packet, ring: { frames: 65536 } }
+  server: { interface: eth1.77, address: 200.0.0.1/8, gateway: 200.0.0.254, vlan: 4094, transport: af_packet, ring: { frames: 65536 } }
 nodes:
   - { name: near, address: 200.0.0.2, weight: 0 }
   - { name: far, address: 9.9.9.9:65535, weight: 100, hash_name: cache1.example }
@@ -84,6 +134,8 @@ steering: { algorithm: maglev, hash: one_at_a_time }
 lanes: 2
 pin: [3, 5]
 slots: { count: 1024, source_port_base: 65534, reply_lifetime_ms: 60000 }
+multiget: { keys_max: 1024, gathers: 4096, buffer_bytes: 65536, timeout_ms: 60000 }
+fragments: { datagrams: 4096, per_source: 1, timeout_ms: 10 }
 idle: { spin_us: 0, wait_ms: 100 }
 commands: { flush_all: broadcast, verbosity: broadcast, me: forward, deny: [writes, stats], broadcast_timeout_ms: 10 }
 gatekeeper:
@@ -96,6 +148,19 @@ gatekeeper:
   response_ratio_max: 10000
   newcomers_per_second: 7
 neighbours: { retry_ms: 10, retries: 1, lifetime_s: 86400, queue_frames: 1 }
+health:
+  enabled: false
+  interval_ms: 20
+  timeout_ms: 300
+  fail_ms: 60000
+  fail_after: 3
+  pass_after: 1
+  return_after_ms: 0
+  return_after_max_ms: 0
+  damping_half_life_s: 1
+  flush_on_return: false
+  keep_share: 1
+  miss_after_ms: 59999
 `,
       'f.yaml',
     );
@@ -105,6 +170,7 @@ neighbours: { retry_ms: 10, retries: 1, lifetime_s: 86400, queue_frames: 1 }
       transport: 'af_packet',
       ringFrames: 65536,
       mac: 'auto',
+      vlan: 4094,
     });
     expect(config.source).toEqual({ address: 0xc8000001 | 0, text: '200.0.0.1', prefixLength: 8 });
     expect(config.nodes.map(({ name, nextHop, hashName, port }) => [name, nextHop, hashName, port])).toEqual([
@@ -112,8 +178,24 @@ neighbours: { retry_ms: 10, retries: 1, lifetime_s: 86400, queue_frames: 1 }
       ['far', parseIpv4('200.0.0.254'), 'cache1.example', 65535],
     ]);
     expect(config.pin).toEqual([3, 5]);
+    expect(config.multiget).toEqual({ keysMax: 1024, gathers: 4096, bufferBytes: 65536, timeoutMs: 60000 });
     expect(config.slots).toEqual({ count: 1024, sourcePortBase: 65534, sourcePortsPerLane: 1, replyLifetimeMs: 60000 });
+    expect(config.fragments).toEqual({ datagrams: 4096, perSource: 1, timeoutMs: 10 });
     expect(config.neighbours).toEqual({ retryMs: 10, retries: 1, lifetimeS: 86400, queueFrames: 1 });
+    expect(config.health).toEqual({
+      enabled: false,
+      intervalMs: 20,
+      timeoutMs: 300,
+      failMs: 60_000,
+      failAfter: 3,
+      passAfter: 1,
+      returnAfterMs: 0,
+      returnAfterMaxMs: 0,
+      dampingHalfLifeS: 1,
+      flushOnReturn: false,
+      keepShare: 1,
+      missAfterMs: 59_999,
+    });
     expect(config.commands).toEqual({
       flushAll: 'broadcast',
       verbosity: 'broadcast',
@@ -142,6 +224,11 @@ neighbours: { retry_ms: 10, retries: 1, lifetime_s: 86400, queue_frames: 1 }
       [0x0a4d0108, 0x0a4d010a],
       [0x0a4d010c, 0x0a4d010f],
     ]);
+  });
+
+  it('nobody waits for parts longer than a reply lives', () => {
+    const config = loadConfig(`${FIRST_LIGHT}slots: { reply_lifetime_ms: 50 }`, 'keysteer.yaml');
+    expect(config.multiget.timeoutMs).toBe(50);
   });
 
   it('one-arm: requests leave from the client port’s address', () => {

@@ -9,6 +9,7 @@ interface Schema {
   required?: string[];
   additionalProperties?: boolean;
   items?: Schema;
+  anyOf?: Schema[];
   minItems?: number;
   maxItems?: number;
   enum?: unknown[];
@@ -24,10 +25,12 @@ interface Schema {
 const KNOWN_WORDS = new Set([
   ...['type', 'properties', 'required', 'additionalProperties', 'items', 'minItems', 'maxItems', 'enum', 'const'],
   ...['pattern', 'maxLength', 'minimum', 'maximum', 'default', 'description', '$schema', '$id', 'title'],
+  'anyOf',
 ]);
 
 /** Where `value` does not fit: a judge of our own, so that the schema is tried and not only looked at. */
 function misfits(schema: Schema, value: unknown, at = ''): string[] {
+  if (schema.anyOf) return leastMisfits(schema.anyOf, value, at);
   if (!fitsType(schema.type, value) || !fitsEnum(schema, value)) return [at];
   if (typeof value === 'string') return fitsText(schema, value) ? [] : [at];
   if (typeof value === 'number') {
@@ -38,6 +41,12 @@ function misfits(schema: Schema, value: unknown, at = ''): string[] {
     return [...(counted ? [] : [at]), ...value.flatMap((item, n) => misfits(schema.items!, item, `${at}[${n}]`))];
   }
   return misfitsOfObject(schema, value as Record<string, unknown>, at);
+}
+
+/** Of a choice: of the one that fits, else of the one that explains most. */
+function leastMisfits(choices: readonly Schema[], value: unknown, at: string): string[] {
+  const all = choices.map(choice => misfits(choice, value, at));
+  return all.find(found => found.length === 0) ?? all.reduce((a, b) => (b.join().length > a.join().length ? b : a));
 }
 
 function misfitsOfObject(schema: Schema, value: Record<string, unknown>, at: string): string[] {
@@ -69,7 +78,9 @@ function fitsText({ pattern, maxLength }: Schema, value: string): boolean {
 
 function everySchema(schema: Schema, at = ''): [string, Schema][] {
   const below = Object.entries(schema.properties ?? {}).flatMap(([key, child]) => everySchema(child, `${at}.${key}`));
-  return [[at, schema], ...below, ...(schema.items ? everySchema(schema.items, `${at}[]`) : [])];
+  const items = schema.items ? everySchema(schema.items, `${at}[]`) : [];
+  const choices = (schema.anyOf ?? []).flatMap(choice => everySchema(choice, at).slice(1));
+  return [[at, schema], ...below, ...items, ...choices];
 }
 
 const SCHEMA = configJsonSchema() as Schema & Record<string, unknown>;
@@ -113,9 +124,11 @@ describe('JSON Schema', () => {
       '.mode': 'nat',
       '.ports.client.mac': 'auto',
       '.ports.client.transport': 'af_packet',
+      '.ports.client.tap.persistent': false,
       '.ports.client.ring.frames': 1024,
       '.ports.server.mac': 'auto',
       '.ports.server.transport': 'af_packet',
+      '.ports.server.tap.persistent': false,
       '.ports.server.ring.frames': 1024,
       '.nodes[].weight': 1,
       '.steering.algorithm': 'ketama',
@@ -137,12 +150,32 @@ describe('JSON Schema', () => {
       '.gatekeeper.response_bytes_per_second': 0,
       '.gatekeeper.response_ratio_max': 0,
       '.gatekeeper.newcomers_per_second': 0,
+      '.multiget.keys_max': 100,
+      '.multiget.gathers': 256,
+      '.multiget.buffer_bytes': 16777216,
+      '.multiget.timeout_ms': 200,
+      '.fragments.datagrams': 64,
+      '.fragments.per_source': 16,
+      '.fragments.timeout_ms': 500,
       '.idle.spin_us': 200,
       '.idle.wait_ms': 10,
       '.neighbours.retry_ms': 200,
       '.neighbours.retries': 5,
       '.neighbours.lifetime_s': 60,
       '.neighbours.queue_frames': 64,
+      '.health.enabled': true,
+      '.health.interval_ms': 500,
+      '.health.timeout_ms': 20,
+      '.health.fail_ms': 120,
+      '.health.fail_after': 12,
+      '.health.pass_after': 3,
+      '.health.return_after_ms': 2000,
+      '.health.return_after_max_ms': 60_000,
+      '.health.damping_half_life_s': 60,
+      '.health.flush_on_return': true,
+      '.health.keep_share': 0.5,
+      '.health.miss_after_ms': 0,
+      '.admin': {},
     });
   });
 
@@ -166,8 +199,15 @@ describe('JSON Schema', () => {
     ['mode: nat', 'slots: { count: 3000 }', '.slots.count'],
     ['mode: nat', 'lanes: "1"', '.lanes'],
     ['mode: nat', 'pin: [x]', '.pin[0]'],
+    ['mode: nat', 'admin: on', '.admin'],
+    ['mode: nat', 'admin: { listen: 7 }', '.admin.listen'],
+    ['mode: nat', 'admin: { port: 7 }', '.admin.port'],
   ])('%j → %j does not fit', (right, wrong, at) => {
     expect(misfits(SCHEMA, parse(SAMPLE.replace(right, wrong)))).toEqual([at]);
+  });
+
+  it.each(['admin: off', 'admin: {}', 'admin: { listen: /run/k.sock }'])('accepts %s', line => {
+    expect(misfits(SCHEMA, parse(`${SAMPLE}${line}\n`))).toEqual([]);
   });
 
   it('needs a node', () => {

@@ -42,7 +42,9 @@ const RULES: Record<string, string> = {
   BLOCK: 'it must be an IPv4 address or block of addresses, as 10.77.0.0/24',
   ENABLED: 'it must be left out, or gatekeeper.enabled be true',
   TOP_FIELDS:
-    'the fields here are vip, mode, ports, nodes, steering, lanes, pin, slots, commands, gatekeeper, idle, neighbours',
+    'the fields here are vip, mode, ports, nodes, steering, lanes, pin, slots, commands, gatekeeper, multiget, idle, fragments, neighbours, health, admin',
+  LISTEN:
+    'it must be the absolute path of a Unix socket (at most 107 bytes) or a loopback address with a port, as 127.0.0.1:9211: who can connect can drain nodes, without a password',
 };
 
 function errorOf(text: string, flags: ConfigFlags = {}): ConfigError {
@@ -106,7 +108,13 @@ cl0               | "a b"                      | 4:24 | ports.client.interface i
 cl0               | a/b                        | 4:24 | ports.client.interface is "a/b"; INTERFACE
 cl0               | ..                         | 4:24 | ports.client.interface is ".."; INTERFACE
 cl0               | ""                         | 4:24 | ports.client.interface is ""; INTERFACE
-cl0               | cl0, transport: af_xdp     | 4:40 | ports.client.transport is "af_xdp"; it must be af_packet
+cl0               | cl0, vlan: 0               | 4:35 | ports.client.vlan is 0; it must be a whole number from 1 to 4094
+cl0               | cl0, vlan: 4095            | 4:35 | ports.client.vlan is 4095; it must be a whole number from 1 to 4094
+cl0               | cl0, transport: af_xdp     | 4:40 | ports.client.transport is "af_xdp"; it must be af_packet or tap or pcap
+cl0               | cl0, transport: tap, tap: { persistent: 1 } | 4:64 | ports.client.tap.persistent is 1; it must be true or false
+cl0               | cl0, transport: tap, tap: { owner: -1 }     | 4:59 | ports.client.tap.owner is -1; it must be a whole number from 0 to 4294967294
+cl0               | cl0, tap: {}                                | 4:34 | ports.client.tap is a mapping; it must be left out unless transport is tap
+cl0               | cl0, transport: tap, mac: interface         | 4:50 | ports.client.mac is "interface"; it must be auto or an address with transport tap
 cl0               | cl0, ring: { frames: 1000 }| 4:45 | ports.client.ring.frames is 1000; it must be a power of two from 64 to 65536
 cl0               | cl0, ring: { frames: 32 }  | 4:45 | ports.client.ring.frames is 32; it must be a power of two from 64 to 65536
 cl0               | cl0, ring: 2048            | 4:35 | ports.client.ring is 2048; it must be a mapping with the fields frames
@@ -155,12 +163,33 @@ weight: 2         | hash_name: "a b"           | 8:56 | nodes[1].hash_name is "a
                   | gatekeeper: { response_bytes_per_second: 1e10 } | 9:42 | gatekeeper.response_bytes_per_second is 10000000000; it must be a whole number from 0 to 1000000000
                   | gatekeeper: { response_ratio_max: 10001 } | 9:35 | gatekeeper.response_ratio_max is 10001; it must be a whole number from 0 to 10000
                   | gatekeeper: { newcomers_per_second: 0.5 } | 9:37 | gatekeeper.newcomers_per_second is 0.5; it must be a whole number from 0 to 1000000
+                  | multiget: { keys_max: 0 }        | 9:23 | multiget.keys_max is 0; it must be a whole number from 1 to 1024
+                  | multiget: { gathers: 5000 }      | 9:22 | multiget.gathers is 5000; it must be a whole number from 1 to 4096
+                  | multiget: { buffer_bytes: 1MB }  | 9:27 | multiget.buffer_bytes is "1MB"; it must be a whole number from 65536 to 268435456
+                  | multiget: { timeout_ms: 0 }      | 9:25 | multiget.timeout_ms is 0; it must be a whole number from 1 to 60000
                   | idle: { spin_us: -1 }            | 9:18 | idle.spin_us is -1; it must be a whole number from 0 to 10000
                   | idle: { wait_ms: 0 }             | 9:18 | idle.wait_ms is 0; it must be a whole number from 1 to 100
+                  | fragments: { datagrams: 0 }      | 9:25 | fragments.datagrams is 0; it must be a whole number from 1 to 4096
+                  | fragments: { per_source: 5000 }  | 9:26 | fragments.per_source is 5000; it must be a whole number from 1 to 4096
+                  | fragments: { timeout_ms: 9 }     | 9:26 | fragments.timeout_ms is 9; it must be a whole number from 10 to 60000
                   | neighbours: { retry_ms: 1 }      | 9:25 | neighbours.retry_ms is 1; it must be a whole number from 10 to 10000
                   | neighbours: { retries: 0 }       | 9:24 | neighbours.retries is 0; it must be a whole number from 1 to 100
                   | neighbours: { lifetime_s: 0 }    | 9:27 | neighbours.lifetime_s is 0; it must be a whole number from 1 to 86400
+                  | admin: on                        | 9:8  | admin is "on"; it must be off, or a mapping with the field listen
+                  | admin: 9211                      | 9:8  | admin is 9211; it must be off, or a mapping with the field listen
+                  | admin: { listen: 9211 }          | 9:18 | admin.listen is 9211; LISTEN
+                  | admin: { listen: k.sock }        | 9:18 | admin.listen is "k.sock"; LISTEN
+                  | admin: { listen: 0.0.0.0:9211 }  | 9:18 | admin.listen is "0.0.0.0:9211"; LISTEN
+                  | admin: { listen: 10.0.0.1:9211 } | 9:18 | admin.listen is "10.0.0.1:9211"; LISTEN
+                  | admin: { listen: 127.0.0.1 }     | 9:18 | admin.listen is "127.0.0.1"; LISTEN
+                  | admin: { listen: 127.0.0.1:0 }   | 9:18 | admin.listen is "127.0.0.1:0"; LISTEN
+                  | admin: { listen: "[::2]:9211" }  | 9:18 | admin.listen is "[::2]:9211"; LISTEN
                   | neighbours: { queue_frames: 0 }  | 9:29 | neighbours.queue_frames is 0; it must be a whole number from 1 to 4096
+                  | health: { enabled: maybe }       | 9:20 | health.enabled is "maybe"; it must be true or false
+                  | health: { timeout_ms: 301 }      | 9:23 | health.timeout_ms is 301; it must be a whole number from 5 to 300
+                  | health: { fail_after: 2 }        | 9:23 | health.fail_after is 2; it must be a whole number from 3 to 1000
+                  | health: { keep_share: 1.01 }     | 9:23 | health.keep_share is 1.01; it must be a number from 0 to 1
+                  | health: { keep_share: half }     | 9:23 | health.keep_share is "half"; it must be a number from 0 to 1
                   | idle:                            | 9:1  | idle is empty; it must be a mapping with the fields spin_us, wait_ms
 `,
   );
@@ -192,7 +221,7 @@ describe('unknown fields name the closest known one', () => {
 mode: nat      | mod: nat                        | 2:1  | mod is not a known field; did you mean "mode"?
 vip: 10        | vpi: 10                         | 1:1  | vpi is not a known field; did you mean "vip"?
 client         | cleint                          | 4:3  | ports.cleint is not a known field; did you mean "client"?
-cl0            | cl0, mtu: 9000                  | 4:29 | ports.client.mtu is not a known field; the fields here are interface, address, gateway, mac, transport, ring
+cl0            | cl0, mtu: 9000                  | 4:29 | ports.client.mtu is not a known field; the fields here are interface, address, gateway, mac, vlan, transport, tap, ring
 sv0, address   | sv0, adress                     | 5:29 | ports.server.adress is not a known field; did you mean "address"?
 weight         | wieght                          | 8:45 | nodes[1].wieght is not a known field; did you mean "weight"?
                | slots: { sourcePortBase: 1 }    | 9:10 | slots.sourcePortBase is not a known field; did you mean "source_port_base"?
@@ -202,6 +231,8 @@ weight         | wieght                          | 8:45 | nodes[1].wieght is not
                | __proto__: 2                    | 9:1  | __proto__ is not a known field; TOP_FIELDS
                | constructor: 2                  | 9:1  | constructor is not a known field; TOP_FIELDS
                | <<: { lanes: 2 }                | 9:1  | ["<<"] is not a known field; TOP_FIELDS
+               | admin: { port: 7 }    | 9:10 | admin.port is not a known field; the fields here are listen
+               | admin: { listne: /k } | 9:10 | admin.listne is not a known field; did you mean "listen"?
 `,
   );
 });
@@ -210,7 +241,8 @@ describe('rules that involve more than one field', () => {
   checkRows(
     TWO_ARM,
     `
-sv0               | cl0                        | 5:24 | ports.server.interface is "cl0"; it must differ from ports.client.interface; for one-arm leave ports.server out
+sv0               | cl0                        | 5:24 | ports.server.interface is "cl0"; it must differ from ports.client.interface, or its vlan from that one’s; for one-arm leave ports.server out
+sv0               | cl0, vlan: 7, transport: tap | 5:24 | ports.server.interface is "cl0"; it must differ from ports.client.interface, or its vlan from that one’s; for one-arm leave ports.server out
 10.77.0.100:11211 | 10.77.1.1                  | 5:38 | ports.server.address is "10.77.1.1/24"; it must differ from the address in vip
 10.77.1.1/24      | 10.77.1.0/24               | 5:38 | ports.server.address is "10.77.1.0/24"; HOST
                   | gatekeeper: { enabled: false, allow: [10.0.0.0/8] } | 9:38 | gatekeeper.allow is a list of 1; ENABLED
@@ -232,6 +264,8 @@ mc1               | mc1, hash_name: 10.77.1.12 | 8:27 | nodes[1].address is "10.
 10.77.1.12:11211  | 10.77.1.255                | 8:27 | nodes[1].address is "10.77.1.255"; OUTSIDE_SERVER
 10.77.1.1/24      | 10.77.1.10/31              | 8:27 | nodes[1].address is "10.77.1.12:11211"; it must be a host in the subnet of ports.server.address (10.77.1.10/31), or ports.server.gateway must be given
                   | steering: { algorithm: ketama-unweighted } | 8:53 | nodes[1].weight is 2; it must be 0 or 1 with steering.algorithm ketama-unweighted
+                  | health: { miss_after_ms: 2000 }            | 9:26 | health.miss_after_ms is 2000; it must be below slots.reply_lifetime_ms (2000)
+                  | health: { return_after_max_ms: 1999 }      | 9:32 | health.return_after_max_ms is 1999; it must be at least health.return_after_ms (2000)
 
                   | pin: [0, 1]                | 9:6  | pin is a list of 2; it must have one CPU for each lane (1)
                   | slots: { source_port_base: 65533 } | 9:28 | slots.source_port_base is 65533; it must be at most 65532: lanes (1) × slots.count (262144) need 4 source ports
@@ -248,6 +282,14 @@ address: 10.77.0.1/24 |                | 3:3  | ports.client.address is missing;
                       | ␣␣␣␣weight: 0  | 9:13 | nodes[0].weight is 0; it must be above 0 for at least one node
 `,
   );
+
+  it('keep libpcap to one lane', () => {
+    const text = TWO_ARM.replace('cl0', 'cl0, transport: pcap');
+    expect(errorOf(`${text}lanes: 2\n`).problems).toMatchObject([
+      { path: 'ports.client.transport', line: 4, column: 40, value: 'pcap' },
+    ]);
+    expect(loadConfig(text, 'k.yaml').ports.client.transport).toBe('pcap');
+  });
 
   it('do not judge what is wrong by itself, and still judge the rest', () => {
     const text = TWO_ARM.replace('10.77.1.11:11211', '10.77.1.300').replace('10.77.1.12', '10.77.9.12');

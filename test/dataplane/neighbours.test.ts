@@ -162,6 +162,44 @@ describe('the table', () => {
     expect(table.state(row)).toBe(EMPTY);
   });
 
+  describe('a row that is nobody’s', () => {
+    const OTHER = address('10.77.1.12');
+
+    it.each(Object.keys(ways))('is wiped by lane 0, once it was %s, and only then given to another', way => {
+      const bed = new Bed();
+      ways[way]!(bed);
+      bed.table.want(bed.row);
+      bed.table.remove(bed.row);
+      expect(bed.table.isBlank(bed.row)).toBe(false);
+      expect(bed.table.add(OTHER)).toBe(1);
+      expect([bed.tick(10), bed.table.isBlank(bed.row), bed.state]).toEqual([false, true, 'empty']);
+      expect(bed.table.add(HOP + 5)).toBe(bed.row);
+      expect([bed.state, bed.table.macLow(bed.row), bed.table.count]).toEqual(['empty', 0, 2]);
+      expect([bed.tick(10), bed.state]).toEqual([true, 'incomplete']);
+    });
+
+    it('asks for nothing and learns nothing, of its last owner or of nobody', () => {
+      const bed = new Bed();
+      bed.table.remove(bed.row);
+      expect([bed.answer(), bed.table.learn(0, 0x0200, 1, 0)]).toEqual([0, 0]);
+      expect([10, 200, 60_000].map(ms => bed.tick(ms))).toEqual([false, false, false]);
+      bed.table.want(bed.row); // as a lane would, that is late
+      expect([10, 200, 60_000].map(ms => bed.tick(ms))).toEqual([false, false, false]);
+      expect(bed.table.isBlank(bed.row)).toBe(true);
+    });
+
+    it('never makes the table longer, however often next hops come and go', () => {
+      const { table } = new Bed();
+      for (let round = 0; round < 100; round++) {
+        const row = table.add(OTHER + round);
+        expect(row).toBe(1);
+        table.remove(row);
+        table.advance(row, round);
+      }
+      expect(table.count).toBe(2);
+    });
+  });
+
   it('keeps to its own words when full', () => {
     const { words, table } = new Bed();
     for (let i = 1; i < ROWS; i++) table.add(HOP + i);

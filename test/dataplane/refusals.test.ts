@@ -90,8 +90,10 @@ describe('a request that memcached would not take, or we do not forward', () => 
     ['a NUL behind the key', 'get k \0\r\n', 'line', BAD_LINE],
     ['a meta flag twice', 'mg k v v\r\n', 'flag', 'CLIENT_ERROR invalid or duplicate flag\r\n'],
     ['two commands', 'get a\r\nget b\r\n', 'trailing', MORE_THAN_ONE],
-    ['two keys', 'get a b\r\n', 'multi_key', 'SERVER_ERROR multi-key get is not supported yet\r\n'],
-    ['two keys, gats', 'gats 1 a b\r\n', 'multi_key', 'SERVER_ERROR multi-key get is not supported yet\r\n'],
+    ['two commands, the first of two keys', 'get a b\r\nget c d\r\n', 'trailing', MORE_THAN_ONE],
+    ['meta gets in a row', 'mg a v q\r\nmg b v q\r\nmn\r\n', 'trailing', MORE_THAN_ONE],
+    ['a key of 251 bytes among others', `get a ${'k'.repeat(251)} b\r\n`, 'key', BAD_LINE],
+    ['101 keys', `get${' k'.repeat(101)}\r\n`, 'multiget_keys', 'CLIENT_ERROR too many keys in one request\r\n'],
     ...['flush_all', 'flush_all 10', 'verbosity 1', 'me k', 'quit', 'shutdown', 'shutdown graceful', 'watch'].map(
       (line): Refusal => [line, `${line}\r\n`, 'denied', DENIED],
     ),

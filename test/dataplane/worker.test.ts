@@ -3,7 +3,9 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LANE_COUNTERS } from '../../src/dataplane/counters.ts';
+import { gathersByteLength } from '../../src/dataplane/gather.ts';
 import { BATCH_BYTES } from '../../src/dataplane/lane.ts';
+import { latencyByteLength } from '../../src/dataplane/latency.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
 import { OUTBOX_BYTES } from '../../src/dataplane/outbox.ts';
 import { Parking } from '../../src/dataplane/parking.ts';
@@ -18,13 +20,10 @@ import {
 } from '../../src/dataplane/setup.ts';
 import { slotTableByteLength } from '../../src/dataplane/slot-table.ts';
 import { Arena } from '../../src/mem/arena.ts';
-import {
-  type AfPacketDescription,
-  AfPacketPort,
-  afPacketByteLength,
-  describeAfPacket,
-} from '../../src/port/af-packet.ts';
+import { NOTE_BYTES } from '../../src/memcached/miss-reply.ts';
+import { AfPacketPort, afPacketByteLength, describeAfPacket } from '../../src/port/af-packet.ts';
 import { loadShim } from '../../src/port/shim.ts';
+import type { PortDescription } from '../../src/port/shim-port.ts';
 import { arpReply, arpRequest, hex } from '../support/frames.ts';
 import {
   ALICE,
@@ -64,7 +63,8 @@ class Stage {
     const like = this.world.setup();
     const slots = slotTableByteLength(like.slots);
     const parking = Parking.byteLength(like.parkingFrames, 2048);
-    this.arena = Arena.create(slots + parking + 2 * afPacketByteLength(RING_FRAMES) + BATCH_BYTES + 65_536);
+    const gathers = gathersByteLength(like.multiget);
+    this.arena = Arena.create(slots + parking + gathers + 2 * afPacketByteLength(RING_FRAMES) + BATCH_BYTES + 65_536);
     this.setup = {
       ...like,
       arena: this.arena.buffer,
@@ -75,6 +75,9 @@ class Stage {
       countersOffset: this.arena.allocate(laneCountersByteLength()),
       nodeCountersOffset: this.arena.allocate(nodeCountersByteLength(like.nodesMax)),
       outboxOffset: this.arena.allocate(2 * OUTBOX_BYTES),
+      gathersOffset: this.arena.allocate(gathers),
+      missNotesOffset: this.arena.allocate(like.slots * NOTE_BYTES),
+      latencyOffset: this.arena.allocate(latencyByteLength()),
       controlOffset: this.arena.allocate(CONTROL_BYTES),
       batchOffset: this.arena.allocate(BATCH_BYTES),
       spinUs: 100,
@@ -114,7 +117,7 @@ class Stage {
   }
 
   /** The NF's own Ethernet address in place of the interface's, so that this machine's kernel looks away. */
-  #describe(end: string, id: number, mac: string): AfPacketDescription {
+  #describe(end: string, id: number, mac: string): PortDescription {
     const options = { id, interfaceName: this.bed.interfaceOf(end), arena: this.arena, ringFrames: RING_FRAMES };
     const { high: macHigh, low: macLow } = macWords(mac);
     return { ...describeAfPacket(options), macHigh, macLow };
@@ -174,7 +177,7 @@ describe.skipIf(missing)('a lane on a thread', () => {
 
   it('frames that lay in the hands of one that died are given back and counted; the next one goes on', async () => {
     stage.client.say([request(GET), request(GET), request(GET)]);
-    const port = new AfPacketPort(stage.setup.ports[0]!, stage.arena);
+    const port = new AfPacketPort(stage.setup.ports[0] as PortDescription, stage.arena);
     const batch = new Int32Array(stage.arena.buffer, stage.setup.batchOffset, BATCH_BYTES / 4);
     await eventually(() => port.receive(batch, 64) === 3);
     lane = await stage.start();

@@ -1,6 +1,7 @@
 /** `keysteer run` as its users start it: the built program, in the balancer's namespace. */
 import { createInterface } from 'node:readline';
-import type { Figures } from '../../src/control/conductor.ts';
+import type { AdminPlace } from '../../src/control/admin/places.ts';
+import type { Figures, HealthEvent } from '../../src/control/conductor.ts';
 import type { NamespaceSet } from '../../src/experiment/namespaces.ts';
 import type { ProcessGroup } from '../../src/experiment/process-group.ts';
 import { CLI } from './program.ts';
@@ -18,7 +19,14 @@ export interface Stopped {
 }
 
 interface Line {
-  readonly event: 'ready' | 'figures' | 'final';
+  readonly event: 'ready' | 'health' | 'figures' | 'final';
+}
+
+/** A line of the event `health`. */
+export interface HealthLine extends HealthEvent {
+  readonly event: 'health';
+  /** When it was written, ISO 8601. */
+  readonly time: string;
 }
 
 /** Prints its figures as JSON lines all the time; whatever the test awaits of them is seen within 50 ms. */
@@ -39,6 +47,12 @@ export class Balancer {
     const balancer = new Balancer(namespaces.spawn(host, argv));
     await balancer.group.untilOutput(/"event":"ready".*\n/, START_MS_MAX);
     return balancer;
+  }
+
+  /** Its admin socket. */
+  get admin(): AdminPlace {
+    const { admin } = JSON.parse(this.lines[0]!) as { admin: string };
+    return { kind: 'unix', path: admin };
   }
 
   /** The first figures, from now on, for which `holds`. */
@@ -65,6 +79,12 @@ export class Balancer {
   /** The figures as they are now. */
   figures(): Promise<Figures> {
     return this.figuresWhen('anything', () => true);
+  }
+
+  /** What was said of a node's health, in order; from the line `from` on. */
+  health(node: string, from = 0): HealthLine[] {
+    const said = this.lines.slice(from).map(text => JSON.parse(text) as HealthLine);
+    return said.filter(line => line.event === 'health' && line.node === node);
   }
 
   async stop(signal: NodeJS.Signals = 'SIGINT'): Promise<Stopped> {

@@ -53,6 +53,10 @@ export class Bed {
     return path;
   }
 
+  removeConfig(name: string): void {
+    rmSync(join(this.#scratch, name));
+  }
+
   /** @param client 0 … */
   startClient(client = 0, sourcePort = 0): Promise<UdpClient> {
     return UdpClient.start(this.namespaces, this.network.clients[client]!.host, sourcePort);

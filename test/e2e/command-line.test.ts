@@ -8,7 +8,23 @@ import { requireBuild } from '../support/requirements.ts';
 import { finish, keysteer } from './command.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const COMMANDS = ['run', 'explain', 'schema', 'plain-proxy', 'demo'];
+const COMMANDS = [
+  'run',
+  'explain',
+  'schema',
+  'plain-proxy',
+  'demo',
+  'capture',
+  'replay',
+  'status',
+  'top',
+  'nodes',
+  'reload',
+  'get',
+  'set',
+  'stats',
+  'ping',
+];
 
 const CONFIG = `vip: 10.77.0.100:11211
 mode: nat

@@ -1,4 +1,7 @@
-/** Nodes that die, come back, or were never there; the others go on as if nothing were. */
+/**
+ * Nodes that die, come back, or were never there; the others go on as if nothing were. What health makes of them under
+ * load is the subject of health.test.ts.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { configFromFlags } from '../../src/control/config/load.ts';
 import { explainKey } from '../../src/control/explain.ts';
@@ -38,12 +41,20 @@ describe.skipIf(requireBed())('failures', () => {
   const getAll = () => askForAll(key => `get ${key}\r\n`);
   const setAll = () => askForAll(key => `set ${key} 0 0 1\r\nx\r\n`);
 
-  describe('a node killed', () => {
+  /** A configuration of the bed's own nodes with more lines to it. */
+  function configWith(name: string, nodes: readonly ListedNode[], lines: string): string {
+    const list = nodes.map(({ name, address }) => `  - { name: ${name}, address: '${address}' }`).join('\n');
+    const ports = `ports:\n  client: { interface: cl0 }\n  server: { interface: sv0, address: ${BALANCER_SERVER_ADDRESS} }`;
+    return bed.writeConfig(name, `vip: ${VIP}\n${ports}\nnodes:\n${list}\n${lines}\n`);
+  }
+
+  describe('a node killed, and nobody watches', () => {
     let balancer: Balancer;
     let homes: string[];
 
     beforeAll(async () => {
-      balancer = await bed.startBalancer();
+      const config = configWith('unwatched.yaml', bed.network.nodes, 'health: { enabled: false }');
+      balancer = await bed.startBalancerWith(['--config', config]);
       homes = homesOf(bed.network.nodes);
       await setAll();
     });
@@ -58,7 +69,7 @@ describe.skipIf(requireBed())('failures', () => {
       expect(await getAll()).toEqual(KEYS.map((key, n) => (homes[n] === 'mc2' ? MISS : found(key))));
     });
 
-    test("the figures name it; only its kernel's ICMP was dropped", async () => {
+    test("the figures name it; only its kernel's ICMP came beside", async () => {
       const { figures } = await balancer.stop();
       const unanswered = figures.nodes.map(({ name, requests, replies }) => [name, requests - replies]);
       const lost = homes.filter(home => home === 'mc2').length;
@@ -68,24 +79,65 @@ describe.skipIf(requireBed())('failures', () => {
         ['mc2', lost],
         ['mc3', 0],
       ]);
-      expect(Object.keys(faults(figures))).toEqual(['drop_icmp']);
+      expect(figures.counters.icmp_unreachable).toBeGreaterThan(0);
+      expect(figures.counters.probes_sent).toBe(0);
+      expect(faults(figures)).toEqual({});
     });
   });
 
-  test('an interface that goes down and comes up again: what is asked meanwhile is lost, and nothing after', async () => {
+  describe('a node killed', () => {
+    let balancer: Balancer;
+    let homes: string[];
+
+    beforeAll(async () => {
+      balancer = await bed.startBalancer();
+      homes = homesOf(bed.network.nodes);
+      await setAll();
+    });
+
+    test('what waits for it ends as misses, what is written from then on goes to its successors', async () => {
+      await bed.nodes[1]!.stop();
+      expect(await getAll()).toEqual(KEYS.map((key, n) => (homes[n] === 'mc2' ? MISS : found(key))));
+      await balancer.figuresWhen('mc2 out', ({ nodes: [, mc2] }) => mc2!.health === 'out');
+      expect(await setAll()).toEqual(KEYS.map(() => 'STORED\r\n'));
+      expect(await getAll()).toEqual(KEYS.map(found));
+    });
+
+    test('started again, it is flushed and asked again', async () => {
+      await bed.restartNode(1);
+      await balancer.figuresWhen('mc2 back', ({ nodes: [, mc2] }) => mc2!.health === 'healthy');
+      expect((await bed.nodes[1]!.stats()).cmd_flush).toBeGreaterThanOrEqual(1);
+      expect(await getAll()).toEqual(KEYS.map((key, n) => (homes[n] === 'mc2' ? MISS : found(key))));
+    });
+
+    test('nothing was dropped, nothing refused', async () => {
+      const { figures } = await balancer.stop();
+      const lost = homes.filter(home => home === 'mc2').length;
+      expect(figures.counters.misses_answered).toBe(lost);
+      expect(faults(figures)).toEqual({});
+    });
+  });
+
+  test('an interface that goes down and comes up again: all nodes stay, what is asked meanwhile is missed', async () => {
     const balancer = await bed.startBalancer();
     await setAll();
     const { host, server } = bed.network.balancer;
     ipBatch([`link set ${server.name} down`], host);
-    expect(await getAll()).toEqual(KEYS.map(() => undefined));
+    expect(await getAll()).toEqual(KEYS.map(() => MISS));
+    const { nodes } = await balancer.figuresWhen('all kept', ({ nodes }) =>
+      nodes.every(node => node.health === 'kept'),
+    );
+    expect(nodes.map(({ reason }) => reason)).toEqual(nodes.map(() => 'host down: no ICMP echo, no probe answer'));
     ipBatch([`link set ${server.name} up`], host);
+    await balancer.figuresWhen('all well', ({ nodes }) => nodes.every(node => node.health === 'healthy'));
     expect(await getAll()).toEqual(KEYS.map(found));
     const { figures } = await balancer.stop();
-    expect(figures.ports[1]!.counters.transmit_refused).toBe(KEYS.length);
+    expect(figures.counters.flushes_sent).toBe(0);
+    expect(figures.ports[1]!.counters.transmit_refused).toBeGreaterThanOrEqual(KEYS.length);
     expect(faults(figures)).toEqual({});
   });
 
-  describe('a node that no ARP request finds', () => {
+  describe('a node that no ARP request finds, and nobody watches', () => {
     const GHOST = { name: 'ghost', address: '10.77.1.77', port: MEMCACHED_PORT };
     let balancer: Balancer;
     let homes: string[];
@@ -93,18 +145,8 @@ describe.skipIf(requireBed())('failures', () => {
 
     beforeAll(async () => {
       const nodes = [...bed.network.nodes.slice(0, 2), GHOST];
-      const list = nodes.map(({ name, address }) => `  - { name: ${name}, address: '${address}' }`).join('\n');
-      const config = bed.writeConfig(
-        'ghost.yaml',
-        `vip: ${VIP}
-ports:
-  client: { interface: cl0 }
-  server: { interface: sv0, address: ${BALANCER_SERVER_ADDRESS} }
-nodes:
-${list}
-neighbours: { retry_ms: 20, retries: 3 }
-`,
-      );
+      const lines = 'neighbours: { retry_ms: 20, retries: 3 }\nhealth: { enabled: false }';
+      const config = configWith('ghost.yaml', nodes, lines);
       homes = homesOf(nodes);
       lost = homes.filter(home => home === 'ghost').length;
       balancer = await bed.startBalancerWith(['--config', config]);

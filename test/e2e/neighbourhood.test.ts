@@ -165,7 +165,9 @@ describe.skipIf(requireBed()).each(MACS)('Keysteer and its neighbours, MAC: %s',
     });
     const { counters } = figures;
     const ended = Object.entries(counters).filter(([name]) =>
-      /^(requests|replies|arp_answers|arp_learned|echo_answers|foreign|drop_.*|refused_.*)$/.test(name),
+      /^(requests|replies|arp_answers|arp_learned|echo_answers|probe_answers|ping_answers|icmp_unreachable|foreign|drop_.*|refused_.*)$/.test(
+        name,
+      ),
     );
     const received = figures.ports.reduce((sum, port) => sum + port.counters.received_frames!, 0);
     expect(ended.reduce((sum, [, count]) => sum + count, 0)).toBe(received);

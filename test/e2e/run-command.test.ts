@@ -64,7 +64,9 @@ describe.skipIf(missing)('run', () => {
       expect(performance.now() - startedMs).toBeLessThan(1000);
       const lines = group.output.trimEnd().split('\n');
       expect(lines.filter(line => line.startsWith('ready'))).toEqual([lines[0]]);
-      expect(lines[0]).toBe(`ready: ${VIP}:11211 on cl0 and sv0, mode nat, 2 nodes, 1 lane`);
+      expect(lines[0]).toMatch(
+        /^ready: 10\.77\.0\.100:11211 on cl0 and sv0, mode nat, 2 nodes, 1 lane, admin \/.+\/\d+\.sock$/,
+      );
       expect(lines[1]).toMatch(/^stopped after \d+\.\d s$/);
       expect(lines.slice(2)).toEqual(
         expect.arrayContaining([expect.stringMatching(/^requests +100$/), expect.stringMatching(/^replies +100$/)]),

@@ -17,18 +17,21 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url)).replace(/\/$/, ''
  */
 const TABLE: Readonly<Record<string, string>> = {
   mem: '| node:v8', // inlining.ts, a flag set once at start; nothing else
+  pcap: '| node',
   wire: '',
   memcached: 'wire',
+  client: 'memcached wire | node raw-socket', // stands alone: others use it as a library
   hotkey: 'mem',
   cache: 'mem',
   steer: 'mem',
   coherence: 'mem hotkey cache steer',
-  port: 'mem | node node-gyp-build cap',
+  port: 'mem wire | node node-gyp-build cap',
   dataplane: 'mem wire memcached hotkey cache steer coherence port | node',
   control: 'mem wire memcached hotkey cache steer coherence port dataplane | node piscina yaml zod',
+  capture: 'mem wire memcached steer port pcap dataplane control | node',
   load: 'mem wire memcached port control steer | node zod',
   experiment: 'mem wire memcached steer port control load | node yaml zod',
-  cli: 'mem wire memcached hotkey cache steer coherence port dataplane control load experiment | node commander',
+  cli: 'mem wire memcached client hotkey cache steer coherence port dataplane control capture load experiment | node commander',
 };
 
 /** What the design puts at the top level, and the conventional files. */

@@ -10,7 +10,7 @@ import {
   REFUSAL_STATUS,
   REFUSED_BUSY,
   REFUSED_DENIED,
-  REFUSED_MULTI_KEY,
+  REFUSED_MULTIGET_KEYS,
   REFUSED_NO_NODE,
   REFUSED_TOTAL,
 } from '../../src/memcached/request.ts';
@@ -58,7 +58,7 @@ describe('in the words of memcached', () => {
   });
 
   test.each([
-    [REFUSED_MULTI_KEY, 'SERVER_ERROR multi-key get is not supported yet\r\n'],
+    [REFUSED_MULTIGET_KEYS, 'CLIENT_ERROR too many keys in one request\r\n'],
     [REFUSED_DENIED, 'CLIENT_ERROR command denied\r\n'],
     [REFUSED_TOTAL, 'SERVER_ERROR multi-packet request not supported\r\n'],
     [REFUSED_NO_NODE, 'SERVER_ERROR no node available\r\n'],

@@ -44,6 +44,11 @@ export class LiveMemcached {
     });
   }
 
+  /** On 127.0.0.1. */
+  get port(): number {
+    return this.#port;
+  }
+
   /** One thread: requests of one socket are answered in order. */
   static async start(): Promise<LiveMemcached> {
     const port = await freePort();

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { rewriteDatagram } from '../../src/dataplane/rewrite.ts';
 import { runIn } from '../../src/experiment/namespaces.ts';
 import { Arena } from '../../src/mem/arena.ts';
-import { AfPacketPort, openAfPacket } from '../../src/port/af-packet.ts';
+import { AfPacketPort, openAfPacket, slotMtuOf } from '../../src/port/af-packet.ts';
 import {
   CHECKSUM_START_SHIFT,
   DROP,
@@ -13,6 +13,7 @@ import {
   FLAG_SUPERFRAME,
   FLAG_TRUNCATED,
   FLAG_VLAN,
+  HEADROOM_BYTES,
   ROW_OFFSET,
   ROW_WORDS,
 } from '../../src/port/port.ts';
@@ -162,6 +163,32 @@ describe.skipIf(missing)('an AF_PACKET port', () => {
     await b.listen(2);
   });
 
+  it('holds frames of a larger MTU when it is told to; a claim is never smaller than the largest it may send', async () => {
+    const jumbo = new VethBed('ab');
+    for (const end of 'ab') jumbo.setMtu(end, 9000);
+    const mtuMax = slotMtuOf(jumbo.interfaceOf('b'));
+    const [sender, receiver] = [jumbo.open('a', { mtuMax }), jumbo.open('b', { mtuMax })];
+    const narrow = jumbo.open('b');
+    expect([mtuMax, sender.port.frameBytesMax, receiver.port.roomBytes]).toEqual([9000, 9014, 9014]);
+    expect(sender.say([numbered(1, 9014), numbered(2, 1514)])).toBe(2);
+    expect(await receiver.listen(2)).toEqual([
+      { frame: numbered(1, 9014), flags: 0 },
+      { frame: numbered(2, 1514), flags: 0 },
+    ]);
+    expect((await narrow.listen(2)).map(({ flags }) => flags)).toEqual([FLAG_TRUNCATED, 0]);
+    const [first, second] = [narrow.port.claim(), narrow.port.claim()];
+    expect(narrow.port.frameBytesMax).toBeLessThanOrEqual(second! - first! - HEADROOM_BYTES);
+    expect(narrow.port.frameBytesMax).toBeGreaterThanOrEqual(1514);
+    await jumbo.remove();
+  });
+
+  it('slots are made for jumbo frames at most', () => {
+    expect(slotMtuOf('lo')).toBe(9216);
+    expect(() => slotMtuOf('keysteer-none')).toThrow(
+      /^interface keysteer-none: ioctl\(SIOCGIFMTU\) failed with ENODEV/,
+    );
+  });
+
   it('says what tag the kernel took off', async () => {
     a.say([
       ethernetFrame({
@@ -288,6 +315,30 @@ s.sendto(b'x' * 3000, ('10.9.0.100', 5000))`;
     const [first] = await a.listen(1);
     const isWhole = first!.frame.length === 42 + 3000;
     expect(first!.flags & (FLAG_SUPERFRAME | FLAG_TRUNCATED)).toBe(isWhole ? FLAG_SUPERFRAME : 0);
+  });
+
+  /** A virtio_net_hdr of any content in front of a frame of 400 bytes, out of a raw socket of the namespace. */
+  function sayWithHeader(start: number, offset: number): void {
+    const frame = hex(numbered(0, 400)).replaceAll(' ', '');
+    const [SOL_PACKET, PACKET_VNET_HDR] = [263, 15];
+    const speak = `import socket, struct; s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind(('a', 0)); s.setsockopt(${SOL_PACKET}, ${PACKET_VNET_HDR}, 1)
+s.send(struct.pack('<BBHHHH', 1, 0, 0, 0, ${start}, ${offset}) + bytes.fromhex('${frame}'))`;
+    runIn(bed.namespace, ['python3', '-c', speak]);
+  }
+
+  it.skipIf(noPython).each([
+    ['as UDP has it', 34, 6, FLAG_PARTIAL_CHECKSUM | (34 << CHECKSUM_START_SHIFT)],
+    ['behind IPv4 options', 74, 6, FLAG_PARTIAL_CHECKSUM | (74 << CHECKSUM_START_SHIFT)],
+    ['at the last start that fits', 255, 6, (FLAG_PARTIAL_CHECKSUM | (255 << CHECKSUM_START_SHIFT)) & 0xffff],
+    ['from byte 256 + 34', 290, 6, 0],
+    ['at TCP’s offset', 34, 16, 0],
+    ['at offset 256 + 6', 34, 262, 0],
+  ])('is told from others by where it begins and where it stands: %s', async (_, start, offset, flags) => {
+    const a = bed.open('a');
+    sayWithHeader(start, offset);
+    expect((await a.listen(1)).map(heard => heard.flags)).toEqual([flags]);
+    bed.close(a);
   });
 
   it('a frame of our own with a whole checksum is heard as it is', async () => {

@@ -7,7 +7,6 @@ import { NOBODY_MAC, type TestPort, VethBed } from '../support/lane-bed-veth.ts'
 import { requireNamespaces, requireShim } from '../support/requirements.ts';
 
 const FRAME_BYTES = 60;
-const TOO_LONG = 1515;
 const OURS = 3;
 const OTHERS = 4;
 const GROUP_MAX = 1025;
@@ -47,12 +46,12 @@ describe.skipIf(requireNamespaces() ?? requireShim())('frames of a batch', () =>
   }
 
   /** Transmits rows with these verdicts, each of a frame that carries its row's number; returns the verdicts afterwards. */
-  function transmit(verdicts: readonly number[], tooLong: readonly number[] = []): number[] {
+  function transmit(verdicts: readonly number[], wrongBytes = 0, wrong: readonly number[] = []): number[] {
     verdicts.forEach((verdict, row) => {
       const payload = new Uint8Array(FRAME_BYTES - 14);
       payload.set([row >> 8, row & 0xff]);
       near.arena.bytes.set(ethernetFrame({ etherType: 0x88b5, dstMac: NOBODY_MAC, payload }), place(row));
-      near.row(row, place(row), tooLong.includes(row) ? TOO_LONG : FRAME_BYTES, 0, verdict);
+      near.row(row, place(row), wrong.includes(row) ? wrongBytes : FRAME_BYTES, 0, verdict);
     });
     near.port.transmit(near.batch, verdicts.length);
     return verdicts.map((_, row) => near.batch[row * ROW_WORDS + ROW_VERDICT]!);
@@ -75,14 +74,27 @@ describe.skipIf(requireNamespaces() ?? requireShim())('frames of a batch', () =>
     expect(expectedOrder(verdicts)).toEqual(order);
   });
 
-  it('that the kernel refuses are marked and counted; the rest of their group leaves in order', async () => {
+  it.each([
+    ['that are longer than the port’s frames', 1515, [1, 2, 4]],
+    ['that are too short to be any', 13, [1, 2, 4]],
+    ['that the kernel refuses, its MTU being less by now,', 1450, [2, 1, 4]],
+  ])('%s are marked and counted; the rest of their group leaves in order', async (_, bytes, order) => {
     const [taken, refused] = [near.count('transmitted_frames'), near.count('transmit_refused')];
-    const bytes = near.count('transmitted_bytes');
+    const counted = near.count('transmitted_bytes');
+    bed.setMtu('a', 1400);
     const verdicts = ours(1, 2, 1, 2, 0, 1);
-    expect(transmit(verdicts, [0, 3, 5])).toEqual([REFUSED, of(OURS, 2), of(OURS, 1), REFUSED, of(OURS, 0), REFUSED]);
-    expect(await heard(3)).toEqual([2, 1, 4]);
+    expect(transmit(verdicts, bytes, [0, 3, 5])).toEqual([
+      REFUSED,
+      of(OURS, 2),
+      of(OURS, 1),
+      REFUSED,
+      of(OURS, 0),
+      REFUSED,
+    ]);
+    bed.setMtu('a', 1500);
+    expect(await heard(3)).toEqual(order);
     expect([near.count('transmitted_frames') - taken, near.count('transmit_refused') - refused]).toEqual([3, 3]);
-    expect(near.count('transmitted_bytes') - bytes).toBe(3 * FRAME_BYTES);
+    expect(near.count('transmitted_bytes') - counted).toBe(3 * FRAME_BYTES);
   });
 
   it('property: leave as the plain model says, batch after batch, up to its greatest length', async () => {

@@ -16,6 +16,7 @@ import {
   ROW_VERDICT,
   ROW_WORDS,
   VERDICT_GROUP_SHIFT,
+  VLAN_SHIFT,
 } from '../../src/port/port.ts';
 
 const RING_FRAMES = 8;
@@ -109,6 +110,24 @@ describe('loopback', () => {
     near.transmit(batch, 1);
     far.receive(batch, 1);
     expect(batch[ROW_FLAGS]).toBe(received);
+  });
+
+  it.each([
+    ['its VLAN', 0, FLAG_VLAN | (7 << VLAN_SHIFT)],
+    [
+      'its VLAN and the priority that the frame came with',
+      FLAG_VLAN | (0xe005 << VLAN_SHIFT),
+      FLAG_VLAN | (0xe007 << VLAN_SHIFT),
+    ],
+    ['no priority without a tag', 0xe000 << VLAN_SHIFT, FLAG_VLAN | (7 << VLAN_SHIFT)],
+  ])('an end of a VLAN tags what it sends: %s', (_, sent, received) => {
+    const arena = Arena.create(2 * loopbackByteLength(RING_FRAMES));
+    const { near, far } = openLoopback({ near: { arena, vlan: 7 }, far: { arena }, ringFrames: RING_FRAMES });
+    const batch = new Int32Array(ROW_WORDS);
+    say(arena, near, batch, 0, new Uint8Array(60), sent);
+    near.transmit(batch, 1);
+    far.receive(batch, 1);
+    expect([near.vlan, far.vlan, batch[ROW_FLAGS]]).toEqual([7, 0, received]);
   });
 
   it('a full ring drops the newest and counts it at the receiver, until frames are released', () => {

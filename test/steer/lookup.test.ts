@@ -79,7 +79,13 @@ describe('lookup, ketama', () => {
 describe('lookup, maglev', () => {
   it.each([3, 251, 65537])('is entry floor(hash · %i / 2^32)', maglevSize => {
     const table = tableOf(nodesOf(1, 2), { ...MAGLEV, maglevSize });
-    const ring = [1, 2].map((weight, node) => ({ node, name: `10.0.0.${node + 1}`, port: 11211, weight }));
+    const ring = [1, 2].map((weight, node) => ({
+      node,
+      name: `10.0.0.${node + 1}`,
+      port: 11211,
+      weight,
+      available: true,
+    }));
     const entries = maglevEntries(ring, maglevSize);
     fc.assert(
       fc.property(hashes, hs => {

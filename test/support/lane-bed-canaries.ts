@@ -6,7 +6,11 @@
  *
  * Slot table, parking and counters lie between canaries too.
  */
+
+import { Fragments } from '../../src/dataplane/fragments.ts';
+import { gathersByteLength } from '../../src/dataplane/gather.ts';
 import { BATCH_BYTES, Lane } from '../../src/dataplane/lane.ts';
+import { latencyByteLength } from '../../src/dataplane/latency.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
 import { OUTBOX_BYTES } from '../../src/dataplane/outbox.ts';
 import { Parking } from '../../src/dataplane/parking.ts';
@@ -14,6 +18,7 @@ import type { PathSetup } from '../../src/dataplane/setup.ts';
 import { slotTableByteLength } from '../../src/dataplane/slot-table.ts';
 import { sourceTableByteLength } from '../../src/dataplane/source-table.ts';
 import { Arena } from '../../src/mem/arena.ts';
+import { NOTE_BYTES } from '../../src/memcached/miss-reply.ts';
 import {
   PORT_COUNTERS,
   type Port,
@@ -24,7 +29,16 @@ import {
   ROW_WORDS,
   VERDICT_PORT_BITS,
 } from '../../src/port/port.ts';
-import { endedFrames, type LaneBed, macWords, NF_CLIENT_MAC, NF_SERVER_MAC, type Sent, type Side } from './lane-bed.ts';
+import {
+  endedFrames,
+  type LaneBed,
+  macWords,
+  NF_CLIENT_MAC,
+  NF_SERVER_MAC,
+  type Sent,
+  type Side,
+  waitingFrames,
+} from './lane-bed.ts';
 
 /** Frames in one cycle, and so in one port. */
 export const CANARY_FRAMES = 64;
@@ -39,6 +53,7 @@ export class CanaryPort implements Port {
   readonly name: Side;
   readonly macHigh: number;
   readonly macLow: number;
+  readonly vlan = 0;
   readonly frameBytesMax = CANARY_ROOM_BYTES;
   readonly roomBytes = CANARY_ROOM_BYTES;
   readonly handle = -1;
@@ -151,17 +166,24 @@ export class CanaryBed {
     const like = world.setup();
     const slots = slotTableByteLength(like.slots);
     const parking = Parking.byteLength(like.parkingFrames, CANARY_ROOM_BYTES);
+    const gathers = gathersByteLength(like.multiget);
     const frames = 2 * (CANARY_FRAMES + 4) * (PLACE_BYTES + GUARD_BYTES);
+    const fragments = Fragments.byteLength(like.fragments.datagrams);
     const sources = sourceTableByteLength(like.sourceRows);
-    this.#memory = new GuardedMemory(slots + sources + parking + frames + 65_536);
+    const tables = slots + sources + parking + gathers + fragments;
+    this.#memory = new GuardedMemory(tables + frames + 65_536);
     const setup: PathSetup = {
       ...like,
       slotsOffset: this.#memory.take(slots),
       parkingOffset: this.#memory.take(parking),
       countersOffset: this.#memory.take(laneCountersByteLength()),
       nodeCountersOffset: this.#memory.take(nodeCountersByteLength(like.nodesMax)),
+      fragmentsOffset: this.#memory.take(fragments),
       outboxOffset: this.#memory.take(2 * OUTBOX_BYTES),
       sourcesOffset: this.#memory.take(sources),
+      gathersOffset: this.#memory.take(gathers),
+      missNotesOffset: this.#memory.take(like.slots * NOTE_BYTES),
+      latencyOffset: this.#memory.take(latencyByteLength()),
     };
     this.client = new CanaryPort(this.#memory, 'client', 0, NF_CLIENT_MAC);
     this.server = new CanaryPort(this.#memory, 'server', 1, NF_SERVER_MAC);
@@ -177,9 +199,9 @@ export class CanaryBed {
     this.world.nowMs += ms;
     this.lane.cycle(this.world.nowMs);
     this.#memory.assertCanaries();
-    const { memory, parking, broadcasts } = this.lane.path;
-    const waiting = parking.count + broadcasts.active;
-    const lost = this.client.received + this.server.received - endedFrames(memory.counters) - waiting;
+    const { path } = this.lane;
+    const ended = endedFrames(path.memory.counters) + waitingFrames(path);
+    const lost = this.client.received + this.server.received - ended;
     if (lost !== 0) throw new Error(`${lost} frames are in no counter`);
     return [...this.client.sent.splice(0), ...this.server.sent.splice(0)];
   }

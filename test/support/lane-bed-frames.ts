@@ -21,12 +21,15 @@ export const NF_SERVER_MAC = '02:4b:00:00:00:0b';
 export const OWN = '10.77.1.1';
 /** First of the source ports; slot s has this port + (s >> 16) and id s & 0xffff. */
 export const FIRST_PORT = 20_000;
+/** Nodes are probed from the port below. */
+export const PROBE_PORT = 19_999;
 
 export const ALICE: Host = { mac: '02:00:00:00:00:01', ip: '10.77.0.1', port: 4000 };
 /** Asks from the same port, and with the same ids. */
 export const BOB: Host = { mac: '02:00:00:00:00:02', ip: '10.77.0.2', port: 4000 };
 export const MC1: Host = { mac: '02:00:00:00:01:0b', ip: '10.77.1.11', port: MEMCACHED_PORT };
 export const MC2: Host = { mac: '02:00:00:00:01:0c', ip: '10.77.1.12', port: MEMCACHED_PORT };
+export const MC3: Host = { mac: '02:00:00:00:01:0d', ip: '10.77.1.13', port: MEMCACHED_PORT };
 
 /** What a client calls its request, unless a test says otherwise. */
 export const CLIENT_ID = 0xbeef;

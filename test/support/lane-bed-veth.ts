@@ -13,14 +13,10 @@ import { writeFileSync } from 'node:fs';
 import { BATCH_BYTES } from '../../src/dataplane/lane.ts';
 import { ipBatch, NamespaceSet, removeLeftovers } from '../../src/experiment/namespaces.ts';
 import { Arena } from '../../src/mem/arena.ts';
-import {
-  type AfPacketDescription,
-  type AfPacketOptions,
-  AfPacketPort,
-  afPacketByteLength,
-  describeAfPacket,
-} from '../../src/port/af-packet.ts';
+import { type AfPacketOptions, afPacketByteLength, describeAfPacket } from '../../src/port/af-packet.ts';
+import { attachPort } from '../../src/port/open.ts';
 import { DROP, PORT_COUNTERS, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT, ROW_WORDS } from '../../src/port/port.ts';
+import type { LanePort, PortDescription } from '../../src/port/shim-port.ts';
 
 /** Neither interface's own: what is sent here is looked at by raw sockets only. */
 export const NOBODY_MAC = '02:4b:53:00:00:99';
@@ -31,7 +27,7 @@ export class VethBed {
   readonly set = new NamespaceSet();
   readonly namespace: string;
   readonly #interfaces: Record<string, string> = {};
-  readonly #ports: AfPacketPort[] = [];
+  readonly #ports: LanePort[] = [];
 
   /** @param switches the cables plugged into each bridge, one letter a cable: `new VethBed('ab', 'cd')` */
   constructor(...switches: readonly string[]) {
@@ -73,6 +69,12 @@ export class VethBed {
 
   down(end: string): void {
     ipBatch([`link set dev ${this.interfaceOf(end)} down`]);
+  }
+
+  /** Both ends of a cable. */
+  setMtu(end: string, bytes: number): void {
+    ipBatch([`link set dev ${this.interfaceOf(end)} mtu ${bytes}`]);
+    ipBatch([`link set dev ${end} mtu ${bytes}`], this.namespace);
   }
 
   /** Takes an end out of the bridge and gives it an address, so that sockets in the namespace speak through it. */
@@ -122,14 +124,14 @@ export interface Heard {
 
 /** A port with a batch, and the few things tests do with one. */
 export class TestPort {
-  readonly description: AfPacketDescription;
-  readonly port: AfPacketPort;
+  readonly description: PortDescription;
+  readonly port: LanePort;
   readonly arena: Arena;
   readonly batch: Int32Array;
 
-  constructor(description: AfPacketDescription, arena: Arena) {
+  constructor(description: PortDescription, arena: Arena) {
     this.description = description;
-    this.port = new AfPacketPort(description, arena);
+    this.port = attachPort(description, arena);
     this.arena = arena;
     this.batch = new Int32Array(arena.buffer, arena.allocate(BATCH_BYTES * 4), BATCH_BYTES);
   }

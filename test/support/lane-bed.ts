@@ -9,19 +9,27 @@
 
 import { DEFAULT_POLICY } from '../../src/dataplane/commands.ts';
 import { COUNT, LANE_COUNTERS, REFUSED_FIRST } from '../../src/dataplane/counters.ts';
+import type { FragmentLimits } from '../../src/dataplane/fragment-contexts.ts';
+import { Fragments } from '../../src/dataplane/fragments.ts';
 import { type GateOptions, GateTable } from '../../src/dataplane/gate-table.ts';
+import { gathersByteLength, type MultigetSetup } from '../../src/dataplane/gather.ts';
+import { Handover, mailByteLength } from '../../src/dataplane/handover.ts';
+import { HealthBlock, healthBlockByteLength } from '../../src/dataplane/health-block.ts';
 import { BATCH_BYTES, Lane } from '../../src/dataplane/lane.ts';
+import { latencyByteLength } from '../../src/dataplane/latency.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
 import { Neighbours, type NeighbourTimes, neighboursByteLength } from '../../src/dataplane/neighbours.ts';
 import { nodeNamesByteLength, writeNodeName } from '../../src/dataplane/node-names.ts';
 import { OUTBOX_BYTES } from '../../src/dataplane/outbox.ts';
 import { Parking } from '../../src/dataplane/parking.ts';
+import type { Path } from '../../src/dataplane/path.ts';
 import { BATCH_ROWS } from '../../src/dataplane/path.ts';
 import type { FiguresPlace, PathSetup } from '../../src/dataplane/setup.ts';
 import { slotTableByteLength } from '../../src/dataplane/slot-table.ts';
 import { sourceRanges } from '../../src/dataplane/source-ranges.ts';
 import { sourceTableByteLength } from '../../src/dataplane/source-table.ts';
 import { Arena } from '../../src/mem/arena.ts';
+import { NOTE_BYTES } from '../../src/memcached/miss-reply.ts';
 import { type LoopbackPort, loopbackByteLength, openLoopback } from '../../src/port/loopback.ts';
 import {
   CHECKSUM_START_SHIFT,
@@ -45,6 +53,7 @@ import {
   NF_CLIENT_MAC,
   NF_SERVER_MAC,
   OWN,
+  PROBE_PORT,
   VIP,
 } from './lane-bed-frames.ts';
 import { type Decoded, decodeReplyDatagram, decodeRequestDatagram, decodeStrict } from './strict-decoder.ts';
@@ -72,6 +81,7 @@ export interface BedNode extends Host {
   readonly name?: string;
   readonly weight?: number;
   readonly enabled?: boolean;
+  readonly available?: boolean;
   /** Next hop, its own address by default. */
   readonly via?: string;
 }
@@ -89,8 +99,13 @@ export interface BedOptions {
   replyLifetimeMs?: number;
   neighbourTimes?: NeighbourTimes;
   parkingFrames?: number;
+  fragments?: Partial<FragmentLimits>;
+  honoursDontFragment?: boolean;
   /** Source address towards the nodes; the VIP in the one-arm set-up that shares it. */
   ownAddress?: string;
+  clientVlan?: number;
+  serverVlan?: number;
+  multiget?: Partial<MultigetSetup>;
   clientMtu?: number;
   serverMtu?: number;
   startMs?: number;
@@ -100,6 +115,7 @@ export interface BedOptions {
   newcomerSlots?: number;
   /** Default 1024. */
   sourceRows?: number;
+  missAfterMs?: number;
 }
 
 /** What comes by here is not looked at. */
@@ -107,6 +123,7 @@ const SCRATCH = new Int32Array(BATCH_BYTES / 4);
 const RING_FRAMES = 128;
 const NODES_MAX = 16;
 const STEERING: SteerOptions = { algorithm: 'ketama', hash: 'murmur3' };
+export const BED_FRAGMENTS: FragmentLimits = { datagrams: 8, perSource: 4, timeoutMs: 500 };
 const OPEN_GATE: GateOptions = {
   watches: false,
   requestsPerSecond: 0,
@@ -123,6 +140,7 @@ export const BED_VERSION = '1.6.0-keysteer-9.9.9';
 /** Of the process, and the Unix time at which the bed's clock was 0, ms: what `stats` tells. */
 export const BED_PID = 4711;
 export const BED_TIME_ORIGIN = 1_700_000_000_000;
+const MULTIGET: MultigetSetup = { gathers: 8, keysMax: 100, chunks: 1024, timeoutMs: 200 };
 export const BED_TIMES: NeighbourTimes = { retryMs: 200, retries: 3, lifetimeMs: 60_000 };
 /** Counters that count something else than what became of a frame. */
 const NOT_OF_FRAMES = new Set<string>(['cycles', 'idle_waits', 'idle_us']);
@@ -147,12 +165,15 @@ export class LaneBed {
   readonly steer: SteerTable;
   readonly neighbours: Neighbours;
   readonly gate: GateTable;
+  readonly health: HealthBlock;
   nowMs: number;
   readonly #options: BedOptions;
   readonly #lanes: BedLane[] = [];
   readonly #neighboursOffset: number;
+  readonly #handoverOffset: number;
   readonly #nodeNamesOffset: number;
   readonly #figuresPlaces: FiguresPlace[] = [];
+  readonly #healthOffset: number;
 
   constructor(options: BedOptions = {}) {
     this.#options = options;
@@ -162,9 +183,15 @@ export class LaneBed {
     this.nowMs = startMs;
     const gateBytes = GateTable.byteLength(lanes);
     const nameBytes = nodeNamesByteLength(NODES_MAX);
-    this.shared = Arena.create(steerBytes + neighboursByteLength(NODES_MAX) + gateBytes + nameBytes + 4096);
+    const healthBytes = healthBlockByteLength(NODES_MAX);
+    const handoverBytes = Handover.byteLength(lanes);
+    const tables = steerBytes + neighboursByteLength(NODES_MAX) + gateBytes + nameBytes + healthBytes + handoverBytes;
+    this.shared = Arena.create(tables + 4096);
     this.steer = new SteerTable(this.shared.buffer, this.shared.allocate(steerBytes), capacity);
     this.#neighboursOffset = this.shared.allocate(neighboursByteLength(NODES_MAX));
+    this.#handoverOffset = this.shared.allocate(handoverBytes);
+    this.#healthOffset = this.shared.allocate(healthBytes);
+    this.health = new HealthBlock(this.shared.words, this.#healthOffset >> 2, NODES_MAX);
     const times = options.neighbourTimes ?? BED_TIMES;
     this.neighbours = new Neighbours(this.shared.words, this.#neighboursOffset >> 2, times);
     this.gate = new GateTable(this.shared.buffer, this.shared.allocate(gateBytes), lanes);
@@ -179,8 +206,8 @@ export class LaneBed {
 
   /** Control: these nodes from now on. False while a lane still uses the table before. */
   publish(nodes: readonly BedNode[]): boolean {
-    const rows: SteerNode[] = nodes.map(({ ip, port, weight = 1, enabled = true, via = ip }) => {
-      return { address: address(ip), port, weight, enabled, neighbour: this.neighbours.add(address(via)) };
+    const rows: SteerNode[] = nodes.map(({ ip, port, weight = 1, enabled = true, available = true, via = ip }) => {
+      return { address: address(ip), port, weight, enabled, available, neighbour: this.neighbours.add(address(via)) };
     });
     for (const [row, { name = `mc${row + 1}` }] of nodes.entries()) {
       writeNodeName(this.shared.bytes, this.#nodeNamesOffset, row, name);
@@ -261,21 +288,31 @@ export class LaneBed {
     return this.lane(lane).path.memory.counters[LANE_COUNTERS.indexOf(name)]!;
   }
 
-  /** Frames received, less those that ended in a counter or wait in the parking: 0 when each was counted once. */
+  /** Frames received, less those that ended in a counter or wait for something: 0 when each was counted once. */
   unaccounted(lane = 0): number {
+    const taken = this.count('taken_over', lane);
     const received = this.#lanes[lane]!.wires.reduce((sum, { near }) => sum + portCounter(near, 'received_frames'), 0);
-    const { memory, parking, broadcasts } = this.lane(lane).path;
-    return received - endedFrames(memory.counters) - parking.count - broadcasts.active;
+    const { path } = this.lane(lane);
+    return received + taken - endedFrames(path.memory.counters) - waitingFrames(path);
+  }
+
+  get #multiget(): MultigetSetup {
+    return { ...MULTIGET, ...this.#options.multiget };
   }
 
   #build(lane: number): BedLane {
     const { arms = 2, clientMtu = 1500, serverMtu = 1500, slots = 1024, parkingFrames = 16 } = this.#options;
+    const { clientVlan, serverVlan } = this.#options;
     const parkingBytes = Parking.byteLength(parkingFrames, Math.max(clientMtu, serverMtu) + 14);
     const ports = 2 * (loopbackByteLength(RING_FRAMES, clientMtu) + loopbackByteLength(RING_FRAMES, serverMtu));
     const sources = sourceTableByteLength(this.#options.sourceRows ?? 1024);
-    const arena = Arena.create(slotTableByteLength(slots) + sources + parkingBytes + ports + 65_536);
-    const wires = [openWire('client', 0, arena, NF_CLIENT_MAC, clientMtu)];
-    if (arms === 2) wires.push(openWire('server', 1, arena, NF_SERVER_MAC, serverMtu));
+    const tables =
+      slotTableByteLength(slots) + slots * NOTE_BYTES + sources + parkingBytes + gathersByteLength(this.#multiget);
+    const fragmentBytes = Fragments.byteLength({ ...BED_FRAGMENTS, ...this.#options.fragments }.datagrams);
+    const mailBytes = mailByteLength(this.#options.lanes ?? 1);
+    const arena = Arena.create(tables + fragmentBytes + mailBytes + ports + 65_536);
+    const wires = [openWire('client', 0, arena, NF_CLIENT_MAC, clientMtu, clientVlan)];
+    if (arms === 2) wires.push(openWire('server', 1, arena, NF_SERVER_MAC, serverMtu, serverVlan));
     const setup = this.#setup(lane, arena, parkingBytes);
     arena.words[setup.slotsOffset >> 2] = this.#options.firstSlot ?? 0;
     return { setup, arena, wires, lane: this.#lane(setup, arena, wires) };
@@ -289,8 +326,10 @@ export class LaneBed {
   #setup(lane: number, arena: Arena, parkingBytes: number): PathSetup {
     const { arms = 2, slots = 1024, ownAddress = OWN, replyLifetimeMs = 1000, parkingFrames = 16 } = this.#options;
     const { newcomerSlots = 0, sourceRows = 1024 } = this.#options;
+    const fragments = { ...BED_FRAGMENTS, ...this.#options.fragments };
     const setup: PathSetup = {
       lane,
+      laneCount: this.#options.lanes ?? 1,
       clientPort: 0,
       serverPort: arms - 1,
       vip: address(VIP),
@@ -310,29 +349,65 @@ export class LaneBed {
       slotsOffset: arena.allocate(slotTableByteLength(slots)),
       parkingOffset: arena.allocate(parkingBytes),
       parkingFrames,
+      fragments,
+      fragmentsOffset: arena.allocate(Fragments.byteLength(fragments.datagrams)),
+      mailOffset: arena.allocate(mailByteLength(this.#options.lanes ?? 1)),
+      handoverOffset: this.#handoverOffset,
+      honoursDontFragment: this.#options.honoursDontFragment ?? false,
       countersOffset: arena.allocate(laneCountersByteLength()),
       nodeCountersOffset: arena.allocate(nodeCountersByteLength(NODES_MAX)),
       outboxOffset: arena.allocate(2 * OUTBOX_BYTES),
+      gathersOffset: arena.allocate(gathersByteLength(this.#multiget)),
+      multiget: this.#multiget,
+      latencyOffset: arena.allocate(latencyByteLength()),
       nodesMax: NODES_MAX,
       steerOffset: this.steer.base << 2,
       neighboursOffset: this.#neighboursOffset,
       sourcesOffset: arena.allocate(sourceTableByteLength(sourceRows)),
       gateOffset: this.gate.base << 2,
       nodeNamesOffset: this.#nodeNamesOffset,
+      healthOffset: this.#healthOffset,
+      missNotesOffset: arena.allocate(slots * NOTE_BYTES),
+      probePort: PROBE_PORT,
+      probeTimeoutMs: 20,
+      missAfterMs: this.#options.missAfterMs ?? 0,
     };
     this.#figuresPlaces.push({ ...setup, arena: arena.buffer });
     return setup;
   }
 }
 
-/** Frames that came to an end of some kind, by the groups of counters.ts. */
+/**
+ * Frames that came to an end of some kind, by the groups of counters.ts, less the requests that Keysteer itself made of a
+ * multi-key one.
+ */
 export function endedFrames(counters: Float64Array): number {
   const answered = ['arp_answers', 'echo_answers', 'local_answers', 'broadcasts'] as const;
-  const others = ['requests', 'replies', 'broadcast_replies', 'quiet_misses', 'arp_learned', 'foreign'] as const;
+  const others = [
+    'requests',
+    'replies',
+    'multiget_answers',
+    'broadcast_replies',
+    'quiet_misses',
+    'arp_learned',
+    'path_mtu_learned',
+    'fragments_joined',
+    'handed_over',
+    'foreign',
+    'probe_answers',
+    'ping_answers',
+    'icmp_unreachable',
+  ] as const;
   const ends = [...answered, ...others];
   const forwarded = ends.reduce((sum, name) => sum + counters[COUNT[name]]!, 0);
   const dropped = LANE_COUNTERS.reduce((sum, name, i) => (name.startsWith('drop_') ? sum + counters[i]! : sum), 0);
-  return forwarded + dropped + counters.slice(REFUSED_FIRST).reduce((sum, refused) => sum + refused, 0);
+  const refused = counters.slice(REFUSED_FIRST).reduce((sum, count) => sum + count, 0);
+  return forwarded + dropped + refused - (counters[COUNT.multiget_keys]! - counters[COUNT.multiget_unsent]!);
+}
+
+/** Requests that wait for their next hop, or for the parts of their answer; fragments that wait for others. */
+export function waitingFrames({ parking, broadcasts, gathers, fragments }: Path): number {
+  return parking.count + broadcasts.active + gathers.table.waiting.count + fragments.held;
 }
 
 /** Flags of a frame whose UDP checksum is partial. */
@@ -377,11 +452,11 @@ function portCounter(port: Port, name: (typeof PORT_COUNTERS)[number]): number {
   return port.counters[PORT_COUNTERS.indexOf(name)]!;
 }
 
-function openWire(side: Side, id: number, arena: Arena, mac: string, mtu: number): Wire {
+function openWire(side: Side, id: number, arena: Arena, mac: string, mtu: number, vlan = 0): Wire {
   const farArena = Arena.create(loopbackByteLength(RING_FRAMES, mtu));
   const { high: macHigh, low: macLow } = macWords(mac);
   const { near, far } = openLoopback({
-    near: { arena, id, macHigh, macLow, name: side },
+    near: { arena, id, macHigh, macLow, vlan, name: side },
     far: { arena: farArena },
     ringFrames: RING_FRAMES,
     mtu,

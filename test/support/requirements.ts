@@ -54,6 +54,23 @@ export function requirePcap(): string | undefined {
     : skip('the optional package cap is not built (needs libpcap-dev when npm installs)');
 }
 
+/** tshark and capinfos: another implementation's judgement of captures. */
+export function requireTshark(): string | undefined {
+  if (succeeds('tshark', ['--version']) && succeeds('capinfos', ['--version'])) return undefined;
+  return skip('tshark is not installed');
+}
+
+export function requireEthtool(): string | undefined {
+  return succeeds('ethtool', ['--version']) ? undefined : skip('ethtool is not installed');
+}
+
+/** The `raw-socket` package: clients at addresses of their own. */
+export function requireRawSocket(): string | undefined {
+  return existsSync(`${ROOT}node_modules/raw-socket/build/Release/raw.node`)
+    ? undefined
+    : skip('the optional package raw-socket is not built (needs g++, make and python3 when npm installs)');
+}
+
 export function requireNginx(): string | undefined {
   const reason = nginxUnavailable();
   return reason && skip(reason);

@@ -20,6 +20,9 @@ export const ENDPOINT_PATTERN = new RegExp(`^${ADDRESS}(:${PORT})?$`);
 export const BLOCK_PATTERN = new RegExp(`^${PART}([.]${PART}){3}(/(3[0-2]|[12]?[0-9]))?$`);
 export const CIDR_PATTERN = new RegExp(`^${ADDRESS}/${PREFIX_LENGTH}$`);
 
+/** What the admin interface may listen on beside a path: nobody but this machine can reach it. */
+export const LOOPBACK_PATTERN = new RegExp(`^(127([.]${PART}){3}|\\[::1\\]):${PORT}$`);
+
 /** Where a UDP service listens. */
 export interface Endpoint {
   /** IPv4 address, int32. */

@@ -30,6 +30,8 @@ export interface ConfigFlags {
   readonly sourcePortBase?: string | number;
   readonly replyLifetimeMs?: string | number;
   readonly spinUs?: string | number;
+  /** `off`, or where to listen. */
+  readonly admin?: string;
 }
 
 export interface ConfigFlag {
@@ -70,6 +72,7 @@ export const CONFIG_FLAGS: readonly ConfigFlag[] = [
   flag('sourcePortBase', 'PORT', ['slots', 'source_port_base'], readNumber),
   flag('replyLifetimeMs', 'MS', ['slots', 'reply_lifetime_ms'], readNumber),
   flag('spinUs', 'US', ['idle', 'spin_us'], readNumber),
+  flag('admin', 'off|PATH|HOST:PORT', ['admin'], given => (given === 'off' ? given : { listen: given })),
 ];
 
 function flag(

@@ -2,8 +2,10 @@
 
 import type { z } from 'zod';
 import { closestWord } from './closest.ts';
-import { formatPath, formatValue, type Path, valueAt } from './path.ts';
+import { formatPath, formatValue, isMapping, type Path, valueAt } from './path.ts';
 import { fieldNamesAt } from './schema.ts';
+
+const KEYS = 'unrecognized_keys';
 
 export interface Finding {
   readonly path: Path;
@@ -14,19 +16,27 @@ export interface Finding {
 }
 
 /** One finding per field, in the order of the issues. */
-export function findingsOf(issues: readonly z.core.$ZodIssue[], raw: unknown): Finding[] {
+export function findingsOf(found: readonly z.core.$ZodIssue[], raw: unknown): Finding[] {
+  const issues = found.flatMap(issue => withinChoice(issue, raw));
   const meant = new Set<string>();
   const unknown = issues.flatMap(issue =>
-    issue.code === 'unrecognized_keys' ? issue.keys.map(key => unknownField([...issue.path, key], raw, meant)) : [],
+    issue.code === KEYS ? issue.keys.map(key => unknownField([...issue.path, key], raw, meant)) : [],
   );
   const known = issues
-    .filter(issue => issue.code !== 'unrecognized_keys')
+    .filter(issue => issue.code !== KEYS)
     .map(issue => wrongValue(issue.path, issue.message, raw))
     // A misspelt field that must be there would otherwise be reported as missing, too.
     .filter(({ path, value }) => value !== undefined || !meant.has(formatPath(path)));
   const first = new Map<string, Finding>();
   for (const finding of known) if (!first.has(formatPath(finding.path))) first.set(formatPath(finding.path), finding);
   return [...unknown, ...first.values()];
+}
+
+/** Of a choice between a word and a mapping, where a mapping was given: what is wrong in that. */
+function withinChoice(issue: z.core.$ZodIssue, raw: unknown): z.core.$ZodIssue[] {
+  if (issue.code !== 'invalid_union' || !isMapping(valueAt(raw, issue.path))) return [issue];
+  const inside = issue.errors.find(errors => errors.every(({ code, path }) => path.length > 0 || code === KEYS));
+  return inside?.map(error => ({ ...error, path: [...issue.path, ...error.path] })) ?? [issue];
 }
 
 function wrongValue(path: Path, rule: string, raw: unknown): Finding {

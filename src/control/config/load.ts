@@ -15,16 +15,25 @@ const checkedSchema = configSchema.superRefine(checkRules, { when: () => true })
  * Reads a configuration file's text.
  * @param fileName only for messages
  * @param flags take the place of the file's values
+ * @param judge finds what else is wrong with a configuration that is sound by itself
  * @throws ConfigError with all problems, each with line and column (or its flag)
  */
-export function loadConfig(text: string, fileName: string, flags: ConfigFlags = {}): Config {
+export function loadConfig(
+  text: string,
+  fileName: string,
+  flags: ConfigFlags = {},
+  judge: (config: Config) => readonly Finding[] = () => [],
+): Config {
   const yaml = readYaml(text);
   if (!yaml.wellFormed) throw new ConfigError(yaml.problems, fileName, text);
   const raw = overlay(yaml.value, flags);
   const { file, findings } = check(raw);
   const problems = [...yaml.problems, ...findings.map(finding => placed(finding, yaml, flags))];
   if (file === undefined || problems.length > 0) throw new ConfigError(problems, fileName, text);
-  return normalise(file);
+  const config = normalise(file);
+  const judged = judge(config).map(finding => placed(finding, yaml, flags));
+  if (judged.length > 0) throw new ConfigError(judged, fileName, text);
+  return config;
 }
 
 /**

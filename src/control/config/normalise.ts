@@ -4,6 +4,7 @@ import type { CommandPolicy } from '../../dataplane/commands.ts';
 import { type AddressRange, sourceRanges } from '../../dataplane/source-ranges.ts';
 import { parseIpv4 } from '../../wire/ipv4-text.ts';
 import { type Mac, parseMac } from '../../wire/mac-text.ts';
+import type { HealthSettings } from '../health/settings.ts';
 import { type Endpoint, type InterfaceAddress, isHostOf, parseBlock, parseCidr, parseEndpoint } from './addresses.ts';
 import { sourcePortsFor } from './rules.ts';
 import type { ConfigFile, NodeFields } from './schema.ts';
@@ -45,6 +46,15 @@ export interface Config {
     readonly responseRatioMax: number;
     readonly newcomersPerSecond: number;
   };
+  readonly multiget: {
+    readonly keysMax: number;
+    /** Per lane, as the buffer. */
+    readonly gathers: number;
+    readonly bufferBytes: number;
+    readonly timeoutMs: number;
+  };
+  /** Per lane. */
+  readonly fragments: { readonly datagrams: number; readonly perSource: number; readonly timeoutMs: number };
   readonly idle: { readonly spinUs: number; readonly waitMs: number };
   readonly neighbours: {
     readonly retryMs: number;
@@ -52,13 +62,27 @@ export interface Config {
     readonly lifetimeS: number;
     readonly queueFrames: number;
   };
+  readonly health: HealthSettings;
+  readonly admin: AdminConfig;
+  /** What it was made of, defaults filled in: what a reload compares. */
+  readonly fields: ConfigFile;
 }
+
+/** Where the admin interface listens; `auto`: a Unix socket of its own in the first folder that can be written to. */
+export type AdminConfig =
+  | { readonly kind: 'off' | 'auto' }
+  | { readonly kind: 'unix'; readonly path: string }
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
 
 export interface PortConfig {
   readonly interface: string;
-  readonly transport: 'af_packet';
+  readonly transport: ConfigFile['ports']['client']['transport'];
   readonly ringFrames: number;
   readonly mac: 'auto' | 'interface' | Mac;
+  /** 0: untagged. */
+  readonly vlan: number;
+  /** Present with transport tap. */
+  readonly tap?: { readonly persistent: boolean; readonly owner: number | undefined };
 }
 
 export interface NodeConfig extends Endpoint {
@@ -86,16 +110,59 @@ export function normalise(file: ConfigFile): Config {
     commands: normaliseCommands(file.commands),
     gatekeeper: normaliseGatekeeper(file, source),
     ...normaliseTimings(file),
+    multiget: normaliseMultiget(file),
+    health: normaliseHealth(file.health),
+    admin: normaliseAdmin(file.admin),
+    fields: file,
   };
 }
 
-function normaliseTimings({ slots, idle, neighbours }: ConfigFile): Pick<Config, 'slots' | 'idle' | 'neighbours'> {
+function normaliseHealth(health: ConfigFile['health']): HealthSettings {
+  return {
+    enabled: health.enabled,
+    intervalMs: health.interval_ms,
+    timeoutMs: health.timeout_ms,
+    failMs: health.fail_ms,
+    failAfter: health.fail_after,
+    passAfter: health.pass_after,
+    returnAfterMs: health.return_after_ms,
+    returnAfterMaxMs: health.return_after_max_ms,
+    dampingHalfLifeS: health.damping_half_life_s,
+    flushOnReturn: health.flush_on_return,
+    keepShare: health.keep_share,
+    missAfterMs: health.miss_after_ms,
+  };
+}
+
+function normaliseAdmin(admin: ConfigFile['admin']): AdminConfig {
+  if (admin === 'off') return { kind: 'off' };
+  return admin.listen === undefined ? { kind: 'auto' } : parseListen(admin.listen);
+}
+
+/** @param text a path, or HOST:PORT with an IPv6 address in brackets */
+export function parseListen(text: string): AdminConfig {
+  if (text.startsWith('/')) return { kind: 'unix', path: text };
+  const colon = text.lastIndexOf(':');
+  return { kind: 'tcp', host: text.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), port: Number(text.slice(colon + 1)) };
+}
+
+function normaliseTimings({
+  slots,
+  fragments,
+  idle,
+  neighbours,
+}: ConfigFile): Pick<Config, 'slots' | 'fragments' | 'idle' | 'neighbours'> {
   return {
     slots: {
       count: slots.count,
       sourcePortBase: slots.source_port_base,
       sourcePortsPerLane: sourcePortsFor(slots.count),
       replyLifetimeMs: slots.reply_lifetime_ms,
+    },
+    fragments: {
+      datagrams: fragments.datagrams,
+      perSource: fragments.per_source,
+      timeoutMs: fragments.timeout_ms,
     },
     idle: { spinUs: idle.spin_us, waitMs: idle.wait_ms },
     neighbours: {
@@ -131,8 +198,26 @@ function endsOf({ address, prefixLength }: InterfaceAddress): number[] {
   return hostBits === 0 ? [] : [address & ~hostBits, address | hostBits];
 }
 
-function normalisePort({ interface: name, transport, ring, mac }: ConfigFile['ports']['client']): PortConfig {
-  return { interface: name, transport, ringFrames: ring.frames, mac: readMac(mac) };
+function normaliseMultiget({ multiget, slots }: ConfigFile): Config['multiget'] {
+  return {
+    keysMax: multiget.keys_max,
+    gathers: multiget.gathers,
+    bufferBytes: multiget.buffer_bytes,
+    // A reply that comes later than its lifetime is nobody's.
+    timeoutMs: Math.min(multiget.timeout_ms, slots.reply_lifetime_ms),
+  };
+}
+
+function normalisePort({
+  interface: name,
+  transport,
+  ring,
+  mac,
+  vlan = 0,
+  tap,
+}: ConfigFile['ports']['client']): PortConfig {
+  const port = { interface: name, transport, ringFrames: ring.frames, mac: readMac(mac), vlan };
+  return transport === 'tap' ? { ...port, tap: { persistent: tap?.persistent ?? false, owner: tap?.owner } } : port;
 }
 
 /** @param text matches the schema */

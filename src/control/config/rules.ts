@@ -25,6 +25,7 @@ type Side = 'client' | 'server';
 const RULES: readonly ((judged: Judged) => void)[] = [
   oneArmHasAddress,
   interfacesDiffer,
+  tapFieldsFit,
   ownAddressesAreHosts,
   ownAddressesDiffer,
   gatewaysAreNeighbours,
@@ -37,7 +38,11 @@ const RULES: readonly ((judged: Judged) => void)[] = [
   unweightedHasNoWeights,
   sourcePortsFit,
   pinsMatchLanes,
+  pcapHasNoVlan,
+  pcapHasOneLane,
   limitsNeedGatekeeper,
+  missesComeInTime,
+  holdsAreInOrder,
 ];
 
 /** For `configSchema.superRefine(checkRules, { when: () => true })`. */
@@ -72,11 +77,28 @@ function oneArmHasAddress(judged: Judged): void {
 
 function interfacesDiffer({ config, sound, report }: Judged): void {
   if (!sound('ports', 'client', 'interface') || !sound('ports', 'server', 'interface')) return;
-  if (config.ports.server?.interface !== config.ports.client.interface) return;
+  if (!sound('ports', 'client', 'vlan') || !sound('ports', 'server', 'vlan')) return;
+  const { client, server } = config.ports;
+  if (server?.interface !== client.interface) return;
+  // Two sockets may share an interface, each with a VLAN of its own; the queues of a TAP have one port.
+  if (client.vlan !== server.vlan && client.transport !== 'tap' && server.transport !== 'tap') return;
   report(
     ['ports', 'server', 'interface'],
-    'must differ from ports.client.interface; for one-arm leave ports.server out',
+    'must differ from ports.client.interface, or its vlan from that one’s; for one-arm leave ports.server out',
   );
+}
+
+/** A TAP's interface is the kernel's end of the cable: its Ethernet address is not ours. */
+function tapFieldsFit({ config, sound, report }: Judged): void {
+  for (const side of ['client', 'server'] as const) {
+    const port = config.ports?.[side];
+    if (port === undefined || !sound('ports', side, 'transport')) continue;
+    const isTap = port.transport === 'tap';
+    if (!isTap && port.tap !== undefined) report(['ports', side, 'tap'], 'must be left out unless transport is tap');
+    if (isTap && sound('ports', side, 'mac') && port.mac === 'interface') {
+      report(['ports', side, 'mac'], 'must be auto or an address with transport tap');
+    }
+  }
 }
 
 /** Our address on that side, if it has a sound one. */
@@ -246,4 +268,38 @@ function limitsNeedGatekeeper({ config, sound, report }: Judged): void {
 function pinsMatchLanes({ config, sound, report }: Judged): void {
   if (config.pin === undefined || !sound('pin') || !sound('lanes')) return;
   if (config.pin.length !== config.lanes) report(['pin'], `must have one CPU for each lane (${config.lanes})`);
+}
+
+/** Its frames keep their tags. */
+function pcapHasNoVlan({ config, sound, report }: Judged): void {
+  for (const side of ['client', 'server'] as const) {
+    if (!sound('ports', side) || config.ports[side]?.transport !== 'pcap') continue;
+    if (config.ports[side].vlan !== undefined) report(['ports', side, 'vlan'], 'must be left out with transport pcap');
+  }
+}
+
+/** libpcap gives every frame to every lane: nothing spreads them. */
+function pcapHasOneLane({ config, sound, report }: Judged): void {
+  if (!sound('ports') || !sound('lanes') || config.lanes === 1) return;
+  for (const side of ['client', 'server'] as const) {
+    if (config.ports[side]?.transport !== 'pcap') continue;
+    report(
+      ['ports', side, 'transport'],
+      `must be af_packet when there is more than one lane (lanes is ${config.lanes})`,
+    );
+  }
+}
+
+/** A slot past the reply lifetime may be somebody else's by then. */
+function missesComeInTime({ config, sound, report }: Judged): void {
+  if (!sound('health', 'miss_after_ms') || !sound('slots', 'reply_lifetime_ms')) return;
+  const { health, slots } = config;
+  if (health.miss_after_ms < slots.reply_lifetime_ms) return;
+  report(['health', 'miss_after_ms'], `must be below slots.reply_lifetime_ms (${slots.reply_lifetime_ms})`);
+}
+
+function holdsAreInOrder({ config, sound, report }: Judged): void {
+  if (!sound('health', 'return_after_ms') || !sound('health', 'return_after_max_ms')) return;
+  const { return_after_ms: least, return_after_max_ms: most } = config.health;
+  if (most < least) report(['health', 'return_after_max_ms'], `must be at least health.return_after_ms (${least})`);
 }

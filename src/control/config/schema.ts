@@ -6,7 +6,7 @@
 import { z } from 'zod';
 import { DENIABLE, WRITES } from '../../dataplane/commands.ts';
 import { ALLOW_MAX, RATIO_MAX, REQUEST_RATE_MAX } from '../../dataplane/gate-table.ts';
-import { ADDRESS_PATTERN, BLOCK_PATTERN, CIDR_PATTERN, ENDPOINT_PATTERN } from './addresses.ts';
+import { ADDRESS_PATTERN, BLOCK_PATTERN, CIDR_PATTERN, ENDPOINT_PATTERN, LOOPBACK_PATTERN } from './addresses.ts';
 
 export const LANES_MAX = 64;
 /** A node is 16 bits of a ring slot, and 160 points of every node must fit the ring. */
@@ -69,9 +69,27 @@ const portFields = {
     .describe(
       'Ethernet address that Keysteer answers by on this port. interface: the interface’s own. auto: one of its own on veth and TAP, so that the kernel’s stack passes over its frames, elsewhere the interface’s. An address: that one, with the interface made promiscuous.',
     ),
-  transport: oneOf(['af_packet'])
+  vlan: wholeNumber(1, 4094)
+    .optional()
+    .describe(
+      'VLAN of this port (802.1Q): frames of it are taken, and what is sent gets its tag, with the priority of the frame it came from. Left out: untagged. A network card that sorts out VLANs by itself must be told of it: `ip link add link <interface> name <interface>.<vlan> type vlan id <vlan>`.',
+    ),
+  transport: oneOf(['af_packet', 'tap', 'pcap'])
     .default('af_packet')
-    .describe('How frames come in and go out. af_packet: mapped AF_PACKET rings; works on every Linux interface.'),
+    .describe(
+      'How frames come in and go out. af_packet: mapped AF_PACKET rings; works on every Linux interface. tap: a TAP device, for virtual machines and containers; the interface is made if it is not there, and is the other end of the cable. pcap: libpcap in a process of its own, through the optional package cap; slow, one lane, for where rings cannot be had.',
+    ),
+  tap: mapping({
+    persistent: z
+      .boolean({ error: 'must be true or false' })
+      .default(false)
+      .describe('Whether the interface stays when Keysteer ends, so that what is plugged into it stays plugged in.'),
+    owner: wholeNumber(0, 4294967294)
+      .optional()
+      .describe('User id that may open the interface later without privilege. Left out: nobody.'),
+  })
+    .optional()
+    .describe('What becomes of an interface that Keysteer makes (transport tap).'),
   ring: mapping({
     frames: powerOfTwo(64, 65536)
       .default(1024)
@@ -148,6 +166,27 @@ const slots = mapping({
     .describe('How long a reply is accepted after its request, milliseconds.'),
 });
 
+const multiget = mapping({
+  keys_max: wholeNumber(1, 1024)
+    .default(100)
+    .describe('Keys that one request may ask for, 1 to 1024. A request for more is refused.'),
+  gathers: wholeNumber(1, 4096)
+    .default(256)
+    .describe(
+      'Requests for several keys that can be in progress, per lane, 1 to 4096. One more is refused, as SERVER_ERROR.',
+    ),
+  buffer_bytes: wholeNumber(65536, 268435456)
+    .default(16777216)
+    .describe(
+      'Memory for values that wait for the others of their request, per lane: 65536 to 268435456 bytes. One request may hold half of it.',
+    ),
+  timeout_ms: wholeNumber(1, 60000)
+    .default(200)
+    .describe(
+      'How long the nodes have to answer, milliseconds; a key that has no answer then is a miss. Never more than slots.reply_lifetime_ms.',
+    ),
+});
+
 const idle = mapping({
   spin_us: wholeNumber(0, 10000)
     .default(200)
@@ -170,6 +209,20 @@ const neighbours = mapping({
   queue_frames: wholeNumber(1, 4096)
     .default(64)
     .describe('Frames that a lane keeps while their next hop is being resolved, 1 to 4096.'),
+});
+
+const fragments = mapping({
+  datagrams: wholeNumber(1, 4096)
+    .default(64)
+    .describe(
+      'Datagrams that each lane can put together from IP fragments at the same time, 1 to 4096; each takes 64 KiB of memory. When all are begun, the one that has not progressed for longest gives way.',
+    ),
+  per_source: wholeNumber(1, 4096)
+    .default(16)
+    .describe('Of those, how many may be from one source address. More push out their own.'),
+  timeout_ms: wholeNumber(10, 60000)
+    .default(500)
+    .describe('How long the fragments of a datagram are kept while others of it are missing, milliseconds.'),
 });
 
 const commands = mapping({
@@ -234,6 +287,86 @@ const gatekeeper = mapping({
     ),
 });
 
+const health = mapping({
+  enabled: z
+    .boolean({ error: 'must be true or false' })
+    .default(true)
+    .describe('Whether nodes are watched, and taken out of steering while they do not answer.'),
+  interval_ms: wholeNumber(20, 60000)
+    .default(500)
+    .describe(
+      'Time between two probes (memcached’s version over UDP) of a healthy node, milliseconds. Requests are watched too: under load a dead node is noticed without waiting for its next probe.',
+    ),
+  timeout_ms: wholeNumber(5, 300)
+    .default(20)
+    .describe('A probe without an answer after this counts as failed, milliseconds. Above the slowest round trip.'),
+  fail_ms: wholeNumber(20, 60000)
+    .default(120)
+    .describe(
+      'A node is taken out when it has been silent for this long, milliseconds, and fail_after is reached. Shorter pauses take no node out. A node whose host says that nobody listens goes sooner.',
+    ),
+  fail_after: wholeNumber(3, 1000)
+    .default(12)
+    .describe(
+      'Probes and requests in a row that must have gone unanswered before a node is taken out; three of them probes. Above what a lossy network loses in a row.',
+    ),
+  pass_after: wholeNumber(1, 1000).default(3).describe('Probes that a node must answer before it returns.'),
+  return_after_ms: wholeNumber(0, 3600000)
+    .default(2000)
+    .describe(
+      'How long a node must answer before it returns, milliseconds; doubled for each time it was taken out lately.',
+    ),
+  return_after_max_ms: wholeNumber(0, 86400000)
+    .default(60000)
+    .describe('The longest that doubling makes of return_after_ms, milliseconds.'),
+  damping_half_life_s: wholeNumber(1, 86400)
+    .default(60)
+    .describe('Time in which half of what was held against a node for going out is forgotten, seconds.'),
+  flush_on_return: z
+    .boolean({ error: 'must be true or false' })
+    .default(true)
+    .describe(
+      'Whether a node is flushed before it takes keys again. Without it, it may answer with values from before it was taken out.',
+    ),
+  keep_share: z
+    .number({ error: 'must be a number from 0 to 1' })
+    .min(0, { error: 'must be a number from 0 to 1' })
+    .max(1, { error: 'must be a number from 0 to 1' })
+    .default(0.5)
+    .describe(
+      'Share of the weights that must be left when a node is taken out, 0 to 1. A node that may not go keeps its keys, and reads that wait for it are answered as misses. The last node is never taken out.',
+    ),
+  miss_after_ms: wholeNumber(0, 60000)
+    .default(0)
+    .describe(
+      'Reads that have waited this long for any node are answered as misses, milliseconds; 0: only those that wait for a node that is down.',
+    ),
+});
+
+/** sun_path of sockaddr_un, less its closing zero. */
+const SOCKET_PATH_BYTES_MAX = 107;
+
+const ADMIN_RULE = `must be the absolute path of a Unix socket (at most ${SOCKET_PATH_BYTES_MAX} bytes) or a loopback address with a port, as 127.0.0.1:9211: who can connect can drain nodes, without a password`;
+
+const adminFields = mapping({
+  listen: textLike(/^(\/[^\0]+|[^/]+)$/, ADMIN_RULE)
+    .refine(
+      text => (text.startsWith('/') ? Buffer.byteLength(text) <= SOCKET_PATH_BYTES_MAX : LOOPBACK_PATTERN.test(text)),
+      { error: ADMIN_RULE },
+    )
+    .optional()
+    .describe(
+      'Absolute path of a Unix socket, for its owner alone, or a loopback address with its port, for everybody on this machine. Left out: PID.sock in /run/keysteer, $XDG_RUNTIME_DIR/keysteer or /tmp/keysteer-UID, whichever can be written to first.',
+    ),
+});
+
+const admin = z
+  .union([z.literal('off'), adminFields], { error: 'must be off, or a mapping with the field listen' })
+  .prefault({})
+  .describe(
+    'Where Keysteer answers `keysteer status`, `top`, `nodes` and `reload`, and serves /metrics. off: nowhere.',
+  );
+
 export const configSchema = mapping({
   vip: endpoint().describe('Virtual address that clients send to: IPv4 address and UDP port, default port 11211.'),
   mode: oneOf(['nat'])
@@ -261,8 +394,12 @@ export const configSchema = mapping({
   slots: slots.prefault({}).describe('Table of outstanding requests (nat mode).'),
   commands: commands.prefault({}).describe('What is done with commands that concern more than one item.'),
   gatekeeper: gatekeeper.prefault({}).describe('Who may ask, and how much.'),
+  multiget: multiget.prefault({}).describe('Requests for several keys, answered by one reply.'),
   idle: idle.prefault({}).describe('What a lane does when there is nothing to do.'),
+  fragments: fragments.prefault({}).describe('Requests and replies that arrive as IP fragments.'),
   neighbours: neighbours.prefault({}).describe('Resolution of IPv4 to Ethernet addresses (ARP).'),
+  health: health.prefault({}).describe('When nodes are taken out of steering, and when they return.'),
+  admin,
 });
 
 /** What a file holds, with defaults filled in. */
@@ -285,8 +422,9 @@ function childOf(field: z.core.$ZodType | undefined, part: PropertyKey): z.core.
   return field instanceof z.ZodObject && Object.hasOwn(field.shape, part) ? field.shape[String(part)] : undefined;
 }
 
-/** The field without the wrappers that make it optional or give a default. */
+/** The field without the wrappers that make it optional or give a default; of a choice, the mapping. */
 function bare(field: z.core.$ZodType | undefined): z.core.$ZodType | undefined {
+  if (field instanceof z.ZodUnion) return field.options.find(option => option instanceof z.ZodObject);
   const wrapped = field instanceof z.ZodOptional || field instanceof z.ZodDefault || field instanceof z.ZodPrefault;
   return wrapped ? bare(field.def.innerType) : field;
 }
