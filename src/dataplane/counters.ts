@@ -15,7 +15,8 @@
  *                 the client asked for none
  *
  * A request for several keys (`multigets`) waits until it ends as `multiget_answers` or `refused_multiget_memory`. Its
- * `multiget_keys` are requests that no client sent: each ends like one, without having reached the lane.
+ * `multiget_keys` are requests that no client sent: each ends like one, without having reached the lane. So are
+ * `multiget_retries`.
  *
  * A `parked` request waits until it ends as one of `requests` (`parked_sent` counts these) or as
  * `drop_neighbour_unreachable`. A command for every node waits until it ends as one of `broadcasts` or `refused_broadcast`.
@@ -146,6 +147,8 @@ export const COUNT = {
   handed_over: 83,
   taken_over: 84,
   drop_handover_full: 85,
+  /** Keys of a request for several that were asked for once more, as no answer came, or not the whole of one. */
+  multiget_retries: 86,
 } as const;
 
 /** Position of the first `refused_*` counter; reason r stands at this + r. */

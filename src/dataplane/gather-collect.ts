@@ -17,6 +17,7 @@ import {
   GATHER_ID,
   GATHER_KEYS,
   GATHER_OPEN,
+  GATHER_PROGRESS,
   GATHER_STATE,
   GATHER_WAITING,
   type GatherTable,
@@ -29,6 +30,7 @@ import {
   KEY_LAST,
   KEY_MISS,
   KEY_OPCODE_SHIFT,
+  KEY_REQUEST,
   KEY_SLOT,
   KEY_STATE,
   KEY_STATE_MASK,
@@ -80,9 +82,10 @@ export class Collector {
     const { words, bytes } = this.#path.memory;
     const gather = words[slot + SLOT_GATHER_RECORD];
     const key = this.#table.key(gather, words[slot + SLOT_STATE] >>> SLOT_ID_SHIFT);
-    if (!this.#isAwaited(slot, gather, key)) return this.#drop(COUNT.drop_multiget_late);
-    if (words[key + KEY_TOTAL] === 0) words[key + KEY_TOTAL] = total(bytes, header);
-    else if (words[key + KEY_TOTAL] !== total(bytes, header)) return this.#drop(COUNT.drop_multiget_part);
+    const of = total(bytes, header);
+    if (!this.#isAwaited(slot, gather, key, of)) return this.#drop(COUNT.drop_multiget_late);
+    if (words[key + KEY_TOTAL] === 0) words[key + KEY_TOTAL] = of;
+    else if (words[key + KEY_TOTAL] !== of) return this.#drop(COUNT.drop_multiget_part);
     return this.#takePart(gather, key, sequence(bytes, header), header + FRAME_HEADER_BYTES, end);
   }
 
@@ -97,20 +100,33 @@ export class Collector {
     return given;
   }
 
+  /** What has come for the key is forgotten: it is asked again. */
+  restart(gather: number, key: number): void {
+    const { words } = this.#path.memory;
+    this.#release(gather, key);
+    words[key + KEY_TOTAL] = 0;
+    words[key + KEY_COME] = 0;
+    words[key + KEY_EXPECTED] = 0;
+    words[key + KEY_BYTES] = 0;
+  }
+
   /** Every key becomes a miss, whatever has come of it, and the chunks are free. */
   forget(gather: number): void {
     const { words } = this.#path.memory;
     for (let i = 0; i < words[gather + GATHER_KEYS]; i++) {
       const key = this.#table.key(gather, i);
       this.#release(gather, key);
+      this.#releaseRequest(key);
       words[key + KEY_STATE] = KEY_MISS;
     }
   }
 
-  #isAwaited(slot: number, gather: number, key: number): boolean {
+  /** Once a key is asked again, of the older reply only a whole one counts: two may be of different values. */
+  #isAwaited(slot: number, gather: number, key: number, total: number): boolean {
     const { words } = this.#path.memory;
     if (words[gather + GATHER_GENERATION] !== words[slot + SLOT_GATHER_GENERATION]) return false;
     if (words[gather + GATHER_STATE] !== GATHER_WAITING) return false;
+    if (words[key + KEY_SLOT] !== slot && total !== 1) return false;
     return (words[key + KEY_STATE] & KEY_STATE_MASK) === KEY_WAITING;
   }
 
@@ -190,6 +206,7 @@ export class Collector {
     words[gather + GATHER_CHUNKS] += chunks;
     words[key + KEY_BYTES] += length;
     words[key + KEY_COME] += 1;
+    if (words[key + KEY_TOTAL] > 1) words[gather + GATHER_PROGRESS] = 1;
     return words[key + KEY_COME] === words[key + KEY_TOTAL] ? this.#finish(gather, key) : PART_TAKEN;
   }
 
@@ -209,6 +226,7 @@ export class Collector {
   #settle(gather: number, key: number, state: number): number {
     const { words } = this.#path.memory;
     if (state === KEY_MISS) this.#release(gather, key);
+    this.#releaseRequest(key);
     words[key + KEY_STATE] = (words[key + KEY_STATE] & ~KEY_STATE_MASK) | state;
     words[gather + GATHER_OPEN] -= 1;
     return words[gather + GATHER_OPEN] === 0 ? PART_LAST : PART_TAKEN;
@@ -219,6 +237,12 @@ export class Collector {
     words[gather + GATHER_CHUNKS] -= this.#store.release(words[key + KEY_FIRST]);
     words[key + KEY_FIRST] = NO_CHUNK;
     words[key + KEY_LAST] = NO_CHUNK;
+  }
+
+  #releaseRequest(key: number): void {
+    const { words } = this.#path.memory;
+    this.#store.release(words[key + KEY_REQUEST]);
+    words[key + KEY_REQUEST] = NO_CHUNK;
   }
 
   #drop(counter: number): number {

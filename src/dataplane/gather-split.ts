@@ -8,17 +8,33 @@
  * promise that more than the first is read. A single key under an id of its own is unambiguous in every version.
  * The price, measured on 1.6.18: a node sends one datagram a key either way, so what a request a key adds is the
  * receiving: 4.6 µs of the node's CPU a key, against 4.2 with 3 keys in a request and 3.8 with 10.
+ *
+ * Each request is kept until its key is settled, for what is lost can be asked for again (gather.ts says when).
  */
+import { copyBytes } from '../mem/copy.ts';
+import { hashKey } from '../mem/murmur3.ts';
 import * as binary from '../memcached/binary.ts';
 import { FRAME_HEADER_BYTES, writeFrameHeader } from '../memcached/frame-header.ts';
 import { OPCODE_GETK } from '../memcached/key-list.ts';
-import { OUT_CLASS, OUT_KEY_OFFSET, OUT_PROTOCOL, OUT_VERB, PROTOCOL_BINARY } from '../memcached/located.ts';
+import { OUT_KEY_OFFSET, OUT_PROTOCOL, OUT_VERB, PROTOCOL_BINARY } from '../memcached/located.ts';
 import { REFUSED_BUSY, REFUSED_NUMBER } from '../memcached/refusals.ts';
-import { CLASS_READ } from '../memcached/verbs.ts';
-import { nodeAddress, nodeNeighbour, nodePort } from '../steer/lookup.ts';
+import { CLASS_READ, VERB_CLASS } from '../memcached/verbs.ts';
+import { steerHash } from '../steer/hash.ts';
+import { lookup, nodeAddress, nodeNeighbour, nodePort } from '../steer/lookup.ts';
 import { COUNT, NODE_COUNT, NODE_COUNTER_COUNT } from './counters.ts';
 import { ASKED_BYTES, ASKED_HASH, ASKED_KEY, ASKED_NODE, ASKED_SLOT, AskedKeys } from './gather-keys.ts';
-import { GATHER_CLIENT, GATHER_GENERATION } from './gather-table.ts';
+import { type ChunkStore, NO_CHUNK } from './gather-store.ts';
+import {
+  ASKED_AGAIN,
+  ASKED_BYTES_MASK,
+  ASKED_VERB_SHIFT,
+  GATHER_CLIENT,
+  GATHER_GENERATION,
+  type GatherTable,
+  KEY_ASKED,
+  KEY_REQUEST,
+  KEY_SLOT,
+} from './gather-table.ts';
 import { OWN_HEADERS_BYTES, writeOwnHeaders } from './own-datagram.ts';
 import type { Path } from './path.ts';
 import {
@@ -38,6 +54,7 @@ import {
   STATE_OUTSTANDING,
 } from './slot-table.ts';
 
+const CRLF_BYTES = 2;
 const CR = 0x0d;
 const LF = 0x0a;
 const SPACE = 0x20;
@@ -52,13 +69,18 @@ export class Splitter {
   #prefixBytes = 0;
   #isBinary = false;
   #verb = 0;
-  #kind: number = COUNT.reads;
+  /** Of the key that is asked again. */
+  #keyHash = 0;
+  readonly #table: GatherTable;
+  readonly #store: ChunkStore;
   readonly #scratch: number;
 
   /** @param scratch room for the frame of one request in the arena, bytes */
-  constructor(path: Path, keysMax: number, scratch: number) {
+  constructor(path: Path, table: GatherTable, store: ChunkStore, scratch: number) {
     this.#path = path;
-    this.keys = new AskedKeys(path, keysMax);
+    this.#table = table;
+    this.#store = store;
+    this.keys = new AskedKeys(path, table.keysMax);
     this.#scratch = scratch;
   }
 
@@ -69,7 +91,6 @@ export class Splitter {
   prepare(start: number, end: number, located: Int32Array): number {
     this.#isBinary = located[OUT_PROTOCOL] === PROTOCOL_BINARY;
     this.#verb = located[OUT_VERB];
-    this.#kind = located[OUT_CLASS] === CLASS_READ ? COUNT.reads : COUNT.writes;
     const reason = this.keys.list(start, end, located);
     if (reason !== 0) return reason;
     if (!this.#isBinary && !this.#notePrefix(start, located[OUT_KEY_OFFSET])) return REFUSED_NUMBER;
@@ -101,23 +122,31 @@ export class Splitter {
 
   /** All or none. Each is in use at once, or the circle could come round and hand it out again. */
   #takeSlots(): boolean {
-    const { slots, memory, nowUs } = this.#path;
-    const { counters, words } = memory;
+    const { memory, nowUs } = this.#path;
+    const { words } = memory;
     for (let key = 0; key < this.keys.count; key++) {
-      const slot = slots.take(nowUs);
-      if (slots.skipped !== 0) counters[COUNT.slots_skipped] += slots.skipped;
-      if (slots.expired !== 0) counters[COUNT.slots_expired] += 1;
+      const slot = this.#takeSlot();
       if (slot < 0) return this.#giveBackSlots(key);
-      words[slot + SLOT_STATE] = (words[slot + SLOT_STATE] & SLOT_HAUNTED) | STATE_OUTSTANDING;
+      words[slot + SLOT_STATE] = STATE_OUTSTANDING | (words[slot + SLOT_STATE] & SLOT_HAUNTED);
       words[slot + SLOT_SENT] = nowUs;
       this.keys.words[this.keys.row(key) + ASKED_SLOT] = slot;
     }
     return true;
   }
 
+  #takeSlot(): number {
+    const { slots, memory, nowUs } = this.#path;
+    const slot = slots.take(nowUs);
+    if (slots.skipped !== 0) memory.counters[COUNT.slots_skipped] += slots.skipped;
+    if (slots.expired !== 0) memory.counters[COUNT.slots_expired] += 1;
+    return slot;
+  }
+
   #giveBackSlots(count: number): false {
+    const { words } = this.#path.memory;
     for (let key = 0; key < count; key++) {
-      this.#path.memory.words[this.keys.words[this.keys.row(key) + ASKED_SLOT] + SLOT_STATE] = STATE_ANSWERED;
+      const slot = this.keys.words[this.keys.row(key) + ASKED_SLOT];
+      words[slot + SLOT_STATE] = (words[slot + SLOT_STATE] & SLOT_HAUNTED) | STATE_ANSWERED;
     }
     return false;
   }
@@ -127,42 +156,109 @@ export class Splitter {
     const row = this.keys.row(key);
     const slot = this.keys.words[row + ASKED_SLOT];
     const node = this.keys.words[row + ASKED_NODE];
-    this.#fillSlot(slot, row, gather, key);
+    this.#fillSlot(slot, gather, key, node, this.keys.words[row + ASKED_HASH], this.#verb);
     const neighbour = nodeNeighbour(steerWords, table, node);
     const isUsable = neighbours.isUsable(neighbour);
     const offset = isUsable ? serverOut.claim() : this.#scratch;
     // The key ends as one that is not answered.
     if (offset < 0) return memory.count(COUNT.multiget_unsent);
-    const length = this.#write(offset, row, slot, node);
+    const payload = offset + OWN_HEADERS_BYTES;
+    const end = this.#writeRequest(payload + FRAME_HEADER_BYTES, row);
+    this.#remember(gather, key, row, payload + FRAME_HEADER_BYTES, end);
+    const length = this.#finish(offset, end - payload, slot, node, this.#verb);
     if (!isUsable) return this.#park(offset, length, neighbour);
     this.#path.sendTo(offset, neighbour);
     serverOut.send(offset, length, 0, node + 1);
   }
 
-  #fillSlot(slot: number, row: number, gather: number, key: number): void {
+  /** Keeps the request that stands in bytes `start` … `end` − 1, should it be needed again. */
+  #remember(gather: number, key: number, row: number, start: number, end: number): void {
+    const { words } = this.#path.memory;
+    const at = this.#table.key(gather, key);
+    words[at + KEY_REQUEST] = this.#store.put(start, end - start, 0);
+    words[at + KEY_ASKED] = this.keys.words[row + ASKED_BYTES] | (this.#verb << ASKED_VERB_SHIFT);
+  }
+
+  /**
+   * Asks for a key once more, under another slot and of the node that is its home by now. Returns false when that cannot
+   * be: nothing has changed then.
+   */
+  again(gather: number, key: number): boolean {
+    const { neighbours, serverOut, steerWords, table } = this.#path;
+    const payload = this.#scratch + OWN_HEADERS_BYTES;
+    const end = this.#recall(this.#table.key(gather, key), payload + FRAME_HEADER_BYTES);
+    const node = end < 0 ? -1 : this.#homeAgain(this.#table.key(gather, key), payload + FRAME_HEADER_BYTES, end);
+    if (node < 0 || !neighbours.isUsable(nodeNeighbour(steerWords, table, node))) return false;
+    const offset = serverOut.claim();
+    const slot = offset < 0 ? -1 : this.#takeSlotLike(this.#path.memory.words[this.#table.key(gather, key) + KEY_SLOT]);
+    if (slot < 0) return false;
+    this.#sendAgain(gather, key, offset, end - payload, slot, node);
+    return true;
+  }
+
+  /** Copies the request that is kept to `at`; returns its end, or −1 when there is none. */
+  #recall(row: number, at: number): number {
+    const { words, view } = this.#path.memory;
+    let end = at;
+    for (let chunk = words[row + KEY_REQUEST]; chunk !== NO_CHUNK; chunk = this.#store.next(chunk)) {
+      copyBytes(view, this.#store.offset(chunk), end, this.#store.bytes(chunk));
+      end += this.#store.bytes(chunk);
+    }
+    return end === at ? -1 : end;
+  }
+
+  /** The key ends the request; behind that of a line there is CRLF. */
+  #homeAgain(row: number, start: number, end: number): number {
+    const { memory, steerWords, table } = this.#path;
+    const { bytes, view, words } = memory;
+    const keyBytes = words[row + KEY_ASKED] & ASKED_BYTES_MASK;
+    const key = end - keyBytes - (bytes[start] === binary.MAGIC_REQUEST ? 0 : CRLF_BYTES);
+    this.#keyHash = hashKey(bytes, view, key, keyBytes);
+    return lookup(steerWords, table, steerHash(steerWords, table, this.#keyHash, bytes, view, key, keyBytes));
+  }
+
+  /** A slot of the same circle. */
+  #takeSlotLike(slot: number): number {
+    const { slots } = this.#path;
+    slots.aim(slots.indexOf(slot) >= slots.capacity);
+    return this.#takeSlot();
+  }
+
+  #sendAgain(gather: number, key: number, offset: number, payloadBytes: number, slot: number, node: number): void {
+    const { memory, serverOut, steerWords, table } = this.#path;
+    const { view, words } = memory;
+    const row = this.#table.key(gather, key);
+    const verb = words[row + KEY_ASKED] >>> ASKED_VERB_SHIFT;
+    copyBytes(view, this.#scratch + OWN_HEADERS_BYTES, offset + OWN_HEADERS_BYTES, payloadBytes);
+    this.#fillSlot(slot, gather, key, node, this.#keyHash, verb);
+    words[row + KEY_SLOT] = slot;
+    words[row + KEY_ASKED] += ASKED_AGAIN;
+    const length = this.#finish(offset, payloadBytes, slot, node, verb);
+    this.#path.sendTo(offset, nodeNeighbour(steerWords, table, node));
+    serverOut.send(offset, length, 0, node + 1);
+    memory.count(COUNT.multiget_retries);
+  }
+
+  #fillSlot(slot: number, gather: number, key: number, node: number, keyHash: number, verb: number): void {
     const { memory, steerWords, table, nowUs } = this.#path;
     const { words } = memory;
-    const node = this.keys.words[row + ASKED_NODE];
-    const haunted = words[slot + SLOT_STATE] & SLOT_HAUNTED;
-    const verb = this.#verb << SLOT_VERB_SHIFT;
-    words[slot + SLOT_STATE] = STATE_OUTSTANDING | SLOT_GATHER | haunted | verb | (key << SLOT_ID_SHIFT);
+    const state = STATE_OUTSTANDING | SLOT_GATHER | (words[slot + SLOT_STATE] & SLOT_HAUNTED);
+    words[slot + SLOT_STATE] = state | (verb << SLOT_VERB_SHIFT) | (key << SLOT_ID_SHIFT);
     words[slot + SLOT_CLIENT] = words[gather + GATHER_CLIENT];
     words[slot + SLOT_GATHER_RECORD] = gather;
     words[slot + SLOT_GATHER_GENERATION] = words[gather + GATHER_GENERATION];
     words[slot + SLOT_NODE] = nodeAddress(steerWords, table, node);
     words[slot + SLOT_NODE_PORT] = nodePort(steerWords, table, node) | (node << 16);
-    words[slot + SLOT_KEY_HASH] = this.keys.words[row + ASKED_HASH];
+    words[slot + SLOT_KEY_HASH] = keyHash;
     words[slot + SLOT_SENT] = nowUs;
   }
 
-  /** The frame of one key's request but for its Ethernet addresses; returns its length. */
-  #write(offset: number, row: number, slot: number, node: number): number {
+  /** The headers around a request, but for Ethernet's addresses; returns the length of the frame. */
+  #finish(offset: number, payloadBytes: number, slot: number, node: number, verb: number): number {
     const { memory, slots, setup } = this.#path;
     const { bytes, view, words } = memory;
-    const payload = offset + OWN_HEADERS_BYTES;
-    writeFrameHeader(bytes, payload, slots.requestId(slot), 0, 1);
-    const payloadBytes = this.#writeRequest(bytes, payload + FRAME_HEADER_BYTES, row) - payload;
-    this.#countSteered(node, payloadBytes);
+    writeFrameHeader(bytes, offset + OWN_HEADERS_BYTES, slots.requestId(slot), 0, 1);
+    this.#countSteered(node, payloadBytes, verb);
     return writeOwnHeaders(
       view,
       offset,
@@ -175,8 +271,9 @@ export class Splitter {
     );
   }
 
-  /** Returns the end of what it wrote at `at`. */
-  #writeRequest(bytes: Uint8Array, at: number, row: number): number {
+  /** The request for the key of row `row`, at `at`; returns its end. */
+  #writeRequest(at: number, row: number): number {
+    const { bytes } = this.#path.memory;
     const key = this.keys.words[row + ASKED_KEY];
     const keyBytes = this.keys.words[row + ASKED_BYTES];
     return this.#isBinary ? writePacket(bytes, at, key, keyBytes) : this.#writeLine(bytes, at, key, keyBytes);
@@ -191,9 +288,9 @@ export class Splitter {
     return at + 2;
   }
 
-  #countSteered(node: number, payloadBytes: number): void {
+  #countSteered(node: number, payloadBytes: number, verb: number): void {
     const { counters, nodeCounters } = this.#path.memory;
-    counters[this.#kind] += 1;
+    counters[VERB_CLASS[verb] === CLASS_READ ? COUNT.reads : COUNT.writes] += 1;
     const figures = node * NODE_COUNTER_COUNT;
     nodeCounters[figures + NODE_COUNT.requests] += 1;
     nodeCounters[figures + NODE_COUNT.request_bytes] += payloadBytes;

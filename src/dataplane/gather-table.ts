@@ -1,11 +1,11 @@
 /**
- * The multi-key requests in progress ("gathers"). Per gather a record of 20 words, and behind it 8 words a key:
+ * The multi-key requests in progress ("gathers"). Per gather a record of 24 words, and behind it 12 words a key:
  *
  *     word 0  STATE        GATHER_*
  *          1  GENERATION   counts the uses of this record: a slot that was taken for an earlier use does not match
  *          2  NEXT         } in the list it is in: free, waiting (by deadline), or draining
  *          3  PREVIOUS     }
- *          4  DEADLINE     ms of the lane's clock, wrapping
+ *          4  DEADLINE     ms of the lane's clock, wrapping: end of the step it is in (gather.ts), or of its draining
  *          5  CLIENT       IPv4 address
  *          6  CLIENT_PORT  bits 0–15 UDP port; bits 16–31 upper 16 bits of the client's Ethernet address
  *          7  CLIENT_MAC   lower 32 bits of it
@@ -14,13 +14,15 @@
  *         10  OPEN         of them not settled
  *         11  CHUNKS       that it holds
  *         12  TAIL         piece with what ends the reply (END, a noop's response), or NO_CHUNK
- *         19  TAIL_BYTES   of it
  *         13  TOTAL        datagrams of the merged reply
  *         14  SEQUENCE     of the datagram to be sent next
  *         15  PART         key whose value is being sent; KEYS: the tail
  *         16  CHUNK        } where in it the next byte lies, and how many are left of the part
  *         17  AT           }
  *         18  LEFT         }
+ *         19  TAIL_BYTES   of the tail
+ *         20  QUIET        steps in a row in which no long value went on
+ *         21  PROGRESS     1: one has, in this step
  *
  *     key  0  STATE        bits 0–7 KEY_*; bits 8–15 opcode it was asked with (binary)
  *          1  SLOT         first word of the slot that its request went out under
@@ -30,11 +32,14 @@
  *          5  COME         datagrams that have come
  *          6  EXPECTED     bytes of the whole reply, as its first datagram says; 0: not come yet
  *          7  BYTES        that have come; of a hit, those that go to the client
+ *          8  REQUEST      chain with the request for it, until it is settled, or NO_CHUNK
+ *          9  ASKED        bits 0–15 bytes of the key; bits 16–23 times it was asked again; bits 24–31 verb
  *
- *     FREE ─take→ WAITING ─all keys settled, or deadline→ DRAINING ─last datagram sent→ FREE
+ *     FREE ─take→ WAITING ─all keys settled, or time over→ DRAINING ─last datagram sent→ FREE
  *                 WAITING ─no room for a value→ DRAINING (of an error line)
  *                 DRAINING, deadline again ─→ FREE (multiget_abandoned)
- *     a key: WAITING ─a miss, an error, what does not fit→ MISS;  ─whole value→ HIT;  ─deadline→ MISS
+ *     a key: WAITING ─asked again→ WAITING, what has come of a long value is forgotten
+ *            WAITING ─a miss, an error, what does not fit→ MISS;  ─whole value→ HIT;  ─deadline→ MISS
  *     forbidden: whatever comes for a gather that is not WAITING, for another generation, or for a settled key
  */
 
@@ -58,7 +63,9 @@ export const GATHER_CHUNK = 16;
 export const GATHER_AT = 17;
 export const GATHER_LEFT = 18;
 export const GATHER_TAIL_BYTES = 19;
-const RECORD_WORDS = 20;
+export const GATHER_QUIET = 20;
+export const GATHER_PROGRESS = 21;
+const RECORD_WORDS = 24;
 
 export const GATHER_FREE = 0;
 export const GATHER_WAITING = 1;
@@ -66,7 +73,7 @@ export const GATHER_DRAINING = 2;
 /** Within GATHER_ID. */
 export const ID_BINARY = 0x10000;
 
-const KEY_SHIFT = 3;
+const KEY_WORDS = 12;
 export const KEY_STATE = 0;
 export const KEY_SLOT = 1;
 export const KEY_FIRST = 2;
@@ -75,12 +82,19 @@ export const KEY_TOTAL = 4;
 export const KEY_COME = 5;
 export const KEY_EXPECTED = 6;
 export const KEY_BYTES = 7;
+export const KEY_REQUEST = 8;
+export const KEY_ASKED = 9;
 
 export const KEY_STATE_MASK = 0xff;
 export const KEY_WAITING = 0;
 export const KEY_HIT = 1;
 export const KEY_MISS = 2;
 export const KEY_OPCODE_SHIFT = 8;
+/** Within KEY_ASKED. */
+export const ASKED_BYTES_MASK = 0xffff;
+export const ASKED_AGAIN = 0x10000;
+export const ASKED_AGAIN_MASK = 0xff0000;
+export const ASKED_VERB_SHIFT = 24;
 
 export const NO_GATHER = -1;
 
@@ -90,7 +104,7 @@ export function gatherTableByteLength(gathers: number, keysMax: number): number 
 }
 
 function recordWords(keysMax: number): number {
-  return RECORD_WORDS + (keysMax << KEY_SHIFT);
+  return RECORD_WORDS + keysMax * KEY_WORDS;
 }
 
 export class GatherTable {
@@ -132,7 +146,7 @@ export class GatherTable {
 
   /** First word of the row of key `key`. */
   key(gather: number, key: number): number {
-    return gather + RECORD_WORDS + (key << KEY_SHIFT);
+    return gather + RECORD_WORDS + Math.imul(key, KEY_WORDS);
   }
 
   #makeFree(gather: number): void {

@@ -6,8 +6,14 @@
  *                   get b ─▶ node 2 ─▶ END            (a miss)  ├─▶ VALUE a … VALUE c … END
  *                   get c ─▶ node 1 ─▶ VALUE c … (0 of 3, 1, 2) ┘
  *
- * A node that has not answered by the deadline makes its keys misses. Values that there is no room for make the whole
- * request an error: memcached says the same when it cannot hold a reply, and a miss would be a lie.
+ * Time passes in steps of a quarter of the time-out. After a step in which no long value went on, keys without an answer
+ * are asked for again, each ASKED_AGAIN_MAX times at most: a burst of long values overruns a receive ring easily, and
+ * what is lost is lost to one datagram of hundreds. Long values one at a time, then. After STEPS such steps in a row the
+ * keys that are left are misses. So a node that says nothing holds up the others for the time-out and no longer, and a
+ * long value on its way is awaited. All retries together are a tenth of all keys: a slow node is not asked to death.
+ *
+ * Values that there is no room for make the whole request an error: memcached says the same when it cannot hold a reply,
+ * and a miss would be a lie.
  */
 import { FRAME_HEADER_BYTES, requestId } from '../memcached/frame-header.ts';
 import { OUT_PROTOCOL, PROTOCOL_BINARY } from '../memcached/located.ts';
@@ -22,6 +28,8 @@ import { Merger } from './gather-merge.ts';
 import { Splitter } from './gather-split.ts';
 import { ChunkStore, chunkStoreByteLength, NO_CHUNK } from './gather-store.ts';
 import {
+  ASKED_AGAIN,
+  ASKED_AGAIN_MASK,
   GATHER_CHUNKS,
   GATHER_CLIENT,
   GATHER_CLIENT_MAC,
@@ -31,6 +39,8 @@ import {
   GATHER_ID,
   GATHER_KEYS,
   GATHER_OPEN,
+  GATHER_PROGRESS,
+  GATHER_QUIET,
   GATHER_STATE,
   GATHER_TAIL,
   GATHER_TAIL_BYTES,
@@ -38,14 +48,17 @@ import {
   GatherTable,
   gatherTableByteLength,
   ID_BINARY,
+  KEY_ASKED,
   KEY_BYTES,
   KEY_COME,
   KEY_EXPECTED,
   KEY_FIRST,
   KEY_LAST,
   KEY_OPCODE_SHIFT,
+  KEY_REQUEST,
   KEY_SLOT,
   KEY_STATE,
+  KEY_STATE_MASK,
   KEY_TOTAL,
   KEY_WAITING,
   NO_GATHER,
@@ -64,6 +77,14 @@ export interface MultigetSetup {
   timeoutMs: number;
 }
 
+/** Steps of the time-out. */
+const STEPS = 4;
+const ASKED_AGAIN_MAX = 2;
+/** Datagrams of a reply that make it a long one. */
+const LONG_DATAGRAMS = 32;
+/** What a key that is asked for earns, and what one that is asked for again costs: a tenth of them may. */
+const RETRY_COST = 10;
+const RETRY_CREDIT_MAX = 256 * RETRY_COST;
 /** Room to write the frame of a key's request, or a tail. */
 const SCRATCH_BYTES = 512;
 /** One request may hold this part of all chunks, so that it does not take the room of all others. */
@@ -83,13 +104,14 @@ export class Gathers {
   readonly table: GatherTable;
   readonly store: ChunkStore;
   readonly #path: Path;
-  readonly #timeoutMs: number;
+  readonly #stepMs: number;
   readonly #scratch: number;
   readonly #splitter: Splitter;
   readonly #collector: Collector;
   readonly #merger: Merger;
   /** Datagrams that may still leave in this cycle. */
   #left = DATAGRAMS_PER_CYCLE;
+  #retryCredit = RETRY_CREDIT_MAX;
 
   /** @param offset of `gathersByteLength(setup)` bytes in the lane's arena: zeroed, or left by a lane before this one */
   constructor(path: Path, setup: MultigetSetup, offset: number) {
@@ -97,11 +119,11 @@ export class Gathers {
     const storeOffset = offset + SCRATCH_BYTES;
     const tableOffset = storeOffset + chunkStoreByteLength(setup.chunks);
     this.#path = path;
-    this.#timeoutMs = setup.timeoutMs;
+    this.#stepMs = Math.ceil(setup.timeoutMs / STEPS);
     this.#scratch = offset;
     this.table = new GatherTable(words, tableOffset >> 2, setup.gathers, setup.keysMax);
     this.store = new ChunkStore(view, words, storeOffset, setup.chunks);
-    this.#splitter = new Splitter(path, setup.keysMax, this.#scratch);
+    this.#splitter = new Splitter(path, this.table, this.store, this.#scratch);
     this.#collector = new Collector(path, this.table, this.store, Math.ceil(setup.chunks / SHARE));
     this.#merger = new Merger(path, this.table, this.store);
   }
@@ -142,8 +164,8 @@ export class Gathers {
   tend(): number {
     let work = 0;
     const { waiting } = this.table;
-    while (waiting.first !== NO_GATHER && this.#isDue(waiting.first)) {
-      this.#expire(waiting.first);
+    for (let turns = waiting.count; turns > 0 && this.#isStepOver(waiting.first); turns--) {
+      this.#step(waiting.first);
       work++;
     }
     work += this.#drain();
@@ -154,6 +176,7 @@ export class Gathers {
   #countKeys(gather: number): void {
     const { memory, gate, nowMs } = this.#path;
     const keys = memory.words[gather + GATHER_KEYS];
+    this.#retryCredit = Math.min(this.#retryCredit + keys, RETRY_CREDIT_MAX);
     memory.counters[COUNT.multigets] += 1;
     memory.counters[COUNT.multiget_keys] += keys;
     gate.chargeKeys(memory.words[gather + GATHER_CLIENT], keys, nowMs);
@@ -199,6 +222,8 @@ export class Gathers {
       words[key + KEY_COME] = 0;
       words[key + KEY_EXPECTED] = 0;
       words[key + KEY_BYTES] = 0;
+      words[key + KEY_REQUEST] = NO_CHUNK;
+      words[key + KEY_ASKED] = 0;
     }
   }
 
@@ -206,7 +231,9 @@ export class Gathers {
     const { bytes, view, words } = this.#path.memory;
     const id = requestId(bytes, udpOffset + udp.HEADER_BYTES);
     words[gather + GATHER_STATE] = GATHER_WAITING;
-    words[gather + GATHER_DEADLINE] = (this.#path.nowMs + this.#timeoutMs) | 0;
+    words[gather + GATHER_DEADLINE] = (this.#path.nowMs + this.#stepMs) | 0;
+    words[gather + GATHER_QUIET] = 0;
+    words[gather + GATHER_PROGRESS] = 0;
     words[gather + GATHER_CLIENT] = ipv4.source(view, ipOffset);
     words[gather + GATHER_CLIENT_PORT] = udp.sourcePort(view, udpOffset) | (ethernet.sourceHigh(view, offset) << 16);
     words[gather + GATHER_CLIENT_MAC] = ethernet.sourceLow(view, offset);
@@ -215,6 +242,48 @@ export class Gathers {
 
   #isDue(gather: number): boolean {
     return ((this.#path.nowMs - this.#path.memory.words[gather + GATHER_DEADLINE]) | 0) >= 0;
+  }
+
+  /** While frames of the nodes are still waiting to be received, a step may take twice its time. */
+  #isStepOver(gather: number): boolean {
+    const { memory, nowMs, serverDrained } = this.#path;
+    const over = (nowMs - memory.words[gather + GATHER_DEADLINE]) | 0;
+    return over >= (serverDrained ? 0 : this.#stepMs);
+  }
+
+  /** A lane that was held up for long takes one step a millisecond: what came meanwhile is still being read. */
+  #step(gather: number): void {
+    const { memory, nowMs } = this.#path;
+    const { words } = memory;
+    const isQuiet = words[gather + GATHER_PROGRESS] === 0;
+    words[gather + GATHER_PROGRESS] = 0;
+    words[gather + GATHER_QUIET] = isQuiet ? words[gather + GATHER_QUIET] + 1 : 0;
+    if (words[gather + GATHER_QUIET] === STEPS) return this.#expire(gather);
+    const next = (words[gather + GATHER_DEADLINE] + this.#stepMs) | 0;
+    words[gather + GATHER_DEADLINE] = ((next - nowMs) | 0) > 0 ? next : (nowMs + 1) | 0;
+    this.table.waiting.remove(gather);
+    this.table.waiting.push(gather);
+    if (isQuiet) this.#askAgain(gather);
+  }
+
+  #askAgain(gather: number): void {
+    const { words } = this.#path.memory;
+    let hasLong = false;
+    for (let key = 0; key < words[gather + GATHER_KEYS] && this.#retryCredit >= RETRY_COST; key++) {
+      const row = this.table.key(gather, key);
+      const isLong = words[row + KEY_TOTAL] > LONG_DATAGRAMS;
+      if (!this.#mayAskAgain(row) || (isLong && hasLong)) continue;
+      if (!this.#splitter.again(gather, key)) continue;
+      this.#collector.restart(gather, row);
+      this.#retryCredit -= RETRY_COST;
+      hasLong = hasLong || isLong;
+    }
+  }
+
+  #mayAskAgain(row: number): boolean {
+    const { words } = this.#path.memory;
+    if ((words[row + KEY_STATE] & KEY_STATE_MASK) !== KEY_WAITING) return false;
+    return (words[row + KEY_ASKED] & ASKED_AGAIN_MASK) < ASKED_AGAIN_MAX * ASKED_AGAIN;
   }
 
   #expire(gather: number): void {

@@ -13,13 +13,14 @@ import {
   LaneBed,
   MC1,
   MC2,
+  MC3,
   NF_CLIENT_MAC,
   reply,
   request,
   toClient,
   toNode,
 } from '../support/lane-bed.ts';
-import { MemcachedBed } from '../support/lane-bed-memcached.ts';
+import { type Asked, MemcachedBed } from '../support/lane-bed-memcached.ts';
 import { answerBinary, answerText, joined, packetsOf } from '../support/memcached-model.ts';
 
 const IDLE = { gathers: 0, chunks: 0 };
@@ -80,7 +81,8 @@ describe('a request for several keys', () => {
     }
     expect(new Set(world.asked.map(({ node }) => node.ip)).size).toBe(3);
     const { nodeCounters } = world.bed.lane().path.memory;
-    expect(nodeCounters[0]! + nodeCounters[NODE_COUNTER_COUNT]! + nodeCounters[2 * NODE_COUNTER_COUNT]!).toBe(120);
+    const asked = [0, 1, 2].map(node => nodeCounters[node * NODE_COUNTER_COUNT]!);
+    expect(asked[0]! + asked[1]! + asked[2]!).toBe(120);
   });
 
   it('waits for an Ethernet address like any other', () => {
@@ -210,21 +212,6 @@ describe('parts that come out of order, twice, or not at all', () => {
     expect(world.bed.count('drop_reply_stray')).toBe(1);
   });
 
-  it('missing: at the deadline, not before, the key is a miss; what comes then is late', () => {
-    const world = bedWith(VALUES);
-    const [k, l] = world.ask('get k l\r\n').map(asked => world.answer(asked));
-    world.deliver([...k!.slice(0, 2), ...k!.slice(3), ...l!]);
-    world.wait(199);
-    expect(world.heard).toEqual([]);
-    world.wait(1);
-    expect(joined(world.heard, CLIENT_ID)).toBe('VALUE l 0 1\r\ny\r\nEND\r\n');
-    expect(world.bed.count('multiget_unanswered')).toBe(1);
-    world.deliver([k![2]!]);
-    expect(world.bed.count('drop_multiget_late')).toBe(1);
-    expect(world.held).toEqual(IDLE);
-    expect(world.bed.unaccounted()).toBe(0);
-  });
-
   it('a node that says nothing: all its keys are misses', () => {
     const world = bedWith({ a: 'A', b: 'B', c: 'C', d: 'D', e: 'E' });
     const asked = world.ask('get a b c d e\r\n');
@@ -298,7 +285,152 @@ describe('parts that come out of order, twice, or not at all', () => {
     for (const asked of before) world.deliver(world.answer(asked));
     expect(world.bed.count('drop_multiget_late')).toBe(2);
     expect(world.heard).toEqual([]);
-    expect(world.held.chunks).toBe(1);
+    expect(world.held).toEqual({ gathers: 1, chunks: 3 });
+  });
+});
+
+describe('what does not come is asked for again', () => {
+  const VALUES = { k: 'abcdefgh'.repeat(1000), l: 'y' };
+  const whole = (world: MemcachedBed, body = 'get k l\r\n') => answerText(world.items, body);
+  const bodies = (asked: readonly Asked[]) => asked.map(({ body }) => body);
+
+  it('after a quarter of the time-out, and again, and then not any more', () => {
+    const world = bedWith({ a: 'A' });
+    const first = world.ask('get a b\r\n');
+    const askedWithin = (ms: number) => {
+      const before = world.asked.length;
+      world.wait(ms);
+      return bodies(world.asked.slice(before));
+    };
+    expect(askedWithin(45)).toEqual([]);
+    expect(askedWithin(5)).toEqual(bodies(first));
+    world.deliver(world.answer(world.asked[2]!));
+    expect(askedWithin(50)).toEqual(['get b\r\n']);
+    expect(askedWithin(95)).toEqual([]);
+    expect(world.heard).toEqual([]);
+    expect(askedWithin(5)).toEqual([]);
+    expect(joined(world.heard, CLIENT_ID)).toBe('VALUE a 0 1\r\nA\r\nEND\r\n');
+    expect([world.bed.count('multiget_retries'), world.bed.count('multiget_unanswered')]).toEqual([3, 1]);
+    expect(world.held).toEqual(IDLE);
+    expect(world.bed.unaccounted()).toBe(0);
+  });
+
+  it('a part of a value: the whole of it, and what is left of the first does not count', () => {
+    const world = bedWith(VALUES);
+    const [k, l] = world.ask('get k l\r\n').map(asked => world.answer(asked));
+    world.deliver([...k!.slice(0, 2), ...k!.slice(3), ...l!]);
+    world.wait(95);
+    expect(world.asked.length).toBe(2);
+    world.wait(5);
+    expect(bodies(world.asked.slice(2))).toEqual(['get k\r\n']);
+    const again = world.answer(world.asked[2]!);
+    world.deliver(again.slice(1));
+    world.deliver([k![2]!]);
+    expect(world.bed.count('drop_multiget_late')).toBe(1);
+    expect(world.heard).toEqual([]);
+    world.deliver(again.slice(0, 1));
+    expect(joined(world.heard, CLIENT_ID)).toBe(whole(world));
+    expect(world.held).toEqual(IDLE);
+    expect(world.bed.unaccounted()).toBe(0);
+  });
+
+  it('a value that has changed meanwhile is never mixed', () => {
+    const world = bedWith(VALUES);
+    const [k, l] = world.ask('get k l\r\n');
+    const old = world.answer(k!);
+    world.deliver([...old.slice(0, -1), ...world.answer(l!)]);
+    world.set('k', 'ABCDEFGH'.repeat(1000));
+    world.wait(100);
+    const fresh = world.answer(world.asked[2]!);
+    world.deliver([fresh[0]!, old.at(-1)!, ...fresh.slice(1)]);
+    expect(joined(world.heard, CLIENT_ID)).toBe(whole(world));
+  });
+
+  it('the first answer, if it comes late and whole, is as good', () => {
+    const world = bedWith({ a: 'A', b: 'B' });
+    const [a, b] = world.ask('get a b\r\n');
+    world.deliver(world.answer(b!));
+    world.wait(60);
+    world.deliver([...world.answer(a!), ...world.answer(world.asked[2]!)]);
+    expect(joined(world.heard, CLIENT_ID)).toBe(whole(world, 'get a b\r\n'));
+    expect(world.bed.count('drop_multiget_late')).toBe(1);
+    expect(world.bed.unaccounted()).toBe(0);
+  });
+
+  it('as long as a long value goes on, nobody is asked again, and nothing is given up', () => {
+    const world = bedWith({ k: 'x'.repeat(20_000) });
+    const [k] = world.ask('get k nope\r\n').map(asked => world.answer(asked));
+    for (const frame of k!) {
+      world.deliver([frame]);
+      world.wait(40);
+    }
+    expect(world.asked.length).toBe(2);
+    world.wait(55);
+    expect(bodies(world.asked.slice(2))).toEqual(['get nope\r\n']);
+    world.deliver(world.answer(world.asked[2]!));
+    expect(joined(world.heard, CLIENT_ID)).toBe(whole(world, 'get k nope\r\n'));
+  });
+
+  it('long values one at a time', () => {
+    const world = bedWith({ k: 'x'.repeat(60_000), l: 'y'.repeat(60_000) }, { multiget: { chunks: 4096 } });
+    const parts = world.ask('get k l\r\n').map(asked => world.answer(asked));
+    for (const frames of parts) world.deliver(frames.slice(1));
+    world.wait(100);
+    expect(bodies(world.asked.slice(2))).toEqual(['get k\r\n']);
+    world.deliver(world.answer(world.asked[2]!));
+    world.wait(100);
+    expect(bodies(world.asked.slice(3))).toEqual(['get l\r\n']);
+    world.deliver(world.answer(world.asked[3]!));
+    world.settle();
+    expect(joined(world.heard, CLIENT_ID)).toBe(whole(world));
+  });
+
+  it('where the key lives by now', () => {
+    const world = bedWith({ a: 'A', b: 'B' });
+    const [a, b] = world.ask('get a b\r\n');
+    world.deliver(world.answer(b!));
+    world.bed.publish([MC1, MC2, MC3].map(node => ({ ...node, enabled: node !== a!.node })));
+    world.wait(50);
+    const again = world.asked[2]!;
+    expect(again.node).not.toBe(a!.node);
+    expect(again.node).toBe(world.ask('get a\r\n')[0]!.node);
+    world.deliver(world.answer(again));
+    expect(joined(world.heard, CLIENT_ID)).toBe(whole(world, 'get a b\r\n'));
+  });
+
+  it.each([
+    ['a long key with an expiry time', `gats ${'0'.repeat(30)}99 ${'k'.repeat(250)} l\r\n`],
+    [
+      'a binary key',
+      binaryRequest({ opcode: 0x09, key: `${'z'.repeat(240)} with sp` }) + binaryRequest({ opcode: 0x0a }),
+    ],
+  ])('%s, word for word', (_, body) => {
+    const world = bedWith({});
+    const first = world.ask(body);
+    world.wait(50);
+    const again = world.asked.slice(first.length);
+    expect(bodies(again)).toEqual(bodies(first));
+    expect(again.map(({ node }) => node)).toEqual(first.map(({ node }) => node));
+  });
+
+  it('of all keys a tenth, and 256 in a row', () => {
+    const world = bedWith({}, { multiget: { gathers: 64 }, slots: 16_384 });
+    for (let id = 0; id < 40; id++)
+      world.ask(`get ${Array.from({ length: 50 }, (_, n) => `k${n}`).join(' ')}\r\n`, { id });
+    world.wait(200);
+    expect(world.bed.count('multiget_retries')).toBe(256);
+    expect(world.heard.length).toBe(40);
+    expect(world.bed.unaccounted()).toBe(0);
+  });
+
+  it('not while frames of the nodes are still to be read', () => {
+    const world = bedWith({ a: 'A', b: 'B' });
+    const asked = world.ask('get a b\r\n');
+    world.bed.nowMs += 60;
+    const noise = Array.from({ length: 64 }, () => reply('END\r\n', { slot: 1000 }));
+    world.deliver([...noise, ...asked.flatMap(each => world.answer(each))]);
+    expect(world.asked.length).toBe(2);
+    expect(joined(world.heard, CLIENT_ID)).toBe(whole(world, 'get a b\r\n'));
   });
 });
 
@@ -334,7 +466,7 @@ describe('bounds', () => {
     expect(world.heard.map(({ id, body }) => [id, body])).toEqual([
       [2, 'SERVER_ERROR too many outstanding requests\r\n'],
     ]);
-    expect(world.held).toEqual({ gathers: 1, chunks: 1 });
+    expect(world.held).toEqual({ gathers: 1, chunks: 11 });
     expect(world.ask(`get ${keys(6)}\r\n`, { id: 3 }).length).toBe(6);
     expect(world.bed.unaccounted()).toBe(0);
   });

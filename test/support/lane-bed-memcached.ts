@@ -25,6 +25,13 @@ export interface Asked {
   readonly body: string;
 }
 
+const STEP_MS = 5;
+/** A datagram that has reached a client. */
+export interface Heard extends Framed {
+  readonly client: string;
+  readonly port: number;
+}
+
 /** Frames that one cycle of a lane takes. */
 const FRAMES_AT_ONCE = 64;
 
@@ -34,7 +41,7 @@ export class MemcachedBed {
   /** Every request of the nodes so far. */
   readonly asked: Asked[] = [];
   /** Datagrams that clients have heard so far. */
-  readonly heard: (Framed & { readonly client: string; readonly port: number })[] = [];
+  readonly heard: Heard[] = [];
   /** Cycles that have sent to clients, with the number of their datagrams. */
   readonly bursts: number[] = [];
   readonly #nodes: readonly Host[];
@@ -87,8 +94,9 @@ export class MemcachedBed {
     while (this.#gathers.table.draining.count > 0) this.notice(this.bed.turn());
   }
 
+  /** Time passes, with a cycle every few milliseconds. */
   wait(ms: number): void {
-    this.notice(this.bed.wait(ms));
+    for (let left = ms; left > 0; left -= STEP_MS) this.notice(this.bed.wait(Math.min(left, STEP_MS)));
   }
 
   notice({ sent }: Outcome): void {

@@ -402,7 +402,12 @@ export function endedFrames(counters: Float64Array): number {
   const forwarded = ends.reduce((sum, name) => sum + counters[COUNT[name]]!, 0);
   const dropped = LANE_COUNTERS.reduce((sum, name, i) => (name.startsWith('drop_') ? sum + counters[i]! : sum), 0);
   const refused = counters.slice(REFUSED_FIRST).reduce((sum, count) => sum + count, 0);
-  return forwarded + dropped + refused - (counters[COUNT.multiget_keys]! - counters[COUNT.multiget_unsent]!);
+  return (
+    forwarded +
+    dropped +
+    refused -
+    (counters[COUNT.multiget_keys]! + counters[COUNT.multiget_retries]! - counters[COUNT.multiget_unsent]!)
+  );
 }
 
 /** Requests that wait for their next hop, or for the parts of their answer; fragments that wait for others. */
