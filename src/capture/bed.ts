@@ -88,7 +88,8 @@ export class Bed {
     this.#wires = sides.map(side => openWire(side, this.#memory.arena, macs[side]));
     publishTables(this.config, shared);
     this.#lane = new Lane(
-      pathSetup(this.config, 0, this.#memory, shared, REPLAYED),
+      // One circle of slots: who is known to the gatekeeper depends on what came before the capture.
+      { ...pathSetup(this.config, 0, this.#memory, shared, REPLAYED), newcomerSlots: 0 },
       this.#memory.arena,
       shared.arena,
       this.#wires.map(({ near }) => near),

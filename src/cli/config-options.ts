@@ -12,6 +12,11 @@ export interface ConfigOptions extends ConfigFlags {
 
 export function addConfigOptions(command: Command): Command {
   command.addOption(new Option('-c, --config <FILE>', 'YAML configuration; `keysteer schema` describes it'));
+  return addConfigFlags(command);
+}
+
+/** The flags alone, for what reads no file. */
+export function addConfigFlags(command: Command): Command {
   for (const { flag, argument, description, repeatable } of CONFIG_FLAGS) {
     const option = new Option(`${flag} <${argument}>`, description);
     if (repeatable) option.argParser((given: string, before: string[] | undefined) => [...(before ?? []), given]);

@@ -3,7 +3,9 @@
 import { Command, CommanderError } from 'commander';
 import { registerCapture } from './capture.ts';
 import { registerDemo } from './demo.ts';
+import { registerDoctor } from './doctor.ts';
 import { registerExplain } from './explain.ts';
+import { registerInit } from './init.ts';
 import { registerNodes } from './nodes.ts';
 import { EXIT_FAILURE, EXIT_USAGE, messageOf, UsageError } from './output.ts';
 import { registerPing } from './ping.ts';
@@ -29,6 +31,8 @@ for (const register of [
   registerRun,
   registerExplain,
   registerSchema,
+  registerInit,
+  registerDoctor,
   registerPlainProxy,
   registerDemo,
   registerCapture,

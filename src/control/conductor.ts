@@ -197,9 +197,9 @@ export class Conductor {
   }
 
   /** Interfaces, in the order of the ports' ids. */
+  /** Of the interfaces; where the configuration says a pattern, as the kernel completed it. */
   get portNames(): string[] {
-    const { client, server } = this.#config.ports;
-    return (server ? [client, server] : [client]).map(port => port.interface);
+    return this.#lanes[0].setup.ports.map(({ name }) => name);
   }
 
   figures(): Figures {

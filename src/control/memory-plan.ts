@@ -1,8 +1,10 @@
 /** Which memory there is, and where in it everything lies: one arena for all lanes, and one for each. */
 
+import { Fragments } from '../dataplane/fragments.ts';
 import { GateTable } from '../dataplane/gate-table.ts';
 import { gathersByteLength, type MultigetSetup } from '../dataplane/gather.ts';
 import { chunksFor } from '../dataplane/gather-store.ts';
+import { Handover, mailByteLength } from '../dataplane/handover.ts';
 import { healthBlockByteLength } from '../dataplane/health-block.ts';
 import { BATCH_BYTES } from '../dataplane/lane.ts';
 import { latencyByteLength } from '../dataplane/latency.ts';
@@ -32,6 +34,7 @@ export interface SharedMemory {
   readonly gateOffset: number;
   readonly nodeNamesOffset: number;
   readonly healthOffset: number;
+  readonly handoverOffset: number;
 }
 
 export interface LaneArena {
@@ -47,6 +50,8 @@ export interface LaneArena {
   readonly sourcesOffset: number;
   readonly gathersOffset: number;
   readonly missNotesOffset: number;
+  readonly fragmentsOffset: number;
+  readonly mailOffset: number;
 }
 
 export function planSharedMemory(config: Config, nodesMax: number): SharedMemory {
@@ -54,10 +59,10 @@ export function planSharedMemory(config: Config, nodesMax: number): SharedMemory
   const steerBytes = SteerTable.byteLength(capacity);
   const gateBytes = GateTable.byteLength(config.lanes);
   const nameBytes = nodeNamesByteLength(nodesMax);
+  const handover = Handover.byteLength(config.lanes);
   const healthBytes = healthBlockByteLength(nodesMax);
-  const arena = Arena.create(
-    steerBytes + neighboursByteLength(nodesMax) + gateBytes + nameBytes + healthBytes + SLACK_BYTES,
-  );
+  const tables = steerBytes + neighboursByteLength(nodesMax) + gateBytes + nameBytes + healthBytes + handover;
+  const arena = Arena.create(tables + SLACK_BYTES);
   return {
     arena,
     capacity,
@@ -66,6 +71,7 @@ export function planSharedMemory(config: Config, nodesMax: number): SharedMemory
     gateOffset: arena.allocate(gateBytes),
     nodeNamesOffset: arena.allocate(nameBytes),
     healthOffset: arena.allocate(healthBytes),
+    handoverOffset: arena.allocate(handover),
   };
 }
 
@@ -82,6 +88,8 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
   const parking = Parking.byteLength(config.neighbours.queueFrames, mtuMax + PARKED_EXTRA_BYTES);
   const rings = ports.reduce((sum, port) => sum + portByteLength(port.transport, port.ringFrames, port.mtu), 0);
   const sources = sourceTableByteLength(config.gatekeeper.sources);
+  const fragments = Fragments.byteLength(config.fragments.datagrams);
+  const mail = mailByteLength(config.lanes);
   const counters = laneCountersByteLength() + nodeCountersByteLength(nodesMax) + latencyByteLength();
   // Untouched pages cost nothing, and most are: only meta and binary reads leave a note.
   const missNotes = config.slots.count * NOTE_BYTES;
@@ -92,6 +100,8 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
       sources +
       parking +
       gathers +
+      fragments +
+      mail +
       rings +
       counters +
       BATCH_BYTES +
@@ -112,6 +122,8 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
     sourcesOffset: arena.allocate(sources),
     gathersOffset: arena.allocate(gathers),
     missNotesOffset: arena.allocate(missNotes),
+    fragmentsOffset: arena.allocate(fragments),
+    mailOffset: arena.allocate(mail),
   };
 }
 

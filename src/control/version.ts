@@ -1,11 +1,13 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 
 /** What memcached's clients take Keysteer for, by the commands it understands; clients parse the number. */
 const PROTOCOL_VERSION = '1.6.0';
 
-/** The package's version; this file lies three folders below its package.json, once built. */
+/** The package's version; its package.json lies two folders up in the sources, three once built. */
 export function packageVersion(): string {
-  const path = new URL('../../../package.json', import.meta.url);
+  const [path] = ['../../package.json', '../../../package.json']
+    .map(relative => new URL(relative, import.meta.url))
+    .filter(candidate => existsSync(candidate));
   return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version;
 }
 

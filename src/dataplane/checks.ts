@@ -12,8 +12,6 @@ import { COUNT } from './counters.ts';
 
 /** Version 4, header of 20 bytes: the first byte of nearly every packet. */
 const PLAIN = 0x45;
-/** MORE_FRAGMENTS and the offset. */
-const FRAGMENT_MASK = 0x3fff;
 
 /** What the transport said of the whole frame. */
 export function faultOfFrame(flags: number): number {
@@ -22,7 +20,7 @@ export function faultOfFrame(flags: number): number {
 }
 
 /**
- * The IPv4 header: lengths, checksum, fragments, TTL ≤ 1 (RFC 1812 5.3.1). For a header without options each of its words
+ * The IPv4 header: lengths, checksum, TTL ≤ 1 (RFC 1812 5.3.1); a fragment's is no worse than another. For a header without options each of its words
  * is read once; anything else goes the long way.
  * @param available bytes from `offset` to the end of the frame
  */
@@ -36,7 +34,6 @@ export function faultOfHeader(view: DataView, offset: number, available: number)
   const life = view.getInt32(offset + 8);
   const addresses = halves(view.getInt32(offset + 12)) + halves(view.getInt32(offset + 16));
   if (fold(halves(first) + halves(fragment) + halves(life) + addresses) !== 0xffff) return COUNT.drop_ip_checksum;
-  if ((fragment & FRAGMENT_MASK) !== 0) return COUNT.drop_ip_fragment;
   return life >>> 24 <= 1 ? COUNT.drop_ttl_expired : 0;
 }
 
@@ -44,7 +41,6 @@ export function faultOfHeader(view: DataView, offset: number, available: number)
 export function faultOfAnyHeader(view: DataView, offset: number, available: number): number {
   if (ipv4.validate(view, offset, available) !== 0) return COUNT.drop_ip_header;
   if (!ipv4.verifyChecksum(view, offset)) return COUNT.drop_ip_checksum;
-  if (ipv4.isFragment(view, offset)) return COUNT.drop_ip_fragment;
   return ipv4.ttl(view, offset) <= 1 ? COUNT.drop_ttl_expired : 0;
 }
 

@@ -89,13 +89,37 @@ export class Classifier {
     if (ethernet.isFrom(view, offset, port.macHigh, port.macLow)) return this.#count(COUNT.drop_own_source);
     if (!this.#isSender(offset, ipv4.source(view, ipOffset))) return this.#count(COUNT.drop_bad_source);
     const protocol = ipv4.protocol(view, ipOffset);
-    if (protocol === ipv4.PROTOCOL_UDP) return this.#udp(batch, row, ipOffset, toVip);
-    if (protocol === ipv4.PROTOCOL_ICMP) return this.#icmp(port, batch, row, ipOffset);
+    if (protocol === ipv4.PROTOCOL_UDP) {
+      if (ipv4.isFragment(view, ipOffset)) return this.#fragment(port, batch, row, ipOffset, toVip);
+      return this.#udp(batch, row, ipOffset, toVip);
+    }
+    if (protocol === ipv4.PROTOCOL_ICMP) return this.#icmp(port, batch, row, ipOffset, toVip);
     this.#count(COUNT.drop_protocol);
   }
 
-  #icmp(port: Port, batch: Int32Array, row: number, ipOffset: number): void {
-    const { memory, prober, serverPort } = this.#path;
+  /** The fragment that completes its datagram goes on as that. */
+  #fragment(port: Port, batch: Int32Array, row: number, ipOffset: number, toVip: boolean): void {
+    const { fragments, nowMs } = this.#path;
+    if (!fragments.accept(batch, row, ipOffset, port.id, nowMs)) return;
+    const wholeOffset = batch[row + ROW_OFFSET] + ethernet.HEADER_BYTES;
+    if (toVip || !this.#handOver(batch, row, wholeOffset)) this.#udp(batch, row, wholeOffset, toVip);
+  }
+
+  /** Whether a reply that was in fragments is another lane's: that one has it now. */
+  #handOver(batch: Int32Array, row: number, ipOffset: number): boolean {
+    const { memory, setup, slots, handover } = this.#path;
+    const udpOffset = ipOffset + ipv4.headerBytes(memory.view, ipOffset);
+    const lane = slots.laneOf(udp.destinationPort(memory.view, udpOffset), setup.lane);
+    if (lane === setup.lane || lane < 0 || lane >= setup.laneCount) return false;
+    const isGiven = handover.give(lane, batch[row + ROW_OFFSET], batch[row + ROW_LENGTH], batch[row + ROW_FLAGS]);
+    memory.count(isGiven ? COUNT.handed_over : COUNT.drop_handover_full);
+    return true;
+  }
+
+  #icmp(port: Port, batch: Int32Array, row: number, ipOffset: number, toVip: boolean): void {
+    const { memory, prober, serverPort, fragmentationNeeded } = this.#path;
+    if (ipv4.isFragment(memory.view, ipOffset)) return this.#count(COUNT.drop_icmp);
+    if (fragmentationNeeded.hear(ipOffset, toVip)) return;
     const message = ipOffset + ipv4.headerBytes(memory.view, ipOffset);
     const messageBytes = ipv4.totalLength(memory.view, ipOffset) + ipOffset - message;
     if (prober !== undefined && port === serverPort && prober.hearsIcmp(ipOffset, message, messageBytes)) return;

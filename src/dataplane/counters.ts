@@ -5,7 +5,9 @@
  *     gathered    multiget_answers
  *     answered    arp_answers, echo_answers, local_answers
  *     broadcast   broadcasts, and broadcast_replies from the nodes
- *     learned     arp_learned, probe_answers, ping_answers, icmp_unreachable
+ *     learned     arp_learned, path_mtu_learned, probe_answers, ping_answers, icmp_unreachable
+ *     joined      fragments_joined
+ *     handed over handed_over; another lane counts `taken_over`, and then what becomes of the frame
  *     foreign     not for our addresses: left to the kernel's own copy
  *     swallowed   quiet_misses
  *     drop_*      ours, and not fit to travel on
@@ -18,8 +20,8 @@
  *
  * A `parked` request waits until it ends as one of `requests` (`parked_sent` counts these) or as
  * `drop_neighbour_unreachable`. A command for every node waits until it ends as one of `broadcasts` or `refused_broadcast`.
- * `reads` and `writes` are counted when a request is steered, before it may be dropped for
- * want of its next hop.
+ * `reads` and `writes` are counted when a request is steered, before it may be dropped for want of its next hop. A fragment
+ * waits until it ends as `fragments_joined` or as a `drop_fragment_*`.
  */
 import { REFUSAL_NAMES } from '../memcached/refusals.ts';
 
@@ -46,7 +48,8 @@ export const COUNT = {
   drop_bad_source: 15,
   drop_ip_header: 16,
   drop_ip_checksum: 17,
-  drop_ip_fragment: 18,
+  /** A fragment that no honest stack sends: see fragments.ts. */
+  drop_fragment_bad: 18,
   drop_ttl_expired: 19,
   drop_protocol: 20,
   drop_udp_length: 21,
@@ -118,8 +121,34 @@ export const COUNT = {
   drop_probe_answer: 67,
   /** Reads answered "not there" in the place of a node that does not answer. */
   misses_answered: 68,
+  /** Fragments of datagrams for us; each is counted again by what became of it. */
+  fragments_received: 69,
+  datagrams_reassembled: 70,
+  /** Fragments that others completed: the one that made the datagram whole goes on, and is counted, as a frame. */
+  fragments_joined: 71,
+  /** Of a datagram with bytes told twice and differently, those already held and those that follow. */
+  drop_fragment_overlap: 72,
+  /** Said before: the datagram is none the worse. */
+  drop_fragment_duplicate: 73,
+  drop_fragment_too_large: 74,
+  drop_fragment_timeout: 75,
+  /** Given up for newer ones: of all sources, and of the same source. */
+  drop_fragment_table_full: 76,
+  drop_fragment_source_full: 77,
+  /** Frames larger than the MTU that left in pieces (each counted as what it is, too), and the pieces. */
+  datagrams_fragmented: 78,
+  fragments_sent: 79,
+  /** The port had no frame for a fragment; the rest of its datagram was not sent either. */
+  fragments_refused: 80,
+  icmp_frag_needed_sent: 81,
+  /** ICMP "fragmentation needed" that was believed. */
+  path_mtu_learned: 82,
+  /** Replies made whole by one lane and handled by another: by who gave, who took, and those that found no box. */
+  handed_over: 83,
+  taken_over: 84,
+  drop_handover_full: 85,
   /** Keys of a request for several that were asked for once more, as no answer came, or not the whole of one. */
-  multiget_retries: 69,
+  multiget_retries: 86,
 } as const;
 
 /** Position of the first `refused_*` counter; reason r stands at this + r. */

@@ -6,10 +6,11 @@
  *     nodes that are down
  */
 import type { Arena } from '../mem/arena.ts';
-import { type Port, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT, ROW_WORDS } from '../port/port.ts';
+import { DROP, type Port, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT, ROW_WORDS } from '../port/port.ts';
 import { AdmissionStage, SettlementStage } from './admission.ts';
 import { Classifier } from './classify.ts';
 import { COUNT } from './counters.ts';
+import { BOXES, mailPlace } from './handover.ts';
 import { HealthBlock } from './health-block.ts';
 import { writeArpRequest } from './host.ts';
 import { BATCH_ROWS, Path } from './path.ts';
@@ -21,6 +22,8 @@ import { Sweep } from './sweep.ts';
 
 const ARP_TICK_MS = 10;
 const REFRESH_MS = 1000;
+const SWEEP_MS = 10;
+const MAIL_ROWS = Math.min(BOXES, BATCH_ROWS);
 
 /** Bytes that a lane needs for its batch. */
 export const BATCH_BYTES = BATCH_ROWS * ROW_WORDS * 4;
@@ -41,6 +44,7 @@ export class Lane {
   readonly #ownAddress: number;
   #arpDueMs = 0;
   #refreshDueMs = 0;
+  #sweptMs = 0;
 
   /** @param batch `BATCH_BYTES` of the arena that holds the frames */
   constructor(setup: PathSetup, arena: Arena, shared: Arena, ports: readonly Port[], batch: Int32Array) {
@@ -64,10 +68,12 @@ export class Lane {
     let work = 0;
     // The nodes' side first: a node may answer before we have sent a batch off, and both would bear the time of one cycle.
     for (let i = this.#ports.length - 1; i >= 0; i--) work += this.#servePort(this.#ports[i]);
+    if (this.path.handover.hasMail()) work += this.#serveMail();
     if (this.path.broadcasts.active !== 0) work += this.#serveBroadcasts();
     work += this.#serveGathers();
     if (this.path.parking.count !== 0) work += this.#serveParked();
     if (this.#isFirst && nowMs >= this.#arpDueMs) this.#serveNeighbours(nowMs);
+    if ((this.path.nowMs - this.#sweptMs) >>> 0 >= SWEEP_MS) this.#sweep();
     if (nowMs >= this.#refreshDueMs) this.#refresh(nowMs);
     for (let duty = 0; duty < this.#duties.length; duty++) work += this.#duties[duty](nowMs);
     this.path.serverOut.flush();
@@ -84,15 +90,41 @@ export class Lane {
   #servePort(port: Port): number {
     const batch = this.#batch;
     const rows = port.receive(batch, BATCH_ROWS);
-    const { path } = this;
-    if (port === path.serverPort) path.serverDrained = rows < BATCH_ROWS;
+    if (port === this.path.serverPort) this.path.serverDrained = rows < BATCH_ROWS;
     if (rows === 0) return 0;
+    this.#handle(port, rows);
+    port.release(batch, rows);
+    this.path.fragments.release();
+    return rows;
+  }
+
+  /** Takes the first `rows` rows of the batch through the stages, and transmits what is to be. */
+  #handle(port: Port, rows: number): void {
+    const { path } = this;
     path.senders = 0;
     for (let stage = 0; stage < this.#stages.length; stage++) this.#stages[stage](port, rows);
     path.serverOut.flush();
     path.clientOut.flush();
-    this.#transmit(batch, rows, path.senders);
-    port.release(batch, rows);
+    this.#transmit(this.#batch, rows, path.senders);
+  }
+
+  /** Replies that other lanes have put together, as if they had just been received. */
+  #serveMail(): number {
+    const { handover, memory, serverPort, setup } = this.path;
+    const batch = this.#batch;
+    let rows = 0;
+    while (rows < MAIL_ROWS) {
+      const offset = mailPlace(setup.mailOffset, rows);
+      const length = handover.take(offset);
+      if (length === 0) break;
+      const row = rows++ * ROW_WORDS;
+      batch[row + ROW_OFFSET] = offset;
+      batch[row + ROW_LENGTH] = length;
+      batch[row + ROW_FLAGS] = handover.flags;
+      batch[row + ROW_VERDICT] = DROP;
+    }
+    memory.counters[COUNT.taken_over] += rows;
+    if (rows !== 0) this.#handle(serverPort, rows);
     return rows;
   }
 
@@ -130,7 +162,8 @@ export class Lane {
         batch[row + ROW_OFFSET] = parking.offset(i);
         batch[row + ROW_LENGTH] = parking.length(i);
         batch[row + ROW_FLAGS] = parking.flags(i);
-        batch[row + ROW_VERDICT] = this.path.sendTo(parking.offset(i), neighbour);
+        const verdict = this.path.sendTo(parking.offset(i), neighbour);
+        batch[row + ROW_VERDICT] = this.path.wholeOrFragments(this.path.serverOut, batch, row, verdict, 0);
         parking.leave(i);
         memory.count(COUNT.parked_sent);
       } else if (neighbours.hasFailed(neighbour)) {
@@ -140,6 +173,7 @@ export class Lane {
         i++;
       }
     }
+    this.path.serverOut.flush();
     if (rows !== 0) this.#transmit(batch, rows, 1 << this.path.serverPort.id);
     return rows;
   }
@@ -160,6 +194,12 @@ export class Lane {
       batch[ROW_VERDICT] = serverPort.id;
       memory.counters[COUNT.arp_requests] += serverPort.transmit(batch, 1);
     }
+  }
+
+  /** Gives up what waits too long. */
+  #sweep(): void {
+    this.#sweptMs = this.path.nowMs;
+    this.path.fragments.sweep(this.path.nowMs);
   }
 
   #refresh(nowMs: number): void {

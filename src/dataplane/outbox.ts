@@ -3,7 +3,8 @@
  * elsewhere in its arena, sent together.
  *
  * A port's claimed frames are its own again after any transmit. So the lane flushes its outboxes before it transmits
- * the rows it received, and `claim` flushes by itself when the port has no frame left.
+ * the rows it received, and `claim` flushes by itself when the port has no frame left. Datagrams larger than their way
+ * leave in fragments.
  */
 import {
   type Port,
@@ -14,6 +15,7 @@ import {
   ROW_WORDS,
   VERDICT_GROUP_SHIFT,
 } from '../port/port.ts';
+import type { Fragmenter } from './fragmenter.ts';
 
 const OUTBOX_ROWS = 64;
 const OUTBOX_WORDS = OUTBOX_ROWS * ROW_WORDS;
@@ -22,12 +24,17 @@ export const OUTBOX_BYTES = OUTBOX_WORDS * 4;
 
 export class Outbox {
   readonly port: Port;
+  /** Frames up to this length, bytes, leave whole; of longer ones the fragmenter must be asked. */
+  wholeBytes: number;
+  readonly #fragmenter: Fragmenter;
   readonly #rows: Int32Array;
   #count = 0;
 
   /** @param offset of `OUTBOX_BYTES` in the arena that holds the frames */
-  constructor(port: Port, buffer: SharedArrayBuffer, offset: number) {
+  constructor(port: Port, buffer: SharedArrayBuffer, offset: number, fragmenter: Fragmenter) {
     this.port = port;
+    this.wholeBytes = port.frameBytesMax;
+    this.#fragmenter = fragmenter;
     this.#rows = new Int32Array(buffer, offset, OUTBOX_WORDS);
   }
 
@@ -40,11 +47,19 @@ export class Outbox {
   }
 
   /**
-   * Queues the frame at `offset`, a claimed one or any of the arena that stays as it is until the flush.
+   * Queues the frame at `offset`, a claimed one or any of the arena that stays as it is until the flush. An IPv4 datagram
+   * that is larger than its way is queued as fragments (its header is spent by that).
    * @param flags FLAG_* of port.ts
    * @param group 0, or the node's row + 1: frames of one group may be sent one after another
    */
   send(offset: number, length: number, flags: number, group: number): void {
+    const isWhole = length <= this.wholeBytes || this.#fragmenter.fits(this.port, offset, length);
+    if (isWhole) this.queue(offset, length, flags, group);
+    else this.#fragmenter.send(this, offset, flags, group);
+  }
+
+  /** Queues a frame as it is. */
+  queue(offset: number, length: number, flags: number, group: number): void {
     const row = this.#count++ * ROW_WORDS;
     this.#rows[row + ROW_OFFSET] = offset;
     this.#rows[row + ROW_LENGTH] = length;

@@ -33,9 +33,9 @@ export class Parking {
     this.#neighbours = new Int32Array(frames);
   }
 
-  /** Copies a frame aside; returns false when the places are taken. */
+  /** Copies a frame aside; returns false when the places are taken, or when it is a datagram that no place holds. */
   park(offset: number, length: number, flags: number, neighbour: number): boolean {
-    if (this.count === this.#places.length) return false;
+    if (this.count === this.#places.length || length > this.#placeBytes - HEADROOM_BYTES) return false;
     const place = this.#places[this.count];
     this.#bytes.copyWithin(this.#offset(place), offset, offset + length);
     this.#lengths[place] = length;

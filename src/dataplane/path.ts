@@ -8,17 +8,23 @@
  */
 import type { Arena } from '../mem/arena.ts';
 import { enterTable, leaveTable } from '../mem/generation.ts';
-import type { Port } from '../port/port.ts';
+import { DROP, type Port, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET } from '../port/port.ts';
 import * as ethernet from '../wire/ethernet.ts';
+import * as ipv4 from '../wire/ipv4.ts';
 import { Broadcasts } from './broadcasts.ts';
 import { COUNT } from './counters.ts';
+import { FragmentationNeeded } from './frag-needed.ts';
+import { Fragmenter } from './fragmenter.ts';
+import { Fragments } from './fragments.ts';
 import { Gatekeeper } from './gatekeeper.ts';
 import { Gathers } from './gather.ts';
+import { Handover } from './handover.ts';
 import { Latency } from './latency.ts';
 import { LaneMemory } from './memory.ts';
 import { Neighbours } from './neighbours.ts';
 import { OUTBOX_BYTES, Outbox } from './outbox.ts';
 import { Parking } from './parking.ts';
+import { PATH_MTU_MIN, PathMtus } from './path-mtus.ts';
 import type { Prober } from './prober.ts';
 import type { PathSetup } from './setup.ts';
 import { SlotTable } from './slot-table.ts';
@@ -46,6 +52,11 @@ export class Path {
   readonly neighbours: Neighbours;
   readonly parking: Parking;
   readonly slots: SlotTable;
+  readonly fragments: Fragments;
+  readonly pathMtus = new PathMtus();
+  readonly fragmenter: Fragmenter;
+  readonly fragmentationNeeded: FragmentationNeeded;
+  readonly handover: Handover;
   readonly latency: Latency;
   readonly clientPort: Port;
   readonly serverPort: Port;
@@ -90,14 +101,18 @@ export class Path {
       setup.replyLifetimeMs * 1000,
       setup.newcomerSlots,
     );
+    this.fragments = new Fragments(this.memory, setup.fragmentsOffset, setup.fragments, setup.sourceSeeds[0]);
+    this.fragmenter = new Fragmenter(this.memory, this.pathMtus, setup.lane, setup.laneCount, setup.sourceSeeds[1]);
     this.latency = new Latency(arena.buffer, setup.latencyOffset);
     this.clientPort = clientPort;
     this.serverPort = serverPort;
-    this.clientOut = new Outbox(clientPort, arena.buffer, setup.outboxOffset);
+    this.clientOut = new Outbox(clientPort, arena.buffer, setup.outboxOffset, this.fragmenter);
     this.serverOut =
       serverPort === clientPort
         ? this.clientOut
-        : new Outbox(serverPort, arena.buffer, setup.outboxOffset + OUTBOX_BYTES);
+        : new Outbox(serverPort, arena.buffer, setup.outboxOffset + OUTBOX_BYTES, this.fragmenter);
+    this.handover = new Handover(arena, shared, setup.handoverOffset, setup.lane, setup.laneCount);
+    this.fragmentationNeeded = new FragmentationNeeded(this);
     this.steerWords = shared.words;
     this.sharedBytes = shared.bytes;
     this.#steerBase = setup.steerOffset >> 2;
@@ -112,6 +127,7 @@ export class Path {
     this.clockMs = nowMs;
     this.nowMs = nowMs | 0;
     this.nowUs = (nowMs * 1000) | 0;
+    this.fragmenter.nowMs = this.nowMs;
     this.gate.enter(this.nowMs);
     this.slots.enter(this.nowUs);
   }
@@ -126,6 +142,48 @@ export class Path {
   nextIdentification(): number {
     this.#identification = (this.#identification + 1) & 0xffff;
     return this.#identification;
+  }
+
+  /**
+   * Whether the datagram of a row, as it was received, is larger than the first hop by `out` and must not be fragmented,
+   * where that counts (setup.ts). Its sender is told by `back`.
+   */
+  isTooBig(batch: Int32Array, row: number, ipOffset: number, out: Outbox, back: Outbox): boolean {
+    return batch[row + ROW_LENGTH] > out.port.frameBytesMax && this.#isHeldUp(batch, row, ipOffset, out, back);
+  }
+
+  #isHeldUp(batch: Int32Array, row: number, ipOffset: number, out: Outbox, back: Outbox): boolean {
+    if (!this.setup.honoursDontFragment) return false;
+    if (!ipv4.dontFragment(this.memory.view, ipOffset)) return false;
+    this.fragmentationNeeded.say(back, batch[row + ROW_OFFSET], out.port.frameBytesMax - ethernet.HEADER_BYTES);
+    return true;
+  }
+
+  /** A router said how wide the way to `address` is: from now on frames longer than the narrowest way are looked at. */
+  learnMtu(address: number, mtu: number): void {
+    this.pathMtus.learn(address, mtu, this.nowMs);
+    this.clientOut.wholeBytes = Math.min(this.clientOut.wholeBytes, PATH_MTU_MIN + ethernet.HEADER_BYTES);
+    this.serverOut.wholeBytes = Math.min(this.serverOut.wholeBytes, PATH_MTU_MIN + ethernet.HEADER_BYTES);
+  }
+
+  /**
+   * The verdict of a row that is ready to leave by `out`: the one given, or DROP for a datagram larger than its way, whose
+   * fragments have been queued instead.
+   */
+  wholeOrFragments(out: Outbox, batch: Int32Array, row: number, verdict: number, group: number): number {
+    if (batch[row + ROW_LENGTH] <= out.wholeBytes) return verdict;
+    return this.#cutToFit(out, batch, row, verdict, group);
+  }
+
+  #cutToFit(out: Outbox, batch: Int32Array, row: number, verdict: number, group: number): number {
+    const offset = batch[row + ROW_OFFSET];
+    if (this.fragmenter.fits(out.port, offset, batch[row + ROW_LENGTH])) return verdict;
+    // Perhaps it is but padding behind the packet that makes it too long.
+    const bytes = ethernet.HEADER_BYTES + ipv4.totalLength(this.memory.view, offset + ethernet.HEADER_BYTES);
+    batch[row + ROW_LENGTH] = bytes;
+    if (this.fragmenter.fits(out.port, offset, bytes)) return verdict;
+    this.fragmenter.send(out, offset, batch[row + ROW_FLAGS], group);
+    return DROP;
   }
 
   /** The last step of every request that is forwarded: Ethernet addresses towards a usable neighbour. Returns the port. */

@@ -20,12 +20,12 @@ import {
   REQUEST_KEY_BASE64,
 } from '../memcached/located.ts';
 import { parseReply, STATUS_OK } from '../memcached/reply.ts';
-import { DROP, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT } from '../port/port.ts';
+import { DROP, ROW_FLAGS, ROW_OFFSET, ROW_VERDICT } from '../port/port.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as udp from '../wire/udp.ts';
 import { COUNT, NODE_COUNT, NODE_COUNTER_COUNT } from './counters.ts';
-import { PATH_FORWARDED } from './latency.ts';
+import { PATH_FORWARDED, PATH_GATHERED } from './latency.ts';
 import { LIST_END, LIST_IP, LIST_ROW, LIST_UDP, LIST_WORDS, type Path } from './path.ts';
 import { rewriteDatagram } from './rewrite.ts';
 import {
@@ -73,7 +73,7 @@ export class ReplyStage {
   }
 
   #reply(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number): number {
-    const { memory, slots, clientPort } = this.#path;
+    const { memory, slots, clientOut, serverOut } = this.#path;
     const { bytes, view, words, nodeCounters } = memory;
     const header = udpOffset + udp.HEADER_BYTES;
     const slot = slots.find(udp.destinationPort(view, udpOffset), requestId(bytes, header));
@@ -82,9 +82,11 @@ export class ReplyStage {
     if (fault !== 0) return this.#drop(fault);
     if ((words[slot + SLOT_STATE] & SLOT_BROADCAST) !== 0) return this.#hearBroadcast(slot, header);
     const isGathered = (words[slot + SLOT_STATE] & SLOT_GATHER) !== 0;
-    if (!isGathered && batch[row + ROW_LENGTH] > clientPort.frameBytesMax) return this.#drop(COUNT.drop_too_big);
+    if (!isGathered && this.#path.isTooBig(batch, row, ipOffset, clientOut, serverOut)) {
+      return this.#drop(COUNT.drop_too_big);
+    }
     const figures = (words[slot + SLOT_NODE_PORT] >>> 16) * NODE_COUNTER_COUNT;
-    if ((words[slot + SLOT_STATE] & STATE_MASK) === STATE_OUTSTANDING) this.#noteFirst(slot, figures);
+    if ((words[slot + SLOT_STATE] & STATE_MASK) === STATE_OUTSTANDING) this.#noteFirst(slot, figures, isGathered);
     slots.noteReply(slot, sequence(bytes, header), total(bytes, header));
     if (isGathered && !this.#path.gathers.collect(slot, header, end)) return DROP;
     nodeCounters[figures + NODE_COUNT.replies] += 1;
@@ -100,10 +102,11 @@ export class ReplyStage {
   }
 
   /** The first datagram of a reply: the request counts as answered. */
-  #noteFirst(slot: number, figures: number): void {
+  #noteFirst(slot: number, figures: number, isGathered: boolean): void {
     const { memory, latency, nowUs } = this.#path;
     const state = memory.words[slot + SLOT_STATE];
-    latency.record((state >>> SLOT_VERB_SHIFT) & 0xff, PATH_FORWARDED, (nowUs - memory.words[slot + SLOT_SENT]) | 0);
+    const path = isGathered ? PATH_GATHERED : PATH_FORWARDED;
+    latency.record((state >>> SLOT_VERB_SHIFT) & 0xff, path, (nowUs - memory.words[slot + SLOT_SENT]) | 0);
     if ((state & SLOT_QUIET) === 0) memory.nodeCounters[figures + NODE_COUNT.answered] += 1;
   }
 
@@ -167,7 +170,7 @@ export class ReplyStage {
   }
 
   #toClient(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, slot: number): number {
-    const { memory, clientPort: port } = this.#path;
+    const { memory, clientPort: port, clientOut } = this.#path;
     const { view, words } = memory;
     const offset = batch[row + ROW_OFFSET];
     rewriteDatagram(
@@ -184,7 +187,7 @@ export class ReplyStage {
     ethernet.setDestination(view, offset, words[slot + SLOT_CLIENT_PORT] >>> 16, words[slot + SLOT_CLIENT_MAC]);
     ethernet.setSource(view, offset, port.macHigh, port.macLow);
     this.#path.senders |= 1 << port.id;
-    return port.id;
+    return this.#path.wholeOrFragments(clientOut, batch, row, port.id, 0);
   }
 
   #drop(counter: number): number {

@@ -99,7 +99,7 @@ export class RequestStage {
   }
 
   #request(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number): number {
-    const { memory, serverPort, gate } = this.#path;
+    const { memory, gate, clientOut, serverOut } = this.#path;
     const header = udpOffset + udp.HEADER_BYTES;
     const located = this.#located;
     // Parsed in any case: an error line is written in the protocol of the request.
@@ -113,7 +113,7 @@ export class RequestStage {
     }
     const node = this.#home();
     if (node < 0) return this.#refuse(batch, row, ipOffset, udpOffset, REFUSED_NO_NODE);
-    if (batch[row + ROW_LENGTH] > serverPort.frameBytesMax) return this.#drop(COUNT.drop_too_big);
+    if (this.#path.isTooBig(batch, row, ipOffset, serverOut, clientOut)) return this.#drop(COUNT.drop_too_big);
     const slot = this.#takeSlot();
     if (slot < 0) return this.#refuse(batch, row, ipOffset, udpOffset, REFUSED_BUSY);
     this.#fillSlot(slot, batch[row + ROW_OFFSET], ipOffset, udpOffset, node);
@@ -224,7 +224,7 @@ export class RequestStage {
 
   /** Rewrites the request towards its node; the frame waits aside when the next hop is not resolved. */
   #toNode(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, slot: number, node: number): number {
-    const { memory, slots, neighbours, steerWords, table } = this.#path;
+    const { memory, slots, neighbours, steerWords, table, serverOut } = this.#path;
     const { view, words } = memory;
     const flags = batch[row + ROW_FLAGS];
     rewriteDatagram(
@@ -241,9 +241,9 @@ export class RequestStage {
     const neighbour = nodeNeighbour(steerWords, table, node);
     const offset = batch[row + ROW_OFFSET];
     // A node that sleeps is woken by its first frame; with the rest of its share right behind, it is woken once.
-    if (neighbours.isUsable(neighbour))
-      return this.#path.sendTo(offset, neighbour) | ((node + 1) << VERDICT_GROUP_SHIFT);
-    return this.#park(offset, batch[row + ROW_LENGTH], flags, neighbour);
+    if (!neighbours.isUsable(neighbour)) return this.#park(offset, batch[row + ROW_LENGTH], flags, neighbour);
+    const verdict = this.#path.sendTo(offset, neighbour) | ((node + 1) << VERDICT_GROUP_SHIFT);
+    return this.#path.wholeOrFragments(serverOut, batch, row, verdict, node + 1);
   }
 
   #park(offset: number, length: number, flags: number, neighbour: number): number {

@@ -1,11 +1,13 @@
 /** What a lane is told when it starts: plain data and shared buffers, so that it can be posted to a worker. */
 import type { Description } from '../port/open.ts';
+import type { FragmentLimits } from './fragment-contexts.ts';
 import type { MultigetSetup } from './gather.ts';
 import type { NeighbourTimes } from './neighbours.ts';
 
 /** Addresses and modes of the data path; the same for every lane. */
 export interface PathSetup {
   lane: number;
+  laneCount: number;
   /** Ids of the ports; equal in one-arm. */
   clientPort: number;
   serverPort: number;
@@ -20,11 +22,20 @@ export interface PathSetup {
   replyLifetimeMs: number;
   multiget: MultigetSetup;
   neighbourTimes: NeighbourTimes;
+  /** Per lane. */
+  fragments: FragmentLimits;
+  /**
+   * Whether a datagram marked "don't fragment" that is larger than the way out is dropped and its sender told (RFC 1191), as
+   * a router does. Not in nat mode: there the datagram has arrived, at an address of ours, and what we send on is ours to
+   * fragment. The client would lose a request, and the node, to whom all clients are one address, would fragment for all of
+   * them what one needs in pieces.
+   */
+  honoursDontFragment: boolean;
   /** How many of the slots are for sources that are not known; 0: no difference is made. */
   newcomerSlots: number;
   /** Rows of the table of sources, a power of two. */
   sourceRows: number;
-  /** Secret words that place sources in it; new ones for each start of the program. */
+  /** Secret words that place sources in tables; new ones for each start of the program. */
   sourceSeeds: readonly [number, number];
   /** What `version` answers, 64 bytes at most. */
   version: string;
@@ -46,10 +57,16 @@ export interface PathSetup {
   gathersOffset: number;
   /** NOTE_BYTES for each slot. */
   missNotesOffset: number;
+  /** `Fragments.byteLength`, a multiple of 64. */
+  fragmentsOffset: number;
+  /** `mailByteLength`. */
+  mailOffset: number;
   nodesMax: number;
   /** Byte offsets in the arena that all lanes share. */
   steerOffset: number;
   neighboursOffset: number;
+  /** `Handover.byteLength`, a multiple of 64. */
+  handoverOffset: number;
   gateOffset: number;
   nodeNamesOffset: number;
   healthOffset: number;

@@ -109,6 +109,7 @@ function translate(instruction: Classic, at: number): Extended[] {
     case CLASS_ARITHMETIC:
       return [(code & WITH_X) === 0 ? { code, to: A, value: k } : { code, to: A, from: X }];
     case CLASS_JUMP:
+      if (code === JUMP) return [{ code, jump: at + 1 + k }];
       return [
         { code, to: A, value: k, jump: at + 1 + instruction.jumpTrue },
         { code: JUMP, jump: at + 1 + instruction.jumpFalse },

@@ -1,5 +1,5 @@
 /**
- * ICMP (RFC 792): the echo messages.
+ * ICMP (RFC 792): the echo messages, and "fragmentation needed" (RFC 1191 4).
  *
  *      0                   1                   2                   3
  *      0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
@@ -10,7 +10,13 @@
  *     +-------------------------------+-------------------------------+
  *   8 |  data: echoed back unchanged
  *
- * The checksum covers the message alone, no pseudo-header. Accessors are unchecked: call `isEchoRequest` first.
+ *     +-------------------------------+-------------------------------+
+ *   4 |           unused, 0           |  MTU of the next hop, 0: old  |   type 3, code 4
+ *     +-------------------------------+-------------------------------+
+ *   8 |  the IPv4 header of the datagram that did not fit, and at least 8 bytes of what followed it
+ *
+ * The checksum covers the message alone, no pseudo-header. Accessors are unchecked: call `isEchoRequest` or
+ * `isFragmentationNeeded` first.
  */
 
 import { finish, fold, sum16 } from './checksum.ts';
@@ -20,15 +26,18 @@ export const HEADER_BYTES = 8;
 export const TYPE_ECHO_REPLY = 0;
 export const TYPE_DESTINATION_UNREACHABLE = 3;
 export const TYPE_ECHO_REQUEST = 8;
-
 /** Of "destination unreachable": nobody listens there. */
 export const CODE_PORT_UNREACHABLE = 3;
+/** Of "destination unreachable": the datagram is too large for the next hop, and must not be fragmented. */
+export const CODE_FRAGMENTATION_NEEDED = 4;
+/** Of the datagram that an error is about: the shortest header, and the 8 bytes behind it that RFC 792 promises. */
+export const QUOTED_BYTES_MIN = 28;
 
 /** The first word of a request, (type 8, code 0); that of a reply is 0. */
 const ECHO_REQUEST_WORD = TYPE_ECHO_REQUEST << 8;
+/** The first word of (type 3, code 4). */
+const FRAGMENTATION_NEEDED_WORD = (TYPE_DESTINATION_UNREACHABLE << 8) | CODE_FRAGMENTATION_NEEDED;
 const PORT_UNREACHABLE_WORD = (TYPE_DESTINATION_UNREACHABLE << 8) | CODE_PORT_UNREACHABLE;
-/** What an error quotes at least: an IPv4 header without options and 8 bytes of what follows it. */
-const QUOTE_BYTES_MIN = 28;
 
 /** True when `available` bytes hold an echo request. */
 export function isEchoRequest(view: DataView, offset: number, available: number): boolean {
@@ -42,7 +51,17 @@ export function isEchoReply(view: DataView, offset: number, available: number): 
 
 /** True when `available` bytes hold a "port unreachable" with as much of the datagram it is about as RFC 792 promises. */
 export function isPortUnreachable(view: DataView, offset: number, available: number): boolean {
-  return available >= HEADER_BYTES + QUOTE_BYTES_MIN && view.getUint16(offset) === PORT_UNREACHABLE_WORD;
+  return available >= HEADER_BYTES + QUOTED_BYTES_MIN && view.getUint16(offset) === PORT_UNREACHABLE_WORD;
+}
+
+/** True when `available` bytes hold "fragmentation needed" with as much of the datagram as any error has. */
+export function isFragmentationNeeded(view: DataView, offset: number, available: number): boolean {
+  return available >= HEADER_BYTES + QUOTED_BYTES_MIN && view.getUint16(offset) === FRAGMENTATION_NEEDED_WORD;
+}
+
+/** Largest datagram that the next hop takes, bytes; 0 from a router older than RFC 1191. */
+export function nextHopMtu(view: DataView, offset: number): number {
+  return view.getUint16(offset + 6);
 }
 
 export function type(view: DataView, offset: number): number {
@@ -94,4 +113,12 @@ export function writeEchoRequest(view: DataView, offset: number, identifier: num
 export function turnIntoEchoReply(view: DataView, offset: number): void {
   view.setUint16(offset, TYPE_ECHO_REPLY << 8);
   view.setUint16(offset + 2, fold(checksum(view, offset) + ECHO_REQUEST_WORD));
+}
+
+/** Makes a "fragmentation needed" of the `quotedBytes` bytes that already stand behind the header's place at `offset`. */
+export function writeFragmentationNeeded(view: DataView, offset: number, mtu: number, quotedBytes: number): void {
+  view.setUint16(offset, FRAGMENTATION_NEEDED_WORD);
+  view.setUint16(offset + 4, 0);
+  view.setUint16(offset + 6, mtu);
+  view.setUint16(offset + 2, computeChecksum(view, offset, HEADER_BYTES + quotedBytes));
 }

@@ -26,6 +26,12 @@ import { applyDelta, delta16, delta32, finish, fold, sum16 } from './checksum.ts
 
 /** Header without options. */
 export const HEADER_BYTES_MIN = 20;
+/** Header with all the options there can be. */
+export const HEADER_BYTES_MAX = 60;
+/** Header and payload: what 16 bits of total length can say. */
+export const TOTAL_BYTES_MAX = 65_535;
+/** Payloads of fragments are multiples of this, but for the last one's. */
+export const FRAGMENT_UNIT_BYTES = 8;
 
 export const PROTOCOL_ICMP = 1;
 export const PROTOCOL_TCP = 6;
@@ -98,6 +104,10 @@ export function fragmentOffset(view: DataView, offset: number): number {
 
 export function moreFragments(view: DataView, offset: number): boolean {
   return (flagsAndFragment(view, offset) & MORE_FRAGMENTS) !== 0;
+}
+
+export function dontFragment(view: DataView, offset: number): boolean {
+  return (flagsAndFragment(view, offset) & DONT_FRAGMENT) !== 0;
 }
 
 /** A piece of a datagram: its first (more to come), its last (an offset), or one between. */

@@ -86,6 +86,7 @@ describe('good configurations', () => {
         newcomersPerSecond: 0,
       },
       multiget: { keysMax: 100, gathers: 256, bufferBytes: 16_777_216, timeoutMs: 200 },
+      fragments: { datagrams: 64, perSource: 16, timeoutMs: 500 },
       idle: { spinUs: 200, waitMs: 10 },
       neighbours: { retryMs: 200, retries: 5, lifetimeS: 60, queueFrames: 64 },
       health: {
@@ -134,6 +135,7 @@ lanes: 2
 pin: [3, 5]
 slots: { count: 1024, source_port_base: 65534, reply_lifetime_ms: 60000 }
 multiget: { keys_max: 1024, gathers: 4096, buffer_bytes: 65536, timeout_ms: 60000 }
+fragments: { datagrams: 4096, per_source: 1, timeout_ms: 10 }
 idle: { spin_us: 0, wait_ms: 100 }
 commands: { flush_all: broadcast, verbosity: broadcast, me: forward, deny: [writes, stats], broadcast_timeout_ms: 10 }
 gatekeeper:
@@ -178,7 +180,22 @@ health:
     expect(config.pin).toEqual([3, 5]);
     expect(config.multiget).toEqual({ keysMax: 1024, gathers: 4096, bufferBytes: 65536, timeoutMs: 60000 });
     expect(config.slots).toEqual({ count: 1024, sourcePortBase: 65534, sourcePortsPerLane: 1, replyLifetimeMs: 60000 });
+    expect(config.fragments).toEqual({ datagrams: 4096, perSource: 1, timeoutMs: 10 });
     expect(config.neighbours).toEqual({ retryMs: 10, retries: 1, lifetimeS: 86400, queueFrames: 1 });
+    expect(config.health).toEqual({
+      enabled: false,
+      intervalMs: 20,
+      timeoutMs: 300,
+      failMs: 60_000,
+      failAfter: 3,
+      passAfter: 1,
+      returnAfterMs: 0,
+      returnAfterMaxMs: 0,
+      dampingHalfLifeS: 1,
+      flushOnReturn: false,
+      keepShare: 1,
+      missAfterMs: 59_999,
+    });
     expect(config.commands).toEqual({
       flushAll: 'broadcast',
       verbosity: 'broadcast',
@@ -212,20 +229,6 @@ health:
   it('nobody waits for parts longer than a reply lives', () => {
     const config = loadConfig(`${FIRST_LIGHT}slots: { reply_lifetime_ms: 50 }`, 'keysteer.yaml');
     expect(config.multiget.timeoutMs).toBe(50);
-    expect(config.health).toEqual({
-      enabled: false,
-      intervalMs: 20,
-      timeoutMs: 300,
-      failMs: 60_000,
-      failAfter: 3,
-      passAfter: 1,
-      returnAfterMs: 0,
-      returnAfterMaxMs: 0,
-      dampingHalfLifeS: 1,
-      flushOnReturn: false,
-      keepShare: 1,
-      missAfterMs: 59_999,
-    });
   });
 
   it('one-arm: requests leave from the client port’s address', () => {

@@ -42,7 +42,7 @@ const RULES: Record<string, string> = {
   BLOCK: 'it must be an IPv4 address or block of addresses, as 10.77.0.0/24',
   ENABLED: 'it must be left out, or gatekeeper.enabled be true',
   TOP_FIELDS:
-    'the fields here are vip, mode, ports, nodes, steering, lanes, pin, slots, commands, gatekeeper, multiget, idle, neighbours, health, admin',
+    'the fields here are vip, mode, ports, nodes, steering, lanes, pin, slots, commands, gatekeeper, multiget, idle, fragments, neighbours, health, admin',
   LISTEN:
     'it must be the absolute path of a Unix socket (at most 107 bytes) or a loopback address with a port, as 127.0.0.1:9211: who can connect can drain nodes, without a password',
 };
@@ -169,6 +169,9 @@ weight: 2         | hash_name: "a b"           | 8:56 | nodes[1].hash_name is "a
                   | multiget: { timeout_ms: 0 }      | 9:25 | multiget.timeout_ms is 0; it must be a whole number from 1 to 60000
                   | idle: { spin_us: -1 }            | 9:18 | idle.spin_us is -1; it must be a whole number from 0 to 10000
                   | idle: { wait_ms: 0 }             | 9:18 | idle.wait_ms is 0; it must be a whole number from 1 to 100
+                  | fragments: { datagrams: 0 }      | 9:25 | fragments.datagrams is 0; it must be a whole number from 1 to 4096
+                  | fragments: { per_source: 5000 }  | 9:26 | fragments.per_source is 5000; it must be a whole number from 1 to 4096
+                  | fragments: { timeout_ms: 9 }     | 9:26 | fragments.timeout_ms is 9; it must be a whole number from 10 to 60000
                   | neighbours: { retry_ms: 1 }      | 9:25 | neighbours.retry_ms is 1; it must be a whole number from 10 to 10000
                   | neighbours: { retries: 0 }       | 9:24 | neighbours.retries is 0; it must be a whole number from 1 to 100
                   | neighbours: { lifetime_s: 0 }    | 9:27 | neighbours.lifetime_s is 0; it must be a whole number from 1 to 86400

@@ -119,6 +119,21 @@ describe('a command for every node', () => {
     expect(told.counted).toEqual({ broadcast_replies: 2, refused_broadcast: 1 });
   });
 
+  it('fails when a node says OK in two datagrams', () => {
+    const bed = bedOf({ nodes: [MC1] });
+    bed.hear('client', request('flush_all\r\n'));
+    expect(bed.hear('server', reply('OK\r\n', { total: 2 })).counted).toMatchObject({ refused_broadcast: 1 });
+  });
+
+  it('is not answered by what comes late for the one before', () => {
+    const bed = bedOf({ nodes: [MC1] });
+    bed.hear('client', request('flush_all\r\n'));
+    bed.wait(DUE_MS);
+    bed.hear('client', request('flush_all\r\n', { client: BOB }));
+    expect(bed.hear('server', reply('OK\r\n', { slot: 0 }))).toEqual({ sent: [], counted: { broadcast_replies: 1 } });
+    expect(bed.hear('server', reply('OK\r\n', { slot: 1 })).counted).toEqual({ broadcast_replies: 1, broadcasts: 1 });
+  });
+
   it.each([
     ['noreply, when all is well', 'flush_all noreply\r\n', 'OK\r\n', 'flush_all\r\n'],
     ['noreply, when it is not', 'flush_all 9 noreply\r\n', 'ERROR\r\n', 'flush_all 9\r\n'],

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { LANE_COUNTERS } from '../../src/dataplane/counters.ts';
 import { FLAG_CHECKSUM_VERIFIED, FLAG_SUPERFRAME, FLAG_TRUNCATED, FLAG_VLAN } from '../../src/port/port.ts';
-import { ethernetFrame, icmpEcho, ipv4Frame, udpFragments, udpFrame } from '../support/frames.ts';
+import { ethernetFrame, icmpEcho, ipv4Frame, udpFrame } from '../support/frames.ts';
 import { ALICE, LaneBed, MC1, NF_CLIENT_MAC, NF_SERVER_MAC, OWN, reply, request, VIP } from '../support/lane-bed.ts';
 import { checkRows, type Row } from './rows.ts';
 
@@ -15,7 +15,6 @@ const drop = ([name, frame, counted, more]: Drop): Row => ({ name, frame, counte
 
 const SERVER: Partial<Row> = { at: 'server' };
 const cut = (frame: Uint8Array, bytes: number) => frame.slice(0, bytes);
-const big = `set k 0 0 600\r\n${'v'.repeat(600)}\r\n`;
 
 const ours: readonly Drop[] = [
   ['half an Ethernet header', cut(request(GET), 13), 'drop_runt'],
@@ -46,8 +45,6 @@ const ours: readonly Drop[] = [
     'drop_ip_checksum',
     { flags: FLAG_CHECKSUM_VERIFIED },
   ],
-  ['the first of two fragments', udpFragments({ ...ASK, payload: 'x'.repeat(64) }, 40)[0]!, 'drop_ip_fragment'],
-  ['the second of two fragments', udpFragments({ ...ASK, payload: 'x'.repeat(64) }, 40)[1]!, 'drop_ip_fragment'],
   ['TTL 1', request(GET, { ttl: 1 }), 'drop_ttl_expired'],
   ['TTL 0', request(GET, { ttl: 0 }), 'drop_ttl_expired'],
   ['a reply with TTL 1', reply('END\r\n', { ttl: 1 }), 'drop_ttl_expired', SERVER],
@@ -65,13 +62,6 @@ const ours: readonly Drop[] = [
   ['an ICMP echo reply', icmpEcho({ ...ASK, type: 'reply', identifier: 1, sequence: 1 }), 'drop_icmp'],
   ['a bad ICMP checksum', icmpEcho({ ...ASK, checksum: 'bad', identifier: 1, sequence: 1 }), 'drop_icmp'],
   ['half an ICMP header', ipv4Frame({ ...ASK, protocol: 1, payload: new Uint8Array(7) }), 'drop_icmp'],
-  ['longer than the server side takes', request(big), 'drop_too_big', { bed: { serverMtu: 576 } }],
-  [
-    'a reply longer than the client side takes',
-    reply('END\r\n', { padding: 600 }),
-    'drop_too_big',
-    { ...SERVER, after: [request(GET)], bed: { clientMtu: 576 } },
-  ],
   ['half an ARP packet', ethernetFrame({ etherType: 0x0806, payload: new Uint8Array(27) }), 'drop_runt'],
   ['ARP for something else than IPv4', ethernetFrame({ etherType: 0x0806, payload: new Uint8Array(28) }), 'drop_runt'],
 ];
@@ -86,6 +76,15 @@ describe('for us, and not fit to travel on', () => {
       drop_reply_wrong_node: 'replies.test.ts',
       drop_reply_framing: 'replies.test.ts',
       drop_reply_wrong_key: 'replies.test.ts',
+      drop_too_big: 'too-large.test.ts',
+      drop_fragment_bad: 'fragments.test.ts',
+      drop_fragment_overlap: 'fragments.test.ts',
+      drop_fragment_duplicate: 'fragments.test.ts',
+      drop_fragment_too_large: 'fragments.test.ts',
+      drop_fragment_timeout: 'fragments.test.ts',
+      drop_fragment_table_full: 'fragments.test.ts',
+      drop_fragment_source_full: 'fragments.test.ts',
+      drop_handover_full: 'handover.test.ts',
       drop_reply_stray: 'reply-parts.test.ts',
       drop_reply_over_budget: 'gate-lane.test.ts',
       drop_neighbour_queue_full: 'lane-neighbours.test.ts',

@@ -53,6 +53,22 @@ describe('who is known', () => {
     expect(bed.gate.isNewcomer).toBe(true);
   });
 
+  test('of those on probation the one that came first gives way', () => {
+    const bed = new GateBed({}, { rows: 8 });
+    for (let n = 1; n <= 10; n++) {
+      bed.ask(n);
+      bed.wait(1);
+    }
+    bed.wait(KNOWN_AFTER_MS);
+    const isKnown = (n: number) => {
+      bed.ask(n);
+      return !bed.gate.isNewcomer;
+    };
+    // Numbers 9 and 10 took the places of 1 and 2.
+    for (let n = 3; n <= 10; n++) expect(isKnown(n)).toBe(true);
+    for (let n = 1; n <= 2; n++) expect(isKnown(n)).toBe(false);
+  });
+
   test('with all rows of a set known and at work, a newcomer is served, but has no row', () => {
     const bed = new GateBed({}, { rows: 8 });
     for (let n = 1; n <= 8; n++) bed.introduce(n);
@@ -91,6 +107,18 @@ describe('who may ask', () => {
     bed.publish({});
     expect(bed.ask('10.99.0.1')).toBe('ok');
     expect(bed.gate.isNewcomer).toBe(true);
+  });
+
+  test('a source just refused is let in when the rules change', () => {
+    const bed = new GateBed();
+    bed.introduce('10.99.0.1');
+    bed.publish({ ranges: sourceRanges(OFFICE, []) });
+    expect(bed.ask('10.99.0.1')).toBe('source');
+    bed.publish({});
+    bed.introduce('10.99.0.1');
+    bed.introduce(BOB);
+    expect(bed.ask('10.99.0.1')).toBe('ok');
+    expect(bed.gate.isNewcomer).toBe(false);
   });
 
   test('everybody, when nobody watches', () => {

@@ -1,4 +1,5 @@
 /** Requests for several keys: what the nodes are asked, and the one reply that the client hears. */
+
 import { describe, expect, it } from 'vitest';
 import { NODE_COUNTER_COUNT } from '../../src/dataplane/counters.ts';
 import { KNOWN_AFTER_MS } from '../../src/dataplane/source-table.ts';

@@ -12,6 +12,8 @@ const COMMANDS = [
   'run',
   'explain',
   'schema',
+  'init',
+  'doctor',
   'plain-proxy',
   'demo',
   'capture',
@@ -133,7 +135,7 @@ describe.skipIf(requireBuild())('the command line', () => {
     ] as const) {
       const refused = await keysteer(['explain', 'k', '--config', config(CONFIG), flag, value]);
       expect(refused.stderr).toContain(`${flag} is ${JSON.stringify(value)}; it must be`);
-      expect(refused.code).toBe(1);
+      expect(refused.code).toBe(2);
     }
   });
 });

@@ -90,7 +90,12 @@ describe.skipIf(requireBed())('multi-get', () => {
     return joined(replies[0]!.map(framed), id);
   }
 
-  const expectRight = async (body: string) => expect((await ask(body)) === answerText(items, body), body).toBe(true);
+  /** 650 datagrams in a row may find a full ring on a busy machine: then the key is a miss, and is asked for again. */
+  const expectRight = async (body: string, attempts = 1) => {
+    let said = await ask(body);
+    for (let more = attempts; more > 1 && said !== answerText(items, body); more--) said = await ask(body);
+    expect(said === answerText(items, body), body).toBe(true);
+  };
   const keys = (count: number) => range(count).map(n => (n < 60 ? `key-${n}` : `absent-${n}`));
 
   test.each([1, 2, 10, 60, 100])('%i keys, in the order asked', async count => {
@@ -135,9 +140,9 @@ describe.skipIf(requireBed())('multi-get', () => {
       const own = Object.entries(HUGE).filter(([key]) => homeOf(key) === name);
       if (own.length > 0) await store({ address, port }, Object.fromEntries(own));
     }
-    await expectRight('get huge-1 one\r\n');
-    await expectRight('get one huge-2 absent\r\n');
-    await expectRight('get huge-3 key-1 huge-1\r\n');
+    await expectRight('get huge-1 one\r\n', 10);
+    await expectRight('get one huge-2 absent\r\n', 10);
+    await expectRight('get huge-3 key-1 huge-1\r\n', 10);
   });
 
   test('gets: each value with the CAS id of its node', async () => {
@@ -221,6 +226,7 @@ describe.skipIf(requireBed())('multi-get', () => {
 
   test('a node that has stopped: its keys are misses, in time, the others are answered', async () => {
     const stopped = bed.network.nodes[2]!.name;
+    const before = (await balancer.figuresWhen('figures', () => true)).counters.multiget_unanswered!;
     bed.nodes[2]!.group.signal('SIGSTOP');
     const asked = keys(60);
     const lost = asked.filter(key => homeOf(key) === stopped);
@@ -236,7 +242,7 @@ describe.skipIf(requireBed())('multi-get', () => {
       'its late answers',
       figures => figures.counters.drop_multiget_late! >= lost.length,
     );
-    expect(counters.multiget_unanswered).toBe(lost.length);
+    expect(counters.multiget_unanswered! - before).toBe(lost.length);
     await expectRight(`get ${asked.join(' ')}\r\n`);
   });
 

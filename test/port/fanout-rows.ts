@@ -1,6 +1,6 @@
 /** What fanout programs say, for the kernels' answers to be held against: an interpreter, and rows that need thought. */
 import { fanoutProgram } from '../../src/port/fanout.ts';
-import { arpRequest, icmpEcho, ipv4Frame, udpFragments, udpFrame } from '../support/frames.ts';
+import { arpRequest, icmpEcho, icmpUnreachable, ipv4Frame, udpFragments, udpFrame } from '../support/frames.ts';
 import { NOBODY_MAC } from '../support/lane-bed-veth.ts';
 
 /** Runs struct sock_filter[] as Linux does (net/core/filter.c): a load beyond the packet ends it with 0. */
@@ -17,6 +17,8 @@ export function interpret(program: Uint8Array, packet: Uint8Array, etherType: nu
     if (kind === 0x06) return (op & 0x18) === 0x10 ? a : k;
     if (kind === 0x07) [a, x] = (op & 0x80) !== 0 ? [x, x] : [a, a];
     else if (kind === 0x02) scratch[k] = a;
+    else if (op === 0x05)
+      at += 8 * k; // always
     else if (kind === 0x05)
       at += 8 * (jumps(op, a, (op & 0x08) !== 0 ? x : k) ? code.getUint8(at + 2) : code.getUint8(at + 3));
     else if (kind === 0x04) a = calculate(op & 0xf0, a, (op & 0x08) !== 0 ? x : k);
@@ -67,13 +69,19 @@ export interface Group {
 /** What the program should say of a whole IPv4 packet. */
 export function expectedLane(packet: Uint8Array, { lanes, portBase, portsPerLane }: Group): number {
   const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
-  const isLaterFragment = view.getUint16(6) % 0x2000 !== 0;
-  if (view.getUint8(9) !== 17 || isLaterFragment) return 0;
+  const isFragment = view.getUint16(6) % 0x4000 !== 0;
+  if (view.getUint8(9) !== 17) return 0;
+  if (isFragment) return mixed(view.getUint32(12), view.getUint16(4), lanes);
   const udp = (view.getUint8(0) % 16) * 4;
   const ours = view.getUint16(udp + 2) - portBase;
+  if (ours === -1) return 0;
   if (ours >= 0 && ours < lanes * portsPerLane) return Math.floor(ours / portsPerLane);
-  const mixed = (view.getUint32(12) + view.getUint16(udp)) % 2 ** 32;
-  return ((mixed ^ (mixed >>> 7)) >>> 0) % lanes;
+  return mixed(view.getUint32(12), view.getUint16(udp), lanes);
+}
+
+function mixed(address: number, number: number, lanes: number): number {
+  const sum = (address + number) % 2 ** 32;
+  return ((sum ^ (sum >>> 7)) >>> 0) % lanes;
 }
 
 export const run = (group: Group, frame: Uint8Array) => {
@@ -90,10 +98,22 @@ export const ask = {
   dstMac: NOBODY_MAC,
   payload: 'x'.repeat(40),
 };
-export const [firstFragment, secondFragment] = udpFragments(ask, 24) as [Uint8Array, Uint8Array];
+const cut = (identification: number) =>
+  udpFragments({ ...ask, src: '0.0.0.0', dport: 20_004, identification }, 24) as [Uint8Array, Uint8Array];
+const [firstFragment, secondFragment] = cut(1);
+
+/** ICMP (type 3) from a router, about a datagram; `quoted` replaces bytes of its IPv4 header. */
+function unreachable(fields: Parameters<typeof udpFrame>[0], code = 4, quoted: Record<number, number> = {}) {
+  const about = udpFrame(fields);
+  for (const [at, byte] of Object.entries(quoted)) about[14 + Number(at)] = byte;
+  return icmpUnreachable({ ...ask, src: '10.77.9.9', code, mtu: 600, about });
+}
+const toClient = { ...ask, src: '10.77.0.100', sport: 11_211, dst: '0.0.0.1', dport: 4 };
+const toNode = { ...ask, src: '10.77.1.1', sport: 20_005, dst: '10.77.1.11' };
 
 export const rows: readonly (readonly [name: string, frame: Uint8Array, lane: number])[] = [
-  ['the port below ours', udpFrame({ ...ask, src: '0.0.0.0', sport: 1, dport: 19_999 }), 1],
+  ['the port below ours, that probes leave by', udpFrame({ ...ask, src: '0.0.0.0', sport: 1, dport: 19_999 }), 0],
+  ['the port below that', udpFrame({ ...ask, src: '0.0.0.0', sport: 1, dport: 19_998 }), 1],
   ['the port above ours', udpFrame({ ...ask, src: '0.0.0.0', sport: 1, dport: 20_006 }), 1],
   ['the first lane’s first port', udpFrame({ ...ask, dport: 20_000 }), 0],
   ['the first lane’s last port', udpFrame({ ...ask, dport: 20_001 }), 0],
@@ -114,5 +134,26 @@ export const rows: readonly (readonly [name: string, frame: Uint8Array, lane: nu
     ipv4Frame({ ...ask, protocol: 6, payload: Uint8Array.of(15, 160, 78, 36, ...Array(16).fill(0)) }),
     0,
   ],
-  ['a later fragment', secondFragment, 0],
+  // (address + identification) ^ ((address + identification) >>> 7), modulo 3; the ports do not count
+  ['a first fragment', firstFragment, 1],
+  ['a later fragment of the same', secondFragment, 1],
+  ['a first fragment of another', cut(2)[0], 2],
+  ['a later fragment of that', cut(2)[1], 2],
+  ['“fragmentation needed” of what a client was sent', unreachable(toClient), 2],
+  ['“fragmentation needed” of what a node was sent', unreachable(toNode), 2],
+  ['the same, of the first lane', unreachable({ ...toNode, sport: 20_000 }), 0],
+  [
+    'the same, behind IPv4 options',
+    ipv4Frame({ ...ask, options: [1, 1, 1, 0], protocol: 1, payload: unreachable(toNode).slice(34) }),
+    2,
+  ],
+  ['another ICMP error', unreachable(toNode, 3), 0],
+  ['of a datagram with IPv4 options', unreachable(toNode, 4, { 0: 0x46 }), 0],
+  ['of TCP', unreachable(toNode, 4, { 9: 6 }), 0],
+  ['that quotes too little', ipv4Frame({ ...ask, protocol: 1, payload: unreachable(toNode).slice(34, 34 + 28) }), 0],
+  [
+    'a fragment of it',
+    ipv4Frame({ ...ask, moreFragments: true, protocol: 1, payload: unreachable(toNode).slice(34) }),
+    0,
+  ],
 ];

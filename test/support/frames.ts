@@ -84,6 +84,17 @@ export interface IcmpEchoFields extends Ipv4Fields {
   checksum?: 'full' | 'bad';
 }
 
+export interface IcmpUnreachableFields extends Ipv4Fields {
+  /** Default 4: fragmentation needed. */
+  code?: number;
+  mtu: number;
+  /** The frame that the message is about. */
+  about: Uint8Array;
+  /** How much of its packet is quoted, bytes; default 548, or all of it. */
+  quotedBytes?: number;
+  checksum?: 'full' | 'bad';
+}
+
 export function ethernetFrame(fields: LinkFields & { etherType: number; payload: Uint8Array }): Uint8Array {
   const { srcMac = CLIENT_MAC, dstMac = OUR_MAC, vlan, vlanPriority = 0, padding = 0 } = fields;
   const tag = vlan === undefined ? [] : [0x81, 0x00, ...be16(vlanPriority * 0x2000 + vlan)];
@@ -123,6 +134,16 @@ export function icmpEcho(fields: IcmpEchoFields): Uint8Array {
   return ipv4Frame({ ...fields, protocol: 1, payload: message });
 }
 
+/** ICMP type 3, from a router (`src`). */
+export function icmpUnreachable(fields: IcmpUnreachableFields): Uint8Array {
+  const { code = 4, mtu, about, quotedBytes = 548 } = fields;
+  const quoted = about.slice(14, 14 + Math.min(quotedBytes, about[16]! * 256 + about[17]!));
+  const message = Uint8Array.from([3, code, 0, 0, 0, 0, ...be16(mtu), ...quoted]);
+  const checksum = slowChecksum(message);
+  message.set(be16(fields.checksum === 'bad' ? spoiled(checksum) : checksum), 2);
+  return ipv4Frame({ ...fields, protocol: 1, payload: message });
+}
+
 export function arpRequest(fields: ArpFields): Uint8Array {
   return arpFrame({ dstMac: BROADCAST_MAC, targetMac: '00:00:00:00:00:00', ...fields }, 1);
 }
@@ -147,6 +168,38 @@ export function fragments(fields: Ipv4PacketFields, payloadBytes: number): Uint8
 export function udpFragments(fields: UdpFields, payloadBytes: number): Uint8Array[] {
   const { vlan: _vlan, padding: _padding, options: _options, ...plain } = fields;
   return fragments({ ...fields, protocol: 17, payload: udpFrame(plain).slice(34) }, payloadBytes);
+}
+
+/**
+ * The other way: the frame that these fragments, in any order, are the pieces of, its header that of the first piece.
+ * @throws Error when they are not one datagram's, or do not make it whole
+ */
+export function wholeOf(pieces: readonly Uint8Array[]): Uint8Array {
+  const sorted = [...pieces].sort((a, b) => positionOf(a) - positionOf(b));
+  const names = new Set(
+    sorted.map(piece => hex(piece.slice(18, 20)) + hex(piece.slice(23, 24)) + hex(piece.slice(26, 34))),
+  );
+  if (names.size !== 1) throw new Error(`fragments of ${names.size} datagrams`);
+  let end = 0;
+  for (const [i, piece] of sorted.entries()) {
+    const isLast = (piece[20]! & 0x20) === 0;
+    if (positionOf(piece) !== end) throw new Error(`a fragment at ${positionOf(piece)}, the one before ends at ${end}`);
+    if (isLast !== (i === sorted.length - 1)) throw new Error(`fragment ${i} of ${sorted.length} is the last`);
+    end += payloadOf(piece).length;
+  }
+  const headers = sorted[0]!.slice(0, 14 + (sorted[0]![14]! % 16) * 4);
+  headers.set(be16(headers.length - 14 + end), 16);
+  headers.set([0, 0, headers[22]!, headers[23]!, 0, 0], 20);
+  headers.set(be16(slowChecksum(headers.slice(14))), 24);
+  return concat(headers, ...sorted.map(payloadOf));
+}
+
+function positionOf(frame: Uint8Array): number {
+  return ((frame[20]! % 32) * 256 + frame[21]!) * 8;
+}
+
+function payloadOf(frame: Uint8Array): Uint8Array {
+  return frame.slice(14 + (frame[14]! % 16) * 4, 14 + frame[16]! * 256 + frame[17]!);
 }
 
 /** Bytes as `'0a 4d 00 64'`. */

@@ -7,6 +7,7 @@
  * Slot table, parking and counters lie between canaries too.
  */
 
+import { Fragments } from '../../src/dataplane/fragments.ts';
 import { gathersByteLength } from '../../src/dataplane/gather.ts';
 import { BATCH_BYTES, Lane } from '../../src/dataplane/lane.ts';
 import { latencyByteLength } from '../../src/dataplane/latency.ts';
@@ -167,14 +168,17 @@ export class CanaryBed {
     const parking = Parking.byteLength(like.parkingFrames, CANARY_ROOM_BYTES);
     const gathers = gathersByteLength(like.multiget);
     const frames = 2 * (CANARY_FRAMES + 4) * (PLACE_BYTES + GUARD_BYTES);
+    const fragments = Fragments.byteLength(like.fragments.datagrams);
     const sources = sourceTableByteLength(like.sourceRows);
-    this.#memory = new GuardedMemory(slots + sources + parking + gathers + frames + 65_536);
+    const tables = slots + sources + parking + gathers + fragments;
+    this.#memory = new GuardedMemory(tables + frames + 65_536);
     const setup: PathSetup = {
       ...like,
       slotsOffset: this.#memory.take(slots),
       parkingOffset: this.#memory.take(parking),
       countersOffset: this.#memory.take(laneCountersByteLength()),
       nodeCountersOffset: this.#memory.take(nodeCountersByteLength(like.nodesMax)),
+      fragmentsOffset: this.#memory.take(fragments),
       outboxOffset: this.#memory.take(2 * OUTBOX_BYTES),
       sourcesOffset: this.#memory.take(sources),
       gathersOffset: this.#memory.take(gathers),

@@ -9,8 +9,11 @@
 
 import { DEFAULT_POLICY } from '../../src/dataplane/commands.ts';
 import { COUNT, LANE_COUNTERS, REFUSED_FIRST } from '../../src/dataplane/counters.ts';
+import type { FragmentLimits } from '../../src/dataplane/fragment-contexts.ts';
+import { Fragments } from '../../src/dataplane/fragments.ts';
 import { type GateOptions, GateTable } from '../../src/dataplane/gate-table.ts';
 import { gathersByteLength, type MultigetSetup } from '../../src/dataplane/gather.ts';
+import { Handover, mailByteLength } from '../../src/dataplane/handover.ts';
 import { HealthBlock, healthBlockByteLength } from '../../src/dataplane/health-block.ts';
 import { BATCH_BYTES, Lane } from '../../src/dataplane/lane.ts';
 import { latencyByteLength } from '../../src/dataplane/latency.ts';
@@ -96,6 +99,8 @@ export interface BedOptions {
   replyLifetimeMs?: number;
   neighbourTimes?: NeighbourTimes;
   parkingFrames?: number;
+  fragments?: Partial<FragmentLimits>;
+  honoursDontFragment?: boolean;
   /** Source address towards the nodes; the VIP in the one-arm set-up that shares it. */
   ownAddress?: string;
   clientVlan?: number;
@@ -118,6 +123,7 @@ const SCRATCH = new Int32Array(BATCH_BYTES / 4);
 const RING_FRAMES = 128;
 const NODES_MAX = 16;
 const STEERING: SteerOptions = { algorithm: 'ketama', hash: 'murmur3' };
+export const BED_FRAGMENTS: FragmentLimits = { datagrams: 8, perSource: 4, timeoutMs: 500 };
 const OPEN_GATE: GateOptions = {
   watches: false,
   requestsPerSecond: 0,
@@ -164,6 +170,7 @@ export class LaneBed {
   readonly #options: BedOptions;
   readonly #lanes: BedLane[] = [];
   readonly #neighboursOffset: number;
+  readonly #handoverOffset: number;
   readonly #nodeNamesOffset: number;
   readonly #figuresPlaces: FiguresPlace[] = [];
   readonly #healthOffset: number;
@@ -177,11 +184,12 @@ export class LaneBed {
     const gateBytes = GateTable.byteLength(lanes);
     const nameBytes = nodeNamesByteLength(NODES_MAX);
     const healthBytes = healthBlockByteLength(NODES_MAX);
-    this.shared = Arena.create(
-      steerBytes + neighboursByteLength(NODES_MAX) + gateBytes + nameBytes + healthBytes + 4096,
-    );
+    const handoverBytes = Handover.byteLength(lanes);
+    const tables = steerBytes + neighboursByteLength(NODES_MAX) + gateBytes + nameBytes + healthBytes + handoverBytes;
+    this.shared = Arena.create(tables + 4096);
     this.steer = new SteerTable(this.shared.buffer, this.shared.allocate(steerBytes), capacity);
     this.#neighboursOffset = this.shared.allocate(neighboursByteLength(NODES_MAX));
+    this.#handoverOffset = this.shared.allocate(handoverBytes);
     this.#healthOffset = this.shared.allocate(healthBytes);
     this.health = new HealthBlock(this.shared.words, this.#healthOffset >> 2, NODES_MAX);
     const times = options.neighbourTimes ?? BED_TIMES;
@@ -282,8 +290,10 @@ export class LaneBed {
 
   /** Frames received, less those that ended in a counter or wait for something: 0 when each was counted once. */
   unaccounted(lane = 0): number {
+    const taken = this.count('taken_over', lane);
     const received = this.#lanes[lane]!.wires.reduce((sum, { near }) => sum + portCounter(near, 'received_frames'), 0);
-    return received - endedFrames(this.lane(lane).path.memory.counters) - waitingFrames(this.lane(lane).path);
+    const { path } = this.lane(lane);
+    return received + taken - endedFrames(path.memory.counters) - waitingFrames(path);
   }
 
   get #multiget(): MultigetSetup {
@@ -298,7 +308,9 @@ export class LaneBed {
     const sources = sourceTableByteLength(this.#options.sourceRows ?? 1024);
     const tables =
       slotTableByteLength(slots) + slots * NOTE_BYTES + sources + parkingBytes + gathersByteLength(this.#multiget);
-    const arena = Arena.create(tables + ports + 65_536);
+    const fragmentBytes = Fragments.byteLength({ ...BED_FRAGMENTS, ...this.#options.fragments }.datagrams);
+    const mailBytes = mailByteLength(this.#options.lanes ?? 1);
+    const arena = Arena.create(tables + fragmentBytes + mailBytes + ports + 65_536);
     const wires = [openWire('client', 0, arena, NF_CLIENT_MAC, clientMtu, clientVlan)];
     if (arms === 2) wires.push(openWire('server', 1, arena, NF_SERVER_MAC, serverMtu, serverVlan));
     const setup = this.#setup(lane, arena, parkingBytes);
@@ -314,8 +326,10 @@ export class LaneBed {
   #setup(lane: number, arena: Arena, parkingBytes: number): PathSetup {
     const { arms = 2, slots = 1024, ownAddress = OWN, replyLifetimeMs = 1000, parkingFrames = 16 } = this.#options;
     const { newcomerSlots = 0, sourceRows = 1024 } = this.#options;
+    const fragments = { ...BED_FRAGMENTS, ...this.#options.fragments };
     const setup: PathSetup = {
       lane,
+      laneCount: this.#options.lanes ?? 1,
       clientPort: 0,
       serverPort: arms - 1,
       vip: address(VIP),
@@ -335,6 +349,11 @@ export class LaneBed {
       slotsOffset: arena.allocate(slotTableByteLength(slots)),
       parkingOffset: arena.allocate(parkingBytes),
       parkingFrames,
+      fragments,
+      fragmentsOffset: arena.allocate(Fragments.byteLength(fragments.datagrams)),
+      mailOffset: arena.allocate(mailByteLength(this.#options.lanes ?? 1)),
+      handoverOffset: this.#handoverOffset,
+      honoursDontFragment: this.#options.honoursDontFragment ?? false,
       countersOffset: arena.allocate(laneCountersByteLength()),
       nodeCountersOffset: arena.allocate(nodeCountersByteLength(NODES_MAX)),
       outboxOffset: arena.allocate(2 * OUTBOX_BYTES),
@@ -371,6 +390,9 @@ export function endedFrames(counters: Float64Array): number {
     'broadcast_replies',
     'quiet_misses',
     'arp_learned',
+    'path_mtu_learned',
+    'fragments_joined',
+    'handed_over',
     'foreign',
     'probe_answers',
     'ping_answers',
@@ -388,9 +410,9 @@ export function endedFrames(counters: Float64Array): number {
   );
 }
 
-/** Requests that wait for their next hop, or for the parts of their answer. */
-export function waitingFrames({ parking, broadcasts, gathers }: Path): number {
-  return parking.count + broadcasts.active + gathers.table.waiting.count;
+/** Requests that wait for their next hop, or for the parts of their answer; fragments that wait for others. */
+export function waitingFrames({ parking, broadcasts, gathers, fragments }: Path): number {
+  return parking.count + broadcasts.active + gathers.table.waiting.count + fragments.held;
 }
 
 /** Flags of a frame whose UDP checksum is partial. */

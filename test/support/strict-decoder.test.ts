@@ -1,5 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { arpReply, arpRequest, ethernetFrame, icmpEcho, ipv4Frame, udpFragments, udpFrame } from './frames.ts';
+import {
+  arpReply,
+  arpRequest,
+  ethernetFrame,
+  icmpEcho,
+  icmpUnreachable,
+  ipv4Frame,
+  udpFragments,
+  udpFrame,
+} from './frames.ts';
 import { decodeReplyDatagram, decodeRequestDatagram, decodeStrict } from './strict-decoder.ts';
 
 const datagram = {
@@ -11,6 +20,15 @@ const datagram = {
 };
 const echo = { src: '10.77.0.100', dst: '10.77.0.1', identifier: 1, sequence: 2, type: 'reply' } as const;
 const arp = { senderIp: '10.77.1.1', targetIp: '10.77.1.11' };
+
+const unreachable = (code: number, mtu: number) =>
+  icmpUnreachable({
+    src: '10.77.0.100',
+    dst: '10.77.0.1',
+    code,
+    mtu,
+    about: udpFrame({ ...datagram, payload: 'x'.repeat(700) }),
+  });
 
 describe('the strict decoder takes', () => {
   it('a UDP datagram', () => {
@@ -53,7 +71,20 @@ describe('the strict decoder takes', () => {
   });
 });
 
+describe('the strict decoder takes apart, too', () => {
+  it('a fragment', () => {
+    const [, second] = udpFragments({ ...datagram, identification: 77 }, 8);
+    expect(decodeStrict(second!)).toMatchObject({ kind: 'fragment', identification: 77, at: 8, more: true });
+  });
+
+  it('“fragmentation needed”', () => {
+    expect(decodeStrict(unreachable(4, 576))).toMatchObject({ kind: 'fragmentation needed', mtu: 576 });
+  });
+});
+
 describe('the strict decoder refuses', () => {
+  const piece = { ...datagram, protocol: 17, moreFragments: true, dontFragment: false, payload: 'x'.repeat(16) };
+
   const cut = (frame: Uint8Array, bytes: number) => frame.slice(0, bytes);
   const group = { srcMac: '03:00:00:00:00:01' };
 
@@ -69,7 +100,15 @@ describe('the strict decoder refuses', () => {
     ['a total length beyond the frame', udpFrame({ ...datagram, totalLength: 100 }), /total length 100/],
     ['a total length below the header', udpFrame({ ...datagram, totalLength: 19 }), /IHL 5 in a packet of 19/],
     ['a bad header checksum', udpFrame({ ...datagram, headerChecksum: 'bad' }), /IPv4 header checksum/],
-    ['a fragment', udpFragments(datagram, 16)[0]!, /fragment/],
+    ['a fragment of TCP', ipv4Frame({ ...datagram, protocol: 6, moreFragments: true }), /fragment of protocol 6/],
+    ['a fragment, not to be fragmented', ipv4Frame({ ...piece, dontFragment: true }), /must not be/],
+    ['a fragment of 15 bytes before the end', ipv4Frame({ ...piece, payload: 'x'.repeat(15) }), /of 15 bytes/],
+    ['a fragment of nothing', ipv4Frame({ ...piece, payload: '' }), /of nothing/],
+    ['a fragment beyond 65,535 bytes', ipv4Frame({ ...piece, fragmentOffset: 65_504 }), /up to byte 65520/],
+    ['a fragment with a partial checksum', ipv4Frame(piece), /partial/, 34],
+    ['ICMP port unreachable', unreachable(3, 576), /code 3/],
+    ['an MTU above the datagram’s size', unreachable(4, 1500), /MTU of 1500/],
+    ['an MTU of 67', unreachable(4, 67), /MTU of 67/],
     ['TTL 0', udpFrame({ ...datagram, ttl: 0 }), /TTL 0/],
     ['a loopback source', udpFrame({ ...datagram, src: '127.0.0.1' }), /source 127/],
     ['a multicast destination', udpFrame({ ...datagram, dst: '224.0.0.1' }), /destination 224/],

@@ -4,8 +4,8 @@
  *
  *     Ethernet  unicast or broadcast destination, unicast source          IEEE 802.3
  *     ARP       Ethernet and IPv4, request or reply, sane sender           RFC 826, RFC 1812 3.3.2
- *     IPv4      version, lengths, checksum, TTL, addresses, no fragment    RFC 791, RFC 1122 3.2.1
- *     ICMP      echo request or reply, checksum                            RFC 792
+ *     IPv4      version, lengths, checksum, TTL, addresses, fragments      RFC 791, RFC 1122 3.2.1
+ *     ICMP      echo, fragmentation needed, checksum                       RFC 792, RFC 1191
  *     UDP       length, checksum (full, none or partial), ports            RFC 768
  *     memcached the 8 bytes in front of every datagram                     protocol.txt
  */
@@ -42,6 +42,22 @@ export interface DecodedEcho extends DecodedIpv4 {
   readonly data: Uint8Array;
 }
 
+export interface DecodedFragmentationNeeded extends DecodedIpv4 {
+  readonly kind: 'fragmentation needed';
+  readonly mtu: number;
+  /** The start of the datagram that was too large. */
+  readonly quoted: Uint8Array;
+}
+
+/** A piece of a UDP datagram. */
+export interface DecodedFragment extends DecodedIpv4 {
+  readonly kind: 'fragment';
+  readonly identification: number;
+  readonly at: number;
+  readonly more: boolean;
+  readonly payload: Uint8Array;
+}
+
 export interface DecodedUdp extends DecodedIpv4 {
   readonly kind: 'udp';
   readonly sport: number;
@@ -50,7 +66,7 @@ export interface DecodedUdp extends DecodedIpv4 {
   readonly payload: Uint8Array;
 }
 
-export type Decoded = DecodedArp | DecodedEcho | DecodedUdp;
+export type Decoded = DecodedArp | DecodedEcho | DecodedFragmentationNeeded | DecodedFragment | DecodedUdp;
 
 /** What the frame header of a memcached datagram says, and what follows it. */
 export interface DecodedDatagram {
@@ -123,7 +139,6 @@ function decodeIpv4(frame: Uint8Array, srcMac: string, dstMac: string, partialFr
   demand(headerBytes >= 20 && headerBytes <= total, `IHL ${headerBytes / 4} in a packet of ${total} bytes`);
   demand(14 + total <= frame.length, `IPv4 total length ${total} in a frame of ${frame.length} bytes`);
   demand(sum(frame, 14, headerBytes) === 0xffff, 'IPv4 header checksum');
-  demand((word(frame, 20) & 0x3fff) === 0, 'a fragment');
   demand(frame[22]! > 0, 'TTL 0');
   demand(isHost(frame, 26), `IPv4 source ${ip(frame, 26)}`);
   demand(isHost(frame, 30), `IPv4 destination ${ip(frame, 30)}`);
@@ -138,14 +153,50 @@ function decodeIpv4(frame: Uint8Array, srcMac: string, dstMac: string, partialFr
   };
   const at = 14 + headerBytes;
   const protocol = frame[23];
+  if ((word(frame, 20) & 0x3fff) !== 0) {
+    demand(protocol === 17, `a fragment of protocol ${protocol}`);
+    demand(partialFrom === undefined, 'a fragment with a partial checksum');
+    return { ...packet, ...decodeFragment(frame, at, 14 + total) };
+  }
   if (protocol === 17) return { ...packet, ...decodeUdp(frame, at, 14 + total, partialFrom) };
   demand(protocol === 1, `IP protocol ${protocol} is neither UDP nor ICMP`);
   demand(partialFrom === undefined, 'ICMP with a partial checksum');
-  return { ...packet, ...decodeEcho(frame, at, 14 + total) };
+  return { ...packet, ...decodeIcmp(frame, at, 14 + total) };
+}
+
+function decodeFragment(frame: Uint8Array, at: number, end: number): Omit<DecodedFragment, keyof DecodedIpv4> {
+  const more = (word(frame, 20) & 0x2000) !== 0;
+  demand((word(frame, 20) & 0x4000) === 0, 'a fragment that must not be fragmented');
+  demand(end > at, 'a fragment of nothing');
+  demand(!more || (end - at) % 8 === 0, `a fragment of ${end - at} bytes, and more to come`);
+  const position = (word(frame, 20) & 0x1fff) * 8;
+  demand(position + end - at <= 65_515, `a fragment up to byte ${position + end - at}`);
+  const identification = word(frame, 18);
+  return { kind: 'fragment', identification, at: position, more, payload: frame.slice(at, end) };
+}
+
+function decodeIcmp(frame: Uint8Array, at: number, end: number) {
+  demand(end - at >= 8, `an ICMP message of ${end - at} bytes`);
+  return frame[at] === 3 ? decodeFragmentationNeeded(frame, at, end) : decodeEcho(frame, at, end);
+}
+
+function decodeFragmentationNeeded(
+  frame: Uint8Array,
+  at: number,
+  end: number,
+): Omit<DecodedFragmentationNeeded, keyof DecodedIpv4> {
+  demand(frame[at + 1] === 4, `ICMP type 3, code ${frame[at + 1]}`);
+  demand(sum(frame, at, end - at) === 0xffff, 'ICMP checksum');
+  demand(word(frame, at + 4) === 0, 'ICMP: the unused half word is used');
+  const quoted = frame.slice(at + 8, end);
+  demand(quoted.length >= 28, `an ICMP error that quotes ${quoted.length} bytes`);
+  demand(end - 14 <= 576, `an ICMP error of ${end - 14} bytes`);
+  const mtu = word(frame, at + 6);
+  demand(mtu >= 68 && mtu < word(quoted, 2), `an MTU of ${mtu} for a datagram of ${word(quoted, 2)} bytes`);
+  return { kind: 'fragmentation needed', mtu, quoted };
 }
 
 function decodeEcho(frame: Uint8Array, at: number, end: number): Omit<DecodedEcho, keyof DecodedIpv4> {
-  demand(end - at >= 8, `an ICMP message of ${end - at} bytes`);
   const isRequest = word(frame, at) === 0x0800;
   demand(isRequest || word(frame, at) === 0, `ICMP type ${frame[at]}, code ${frame[at + 1]} is no echo`);
   demand(sum(frame, at, end - at) === 0xffff, 'ICMP checksum');

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import * as icmp from '../../src/wire/icmp.ts';
-import { hex, icmpEcho, placed } from '../support/frames.ts';
+import { hex, icmpEcho, icmpUnreachable, placed, udpFrame } from '../support/frames.ts';
 import { ECHO_REQUEST } from './golden-frames.ts';
 import { assertFrameChecksums } from './slow-checksum.ts';
 
@@ -68,5 +68,33 @@ describe('turnIntoEchoReply', () => {
     icmp.turnIntoEchoReply(frame.view, frame.offset + ICMP);
     expect(hex(frame.frame().slice(ICMP + 2, ICMP + 4))).toBe(checksum);
     assertFrameChecksums(frame.frame());
+  });
+});
+
+describe('fragmentation needed', () => {
+  const about = udpFrame({ src: '10.0.0.2', dst: '10.0.0.9', sport: 11_211, dport: 4000, payload: 'x'.repeat(1000) });
+  const error = { src: '10.0.0.1', dst: '10.0.0.2', mtu: 600, about };
+
+  test.each([
+    ['it is', {}, 0, true],
+    ['with as little as RFC 792 promises', { quotedBytes: 28 }, 0, true],
+    ['with less', { quotedBytes: 27 }, 0, false],
+    ['cut short', {}, 529, false],
+    ['another code', { code: 3 }, 0, false],
+  ])('isFragmentationNeeded: %s', (_name, fields, less, expected) => {
+    const frame = placed(icmpUnreachable({ ...error, ...fields }));
+    const bytes = frame.length - ICMP - less;
+    expect(icmp.isFragmentationNeeded(frame.view, frame.offset + ICMP, bytes)).toBe(expected);
+  });
+
+  test('is read, and written as a router writes it', () => {
+    const theirs = icmpUnreachable(error);
+    const frame = placed(theirs);
+    const at = frame.offset + ICMP;
+    expect(icmp.nextHopMtu(frame.view, at)).toBe(600);
+    frame.bytes.fill(0xee, at, at + icmp.HEADER_BYTES);
+    icmp.writeFragmentationNeeded(frame.view, at, 600, 548);
+    expect(hex(frame.frame())).toBe(hex(theirs));
+    frame.assertCanaries();
   });
 });

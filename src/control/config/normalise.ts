@@ -53,6 +53,8 @@ export interface Config {
     readonly bufferBytes: number;
     readonly timeoutMs: number;
   };
+  /** Per lane. */
+  readonly fragments: { readonly datagrams: number; readonly perSource: number; readonly timeoutMs: number };
   readonly idle: { readonly spinUs: number; readonly waitMs: number };
   readonly neighbours: {
     readonly retryMs: number;
@@ -144,13 +146,23 @@ export function parseListen(text: string): AdminConfig {
   return { kind: 'tcp', host: text.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), port: Number(text.slice(colon + 1)) };
 }
 
-function normaliseTimings({ slots, idle, neighbours }: ConfigFile): Pick<Config, 'slots' | 'idle' | 'neighbours'> {
+function normaliseTimings({
+  slots,
+  fragments,
+  idle,
+  neighbours,
+}: ConfigFile): Pick<Config, 'slots' | 'fragments' | 'idle' | 'neighbours'> {
   return {
     slots: {
       count: slots.count,
       sourcePortBase: slots.source_port_base,
       sourcePortsPerLane: sourcePortsFor(slots.count),
       replyLifetimeMs: slots.reply_lifetime_ms,
+    },
+    fragments: {
+      datagrams: fragments.datagrams,
+      perSource: fragments.per_source,
+      timeoutMs: fragments.timeout_ms,
     },
     idle: { spinUs: idle.spin_us, waitMs: idle.wait_ms },
     neighbours: {

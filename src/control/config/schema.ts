@@ -211,6 +211,20 @@ const neighbours = mapping({
     .describe('Frames that a lane keeps while their next hop is being resolved, 1 to 4096.'),
 });
 
+const fragments = mapping({
+  datagrams: wholeNumber(1, 4096)
+    .default(64)
+    .describe(
+      'Datagrams that each lane can put together from IP fragments at the same time, 1 to 4096; each takes 64 KiB of memory. When all are begun, the one that has not progressed for longest gives way.',
+    ),
+  per_source: wholeNumber(1, 4096)
+    .default(16)
+    .describe('Of those, how many may be from one source address. More push out their own.'),
+  timeout_ms: wholeNumber(10, 60000)
+    .default(500)
+    .describe('How long the fragments of a datagram are kept while others of it are missing, milliseconds.'),
+});
+
 const commands = mapping({
   flush_all: oneOf(['deny', 'broadcast'])
     .default('deny')
@@ -382,6 +396,7 @@ export const configSchema = mapping({
   gatekeeper: gatekeeper.prefault({}).describe('Who may ask, and how much.'),
   multiget: multiget.prefault({}).describe('Requests for several keys, answered by one reply.'),
   idle: idle.prefault({}).describe('What a lane does when there is nothing to do.'),
+  fragments: fragments.prefault({}).describe('Requests and replies that arrive as IP fragments.'),
   neighbours: neighbours.prefault({}).describe('Resolution of IPv4 to Ethernet addresses (ARP).'),
   health: health.prefault({}).describe('When nodes are taken out of steering, and when they return.'),
   admin,
