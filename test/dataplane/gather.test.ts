@@ -413,6 +413,16 @@ describe('what does not come is asked for again', () => {
     expect(again.map(({ node }) => node)).toEqual(first.map(({ node }) => node));
   });
 
+  it('of a newcomer, under a slot of the newcomers', () => {
+    const world = bedWith({}, { gate: { watches: true }, slots: 64, newcomerSlots: 16 });
+    const { slots } = world.bed.lane().path;
+    const asked = world.ask('get a b\r\n');
+    slots.aim(false);
+    world.wait(50);
+    for (const { slot } of [...asked, ...world.asked.slice(2)]) expect(slot).toBeGreaterThanOrEqual(slots.capacity);
+    expect(world.asked.length).toBe(4);
+  });
+
   it('of all keys a tenth, and 256 in a row', () => {
     const world = bedWith({}, { multiget: { gathers: 64 }, slots: 16_384 });
     for (let id = 0; id < 40; id++)

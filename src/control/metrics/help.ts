@@ -25,6 +25,15 @@ export const LANE_HELP: Readonly<Record<string, string>> = {
   ping_answers: 'ICMP echo replies of those hosts.',
   flushes_sent: 'Flushes (flush_all) sent to nodes before they take keys again.',
   icmp_unreachable: 'ICMP messages that nobody listens on a node’s port.',
+  multigets: 'Requests for several keys taken apart.',
+  multiget_keys: 'Keys of those requests: each is a request of its own to its node.',
+  multiget_answers: 'Merged replies.',
+  multiget_datagrams: 'Datagrams of merged replies.',
+  multiget_unanswered: 'Keys that became misses as no node answered in time.',
+  multiget_node_errors: 'Keys that became misses as their node answered what is no value.',
+  multiget_unsent: 'Keys that were not asked for, as the port had no frame left.',
+  multiget_abandoned: 'Merged replies that broke off, as the port did not take the rest in time.',
+  multiget_retries: 'Keys that were asked for once more.',
   misses_answered: 'Reads answered as misses in the place of a node that did not answer.',
 };
 
