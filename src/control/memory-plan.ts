@@ -74,13 +74,14 @@ export interface PortMemory {
   readonly transport: Transport;
   readonly ringFrames: number;
   readonly mtu: number;
+  readonly faults?: unknown;
 }
 
 export function planLaneMemory(config: Config, nodesMax: number, ports: readonly PortMemory[]): LaneArena {
   const slots = slotTableByteLength(config.slots.count);
   const mtuMax = Math.max(...ports.map(({ mtu }) => mtu));
   const parking = Parking.byteLength(config.neighbours.queueFrames, mtuMax + PARKED_EXTRA_BYTES);
-  const rings = ports.reduce((sum, port) => sum + portByteLength(port.transport, port.ringFrames, port.mtu), 0);
+  const rings = ports.reduce((sum, port) => sum + ringBytes(port), 0);
   const sources = sourceTableByteLength(config.gatekeeper.sources);
   const counters = laneCountersByteLength() + nodeCountersByteLength(nodesMax) + latencyByteLength();
   // Untouched pages cost nothing, and most are: only meta and binary reads leave a note.
@@ -113,6 +114,10 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
     gathersOffset: arena.allocate(gathers),
     missNotesOffset: arena.allocate(missNotes),
   };
+}
+
+function ringBytes({ transport, ringFrames, mtu, faults }: PortMemory): number {
+  return portByteLength(transport, ringFrames, mtu, faults !== undefined);
 }
 
 /** Multi-key requests, as a lane is told of them. */

@@ -218,7 +218,7 @@ describe('unknown fields name the closest known one', () => {
 mode: nat      | mod: nat                        | 2:1  | mod is not a known field; did you mean "mode"?
 vip: 10        | vpi: 10                         | 1:1  | vpi is not a known field; did you mean "vip"?
 client         | cleint                          | 4:3  | ports.cleint is not a known field; did you mean "client"?
-cl0            | cl0, mtu: 9000                  | 4:29 | ports.client.mtu is not a known field; the fields here are interface, address, gateway, mac, vlan, transport, tap, ring
+cl0            | cl0, mtu: 9000                  | 4:29 | ports.client.mtu is not a known field; the fields here are interface, address, gateway, mac, vlan, transport, tap, ring, faults
 sv0, address   | sv0, adress                     | 5:29 | ports.server.adress is not a known field; did you mean "address"?
 weight         | wieght                          | 8:45 | nodes[1].wieght is not a known field; did you mean "weight"?
                | slots: { sourcePortBase: 1 }    | 9:10 | slots.sourcePortBase is not a known field; did you mean "source_port_base"?
