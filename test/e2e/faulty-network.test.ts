@@ -24,9 +24,12 @@ const PLAN = {
   seed: 11,
 };
 
-function configOf(bed: Bed, faults: { client?: string; server?: string }, more = ''): string {
+/** Outlasts the restart of a lane. */
+const RING = ', ring: { frames: 8192 }';
+
+function configOf(bed: Bed, faults: { client?: string; server?: string }, more = '', ports = ''): string {
   const nodes = bed.network.nodes.map(({ name, address }) => `  - { name: ${name}, address: ${address} }`);
-  const port = (rates?: string) => (rates === undefined ? '' : `, faults: { ${rates} }`);
+  const port = (rates?: string) => (rates === undefined ? ports : `, faults: { ${rates} }`);
   return [
     'vip: 10.77.0.100',
     'ports:',
@@ -134,7 +137,7 @@ describe.skipIf(requireBed())('a faulty network, under load', () => {
   });
 
   test('a lane killed every 5 s: lost is what it had in hand, and nothing else', { timeout: 60_000 }, async () => {
-    const config = bed.writeConfig('lanes.yaml', configOf(bed, {}, 'lanes: 2\nadmin: off'));
+    const config = bed.writeConfig('lanes.yaml', configOf(bed, {}, 'lanes: 2\nadmin: off', RING));
     const { host } = bed.network.balancer;
     const conductor = await Program.start<ConductorOrder, Figures>(bed.namespaces, host, 'conductor', [config]);
     const load = new Load(bed.network, { ...PLAN, seconds: 20, rate: 6000, timeoutMs: 2000 });
