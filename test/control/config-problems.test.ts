@@ -113,6 +113,10 @@ cl0               | cl0, vlan: 4095            | 4:35 | ports.client.vlan is 409
 cl0               | cl0, transport: af_xdp     | 4:40 | ports.client.transport is "af_xdp"; it must be af_packet or tap or pcap
 cl0               | cl0, transport: tap, tap: { persistent: 1 } | 4:64 | ports.client.tap.persistent is 1; it must be true or false
 cl0               | cl0, transport: tap, tap: { owner: -1 }     | 4:59 | ports.client.tap.owner is -1; it must be a whole number from 0 to 4294967294
+cl0               | cl0, faults: { drop: 1.5 }  | 4:45 | ports.client.faults.drop is 1.5; it must be a number from 0 to 1
+cl0               | cl0, faults: { drop: 0.6, reorder: 0.5 } | 4:37 | ports.client.faults is a mapping; it must have shares that are 1 together at most
+cl0               | cl0, faults: { direction: up } | 4:50 | ports.client.faults.direction is "up"; it must be both or receive or transmit
+cl0               | cl0, faults: { seed: -1 }   | 4:45 | ports.client.faults.seed is -1; it must be a whole number from 0 to 2147483647
 cl0               | cl0, tap: {}                                | 4:34 | ports.client.tap is a mapping; it must be left out unless transport is tap
 cl0               | cl0, transport: tap, mac: interface         | 4:50 | ports.client.mac is "interface"; it must be auto or an address with transport tap
 cl0               | cl0, ring: { frames: 1000 }| 4:45 | ports.client.ring.frames is 1000; it must be a power of two from 64 to 65536

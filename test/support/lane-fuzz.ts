@@ -100,7 +100,7 @@ const fromNodes: readonly Uint8Array[] = [
   reply('v'.repeat(1392), { sequence: 70, total: 99 }),
   reply('', { sequence: 1, total: 3 }),
   reply('v'.repeat(1392), { sequence: 2, total: 4 }),
-  reply('v'.repeat(232) + '\r\nEND\r\n', { sequence: 2, total: 3 }),
+  reply(`${'v'.repeat(232)}\r\nEND\r\n`, { sequence: 2, total: 3 }),
   reply('VA 1 kk O9\r\nx\r\n'),
   reply(binaryResponse({ opcode: 0x0c, extras: '\0\0\0\0', key: 'k', value: 'abc' })),
   arpReply({ srcMac: MC1.mac, dstMac: NF_SERVER_MAC, senderIp: MC1.ip, targetIp: OWN, padding: 18 }),

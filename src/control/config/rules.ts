@@ -102,6 +102,9 @@ function tapFieldsFit({ config, sound, report }: Judged): void {
   }
 }
 
+/** Of sums like 0.1 + 0.2 + 0.7. */
+const ROUNDING = 1e-9;
+
 function faultsFit({ config, sound, report }: Judged): void {
   for (const side of ['client', 'server'] as const) {
     const faults = config.ports?.[side]?.faults;
