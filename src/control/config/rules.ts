@@ -110,7 +110,7 @@ function faultsFit({ config, sound, report }: Judged): void {
     const faults = config.ports?.[side]?.faults;
     if (faults === undefined || !sound('ports', side, 'faults')) continue;
     const { drop, duplicate, reorder } = faults;
-    if (drop + duplicate + reorder > 1)
+    if (drop + duplicate + reorder > 1 + ROUNDING)
       report(['ports', side, 'faults'], 'must have shares that are 1 together at most');
   }
 }
