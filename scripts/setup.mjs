@@ -82,6 +82,13 @@ const PACKAGES = [
     wish: ['test'],
   },
   {
+    debian: 'libmemcached-tools',
+    found: () => onPath('memcaslap'),
+    why: 'a load generator that others wrote, in the tests',
+    must: [],
+    wish: ['test'],
+  },
+  {
     debian: 'nginx-light',
     found: () => onPath('nginx'),
     why: 'a baseline to compare with',

@@ -319,6 +319,7 @@ export class Conductor {
       lane,
       ...(lanes > 1 ? { fanout } : {}),
       ...(port.tap === undefined ? {} : { tap: port.tap }),
+      faults: port.faults,
     });
     // Its frames are brought and fetched by this thread.
     if (isPcap(description)) {

@@ -80,13 +80,14 @@ export interface PortMemory {
   readonly transport: Transport;
   readonly ringFrames: number;
   readonly mtu: number;
+  readonly faults?: unknown;
 }
 
 export function planLaneMemory(config: Config, nodesMax: number, ports: readonly PortMemory[]): LaneArena {
   const slots = slotTableByteLength(config.slots.count);
   const mtuMax = Math.max(...ports.map(({ mtu }) => mtu));
   const parking = Parking.byteLength(config.neighbours.queueFrames, mtuMax + PARKED_EXTRA_BYTES);
-  const rings = ports.reduce((sum, port) => sum + portByteLength(port.transport, port.ringFrames, port.mtu), 0);
+  const rings = ports.reduce((sum, port) => sum + ringBytes(port), 0);
   const sources = sourceTableByteLength(config.gatekeeper.sources);
   const fragments = Fragments.byteLength(config.fragments.datagrams);
   const mail = mailByteLength(config.lanes);
@@ -125,6 +126,10 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
     fragmentsOffset: arena.allocate(fragments),
     mailOffset: arena.allocate(mail),
   };
+}
+
+function ringBytes({ transport, ringFrames, mtu, faults }: PortMemory): number {
+  return portByteLength(transport, ringFrames, mtu, faults !== undefined);
 }
 
 /** Multi-key requests, as a lane is told of them. */

@@ -1,6 +1,7 @@
 /** The port of a configuration, whatever its transport: planned, opened, attached to by a lane. */
 import type { Arena } from '../mem/arena.ts';
 import { AfPacketPort, afPacketByteLength, describeAfPacket, type Fanout, slotMtuOf } from './af-packet.ts';
+import { describeFaults, type FaultRates, type FaultsDescription, FaultyPort, faultsByteLength } from './faulty.ts';
 import { readLink } from './link.ts';
 import type { MacChoice } from './mac.ts';
 import { describePcap, PcapPort } from './pcap.ts';
@@ -9,7 +10,7 @@ import type { LanePort, PortDescription } from './shim-port.ts';
 import { describeTap, type TapDescription, TapPort, tapByteLength, tapMtuOf } from './tap.ts';
 
 /** An open port, plain data. */
-export type Description = PortDescription | PcapDescription;
+export type Description = (PortDescription | PcapDescription) & { faults?: FaultsDescription };
 export type Transport = Description['transport'];
 
 export interface PortRequest {
@@ -28,6 +29,8 @@ export interface PortRequest {
   fanout?: Fanout;
   /** Of an interface made here. */
   tap?: { persistent: boolean; owner: number | undefined };
+  /** For tests and experiments: frames go astray. */
+  faults?: FaultRates | undefined;
 }
 
 /**
@@ -40,13 +43,25 @@ export function mtuOf(transport: Transport, interfaceName: string): number {
 }
 
 /** Arena bytes of one port of one lane. */
-export function portByteLength(transport: Transport, ringFrames: number, mtu: number): number {
+export function portByteLength(transport: Transport, ringFrames: number, mtu: number, isFaulty = false): number {
+  return ringByteLength(transport, ringFrames, mtu) + (isFaulty ? faultsByteLength(mtu) : 0);
+}
+
+function ringByteLength(transport: Transport, ringFrames: number, mtu: number): number {
   if (transport === 'pcap') return pcapByteLength(ringFrames, mtu);
   return transport === 'tap' ? tapByteLength(mtu) : afPacketByteLength(ringFrames, mtu);
 }
 
 /** @throws PortError */
 export function describePort(request: PortRequest): Description {
+  const { faults, ...sound } = request;
+  if (faults === undefined) return describeSound(sound);
+  // Each lane has its own luck.
+  const rates = { ...faults, seed: faults.seed + request.lane };
+  return { ...describeSound(sound), faults: describeFaults(rates, request.arena, request.mtuMax) };
+}
+
+function describeSound(request: Omit<PortRequest, 'faults'>): Description {
   const { transport, ringFrames, lane, tap, fanout, ...common } = request;
   const shared = { ...common, ...(fanout === undefined ? {} : { fanout }) };
   if (transport === 'pcap') return describePcap({ ...common, ringFrames });
@@ -57,6 +72,11 @@ export function describePort(request: PortRequest): Description {
 
 /** Takes over an open port, on the thread of its lane. */
 export function attachPort(description: Description, arena: Arena): LanePort {
+  const port = attachSound(description, arena);
+  return description.faults === undefined ? port : new FaultyPort(port, arena, description.faults);
+}
+
+function attachSound(description: Description, arena: Arena): LanePort {
   if (isPcap(description)) return new PcapPort(description, arena);
   return description.transport === 'tap'
     ? new TapPort(description as TapDescription, arena)

@@ -86,6 +86,10 @@ export const PORT_COUNTERS = [
   'ring_dropped',
   'receive_batches',
   'transmit_calls',
+  /** Faults of `ports.*.faults` (faulty.ts): frames lost, sent on twice, sent on later; both ways together. */
+  'fault_dropped',
+  'fault_duplicated',
+  'fault_delayed',
 ] as const;
 
 export interface Port {

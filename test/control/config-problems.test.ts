@@ -113,6 +113,10 @@ cl0               | cl0, vlan: 4095            | 4:35 | ports.client.vlan is 409
 cl0               | cl0, transport: af_xdp     | 4:40 | ports.client.transport is "af_xdp"; it must be af_packet or tap or pcap
 cl0               | cl0, transport: tap, tap: { persistent: 1 } | 4:64 | ports.client.tap.persistent is 1; it must be true or false
 cl0               | cl0, transport: tap, tap: { owner: -1 }     | 4:59 | ports.client.tap.owner is -1; it must be a whole number from 0 to 4294967294
+cl0               | cl0, faults: { drop: 1.5 }  | 4:45 | ports.client.faults.drop is 1.5; it must be a number from 0 to 1
+cl0               | cl0, faults: { drop: 0.6, reorder: 0.5 } | 4:37 | ports.client.faults is a mapping; it must have shares that are 1 together at most
+cl0               | cl0, faults: { direction: up } | 4:50 | ports.client.faults.direction is "up"; it must be both or receive or transmit
+cl0               | cl0, faults: { seed: -1 }   | 4:45 | ports.client.faults.seed is -1; it must be a whole number from 0 to 2147483647
 cl0               | cl0, tap: {}                                | 4:34 | ports.client.tap is a mapping; it must be left out unless transport is tap
 cl0               | cl0, transport: tap, mac: interface         | 4:50 | ports.client.mac is "interface"; it must be auto or an address with transport tap
 cl0               | cl0, ring: { frames: 1000 }| 4:45 | ports.client.ring.frames is 1000; it must be a power of two from 64 to 65536
@@ -221,7 +225,7 @@ describe('unknown fields name the closest known one', () => {
 mode: nat      | mod: nat                        | 2:1  | mod is not a known field; did you mean "mode"?
 vip: 10        | vpi: 10                         | 1:1  | vpi is not a known field; did you mean "vip"?
 client         | cleint                          | 4:3  | ports.cleint is not a known field; did you mean "client"?
-cl0            | cl0, mtu: 9000                  | 4:29 | ports.client.mtu is not a known field; the fields here are interface, address, gateway, mac, vlan, transport, tap, ring
+cl0            | cl0, mtu: 9000                  | 4:29 | ports.client.mtu is not a known field; the fields here are interface, address, gateway, mac, vlan, transport, tap, ring, faults
 sv0, address   | sv0, adress                     | 5:29 | ports.server.adress is not a known field; did you mean "address"?
 weight         | wieght                          | 8:45 | nodes[1].wieght is not a known field; did you mean "weight"?
                | slots: { sourcePortBase: 1 }    | 9:10 | slots.sourcePortBase is not a known field; did you mean "source_port_base"?

@@ -60,6 +60,11 @@ export function requireTshark(): string | undefined {
   return skip('tshark is not installed');
 }
 
+/** memcaslap, of libmemcached: somebody else's client and load generator. */
+export function requireMemcaslap(): string | undefined {
+  return succeeds('memcaslap', ['--version']) ? undefined : skip('memcaslap is not installed (libmemcached-tools)');
+}
+
 export function requireEthtool(): string | undefined {
   return succeeds('ethtool', ['--version']) ? undefined : skip('ethtool is not installed');
 }

@@ -76,6 +76,8 @@ export interface DecodedDatagram {
   readonly body: Uint8Array;
 }
 
+/** Two digits of every byte: whole frames are decoded by the million. */
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 const BROADCAST = 'ff:ff:ff:ff:ff:ff';
 
 /**
@@ -267,11 +269,12 @@ function word(bytes: Uint8Array, at: number): number {
 }
 
 function mac(bytes: Uint8Array, at: number): string {
-  return Array.from(bytes.slice(at, at + 6), byte => byte.toString(16).padStart(2, '0')).join(':');
+  const [a, b, c] = [HEX[bytes[at]!], HEX[bytes[at + 1]!], HEX[bytes[at + 2]!]];
+  return `${a}:${b}:${c}:${HEX[bytes[at + 3]!]}:${HEX[bytes[at + 4]!]}:${HEX[bytes[at + 5]!]}`;
 }
 
 function ip(bytes: Uint8Array, at: number): string {
-  return bytes.slice(at, at + 4).join('.');
+  return `${bytes[at]}.${bytes[at + 1]}.${bytes[at + 2]}.${bytes[at + 3]}`;
 }
 
 function demand(holds: boolean, complaint: string): asserts holds {

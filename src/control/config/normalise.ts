@@ -2,6 +2,7 @@
 
 import type { CommandPolicy } from '../../dataplane/commands.ts';
 import { type AddressRange, sourceRanges } from '../../dataplane/source-ranges.ts';
+import type { FaultRates } from '../../port/faulty.ts';
 import { parseIpv4 } from '../../wire/ipv4-text.ts';
 import { type Mac, parseMac } from '../../wire/mac-text.ts';
 import type { HealthSettings } from '../health/settings.ts';
@@ -83,6 +84,8 @@ export interface PortConfig {
   readonly vlan: number;
   /** Present with transport tap. */
   readonly tap?: { readonly persistent: boolean; readonly owner: number | undefined };
+  /** For tests and experiments: frames go astray. */
+  readonly faults?: FaultRates | undefined;
 }
 
 export interface NodeConfig extends Endpoint {
@@ -215,8 +218,16 @@ function normalisePort({
   mac,
   vlan = 0,
   tap,
+  faults,
 }: ConfigFile['ports']['client']): PortConfig {
-  const port = { interface: name, transport, ringFrames: ring.frames, mac: readMac(mac), vlan };
+  const port = {
+    interface: name,
+    transport,
+    ringFrames: ring.frames,
+    mac: readMac(mac),
+    vlan,
+    ...(faults && { faults }),
+  };
   return transport === 'tap' ? { ...port, tap: { persistent: tap?.persistent ?? false, owner: tap?.owner } } : port;
 }
 

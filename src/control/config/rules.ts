@@ -26,6 +26,7 @@ const RULES: readonly ((judged: Judged) => void)[] = [
   oneArmHasAddress,
   interfacesDiffer,
   tapFieldsFit,
+  faultsFit,
   ownAddressesAreHosts,
   ownAddressesDiffer,
   gatewaysAreNeighbours,
@@ -98,6 +99,19 @@ function tapFieldsFit({ config, sound, report }: Judged): void {
     if (isTap && sound('ports', side, 'mac') && port.mac === 'interface') {
       report(['ports', side, 'mac'], 'must be auto or an address with transport tap');
     }
+  }
+}
+
+/** Of sums like 0.1 + 0.2 + 0.7. */
+const ROUNDING = 1e-9;
+
+function faultsFit({ config, sound, report }: Judged): void {
+  for (const side of ['client', 'server'] as const) {
+    const faults = config.ports?.[side]?.faults;
+    if (faults === undefined || !sound('ports', side, 'faults')) continue;
+    const { drop, duplicate, reorder } = faults;
+    if (drop + duplicate + reorder > 1 + ROUNDING)
+      report(['ports', side, 'faults'], 'must have shares that are 1 together at most');
   }
 }
 

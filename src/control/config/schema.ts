@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { DENIABLE, WRITES } from '../../dataplane/commands.ts';
 import { ALLOW_MAX, RATIO_MAX, REQUEST_RATE_MAX } from '../../dataplane/gate-table.ts';
+import { FAULT_DIRECTIONS } from '../../port/faulty.ts';
 import { ADDRESS_PATTERN, BLOCK_PATTERN, CIDR_PATTERN, ENDPOINT_PATTERN, LOOPBACK_PATTERN } from './addresses.ts';
 
 export const LANES_MAX = 64;
@@ -63,6 +64,26 @@ const interfaceTowards = (whom: string) =>
 /** Bit 0 of the first octet would make it a group's. */
 const MAC_PATTERN = /^(auto|interface|[0-9a-fA-F][02468aceACE](:[0-9a-fA-F]{2}){5})$/;
 
+const share = (what: string) =>
+  z
+    .number({ error: 'must be a number from 0 to 1' })
+    .min(0, { error: 'must be a number from 0 to 1' })
+    .max(1, { error: 'must be a number from 0 to 1' })
+    .default(0)
+    .describe(what);
+
+const faults = mapping({
+  drop: share('Share of the frames that are lost, 0 to 1.'),
+  duplicate: share('Share of the frames that come twice.'),
+  reorder: share('Share of the frames that come late, after others that were behind them.'),
+  direction: oneOf(FAULT_DIRECTIONS)
+    .default('both')
+    .describe('Which frames: both, receive (those that come in) or transmit (those that go out).'),
+  seed: wholeNumber(0, 2147483647).default(1).describe('Which frames they are: the same seed, the same faults.'),
+}).describe(
+  'For tests and experiments alone: frames of this port, ARP and probes among them, go astray as on a bad network. fault_dropped, fault_duplicated and fault_delayed among the figures of the port count them.',
+);
+
 const portFields = {
   mac: textLike(MAC_PATTERN, 'must be auto, interface, or an Ethernet address of one host like 02:00:00:00:00:01')
     .default('auto')
@@ -99,6 +120,7 @@ const portFields = {
   })
     .prefault({})
     .describe('Frame memory of this port, per lane.'),
+  faults: faults.optional(),
 };
 
 const clientPort = mapping({

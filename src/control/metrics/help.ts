@@ -47,6 +47,9 @@ export const PORT_HELP: Readonly<Record<string, string>> = {
   transmitted_bytes: 'Bytes of frames transmitted, without FCS.',
   transmit_refused: 'Frames that the transport would not take.',
   ring_dropped: 'Frames that came into a full receive ring.',
+  fault_dropped: 'Frames that configured faults have lost.',
+  fault_duplicated: 'Frames that configured faults have doubled.',
+  fault_delayed: 'Frames that configured faults have held back.',
   receive_batches: 'Batches received.',
   transmit_calls: 'Calls into the kernel to transmit.',
 };
