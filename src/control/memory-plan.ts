@@ -1,5 +1,6 @@
 /** Which memory there is, and where in it everything lies: one arena for all lanes, and one for each. */
 
+import { clientTableByteLength } from '../dataplane/client-table.ts';
 import { GateTable } from '../dataplane/gate-table.ts';
 import { gathersByteLength, type MultigetSetup } from '../dataplane/gather.ts';
 import { chunksFor } from '../dataplane/gather-store.ts';
@@ -32,6 +33,7 @@ export interface SharedMemory {
   readonly gateOffset: number;
   readonly nodeNamesOffset: number;
   readonly healthOffset: number;
+  readonly clientsOffset: number;
 }
 
 export interface LaneArena {
@@ -55,8 +57,9 @@ export function planSharedMemory(config: Config, nodesMax: number): SharedMemory
   const gateBytes = GateTable.byteLength(config.lanes);
   const nameBytes = nodeNamesByteLength(nodesMax);
   const healthBytes = healthBlockByteLength(nodesMax);
+  const clientBytes = config.mode === 'gateway' ? clientTableByteLength(config.lanes) : 0;
   const arena = Arena.create(
-    steerBytes + neighboursByteLength(nodesMax) + gateBytes + nameBytes + healthBytes + SLACK_BYTES,
+    steerBytes + neighboursByteLength(nodesMax) + gateBytes + nameBytes + healthBytes + clientBytes + SLACK_BYTES,
   );
   return {
     arena,
@@ -66,6 +69,7 @@ export function planSharedMemory(config: Config, nodesMax: number): SharedMemory
     gateOffset: arena.allocate(gateBytes),
     nodeNamesOffset: arena.allocate(nameBytes),
     healthOffset: arena.allocate(healthBytes),
+    clientsOffset: arena.allocate(clientBytes),
   };
 }
 

@@ -117,6 +117,10 @@ export const COUNT = {
   drop_probe_answer: 67,
   /** Reads answered "not there" in the place of a node that does not answer. */
   misses_answered: 68,
+  /** gateway: a request of a client that found no place in the table of clients. */
+  drop_client_no_place: 69,
+  /** gateway: a node's datagram to somebody who has not asked. */
+  drop_return_no_client: 70,
 } as const;
 
 /** Position of the first `refused_*` counter; reason r stands at this + r. */
@@ -133,7 +137,7 @@ export const NODE_COUNT = {
   replies: 1,
   request_bytes: 2,
   reply_bytes: 3,
-  /** Of the requests: those that need not be answered (noreply, quiet). */
+  /** Of the requests: those that no answer is awaited for: noreply, quiet, and all without a slot (gateway, dsr). */
   silent_requests: 4,
   /** Of the others: those of which a first datagram of the reply has come. */
   answered: 5,
