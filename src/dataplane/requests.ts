@@ -228,12 +228,13 @@ export class RequestStage {
     const { counters, nodeCounters } = this.#path.memory;
     counters[this.#located[OUT_CLASS] === CLASS_READ ? COUNT.reads : COUNT.writes] += 1;
     const figures = node * NODE_COUNTER_COUNT;
-    nodeCounters[figures + NODE_COUNT.requests] += 1;
-    nodeCounters[figures + NODE_COUNT.request_bytes] += payloadBytes;
+    // First, as control reads the two in the other order while we count: no request may seem to lack an answer.
     // Without a slot, an answer is not seen (dsr) or not known for this one's (gateway).
     if (!this.#isNat || (this.#located[OUT_FLAGS] & (REQUEST_NOREPLY | REQUEST_QUIET)) !== 0) {
       nodeCounters[figures + NODE_COUNT.silent_requests] += 1;
     }
+    nodeCounters[figures + NODE_COUNT.requests] += 1;
+    nodeCounters[figures + NODE_COUNT.request_bytes] += payloadBytes;
   }
 
   /** Rewrites the request towards its node; the frame waits aside when the next hop is not resolved. */

@@ -280,6 +280,45 @@ address: 10.77.0.1/24 |                | 3:3  | ports.client.address is missing;
 `,
   );
 
+  it.each(['nat', 'gateway'])('let nodes be anywhere in mode %s', mode => {
+    const text = TWO_ARM.replace('mode: nat', `mode: ${mode}`).replace('1.1/24', '1.1/24, gateway: 10.77.1.254');
+    const far = text.replace('10.77.1.12:11211', '10.9.9.9:22122');
+    expect(loadConfig(far, 'k.yaml').mode).toBe(mode);
+  });
+
+  it('want the nodes of dsr on the port of the VIP', () => {
+    const text = TWO_ARM.replace('mode: nat', 'mode: dsr');
+    expect(loadConfig(text, 'k.yaml').mode).toBe('dsr');
+    expect(errorOf(text.replace('1.12:11211', '1.12:11212')).problems).toMatchObject([
+      {
+        path: 'nodes[1].address',
+        line: 8,
+        column: 27,
+        message: 'nodes[1].address is "10.77.1.12:11212"; it must have the port of vip (11211) with mode dsr',
+      },
+    ]);
+    const other = text.replaceAll(':11211', ':4000');
+    expect(loadConfig(other, 'k.yaml').nodes.map(({ port }) => port)).toEqual([4000, 4000]);
+  });
+
+  it.each([
+    [
+      'server',
+      TWO_ARM.replace('mode: nat', 'mode: dsr').replace('10.77.1.12', '10.77.2.12'),
+      'nodes[1].address',
+      '1.1',
+    ],
+    ['client', `mode: dsr\n${ONE_ARM.replace('10.77.0.11', '10.77.1.11')}`, 'nodes[0].address', '0.1'],
+  ])('want the nodes of dsr on the link of ports.%s, whatever its gateway', (side, text, path, own) => {
+    const rule = `it must be a host in the subnet of ports.${side}.address (10.77.${own}/24) with mode dsr`;
+    for (const gateway of ['', `, gateway: 10.77.${own[0]}.254`]) {
+      const routed = side === 'server' ? text.replace('1.1/24', `1.1/24${gateway}`) : text;
+      const { problems } = errorOf(routed);
+      expect(problems.map(problem => problem.path)).toEqual([path]);
+      expect(problems[0]!.message).toContain(rule);
+    }
+  });
+
   it('keep libpcap to one lane', () => {
     const text = TWO_ARM.replace('cl0', 'cl0, transport: pcap');
     expect(errorOf(`${text}lanes: 2\n`).problems).toMatchObject([
