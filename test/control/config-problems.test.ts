@@ -99,7 +99,7 @@ vip: 10.77.0.100:11211⏎ |                      | 1:1  | vip is missing; ENDPOI
 10.77.0.100:11211 | [a, b]                     | 1:6  | vip is a list of 2; ENDPOINT
 10.77.0.100:11211 | {}                         | 1:6  | vip is a mapping; ENDPOINT
 
-mode: nat         | mode: dsr                  | 2:7  | mode is "dsr"; it must be nat
+mode: nat         | mode: tun                  | 2:7  | mode is "tun"; it must be nat or gateway or dsr
 
 interface: cl0    |                            | 4:3  | ports.client.interface is missing; INTERFACE
 cl0               | abcdefghijklmnop           | 4:24 | ports.client.interface is "abcdefghijklmnop"; INTERFACE
@@ -386,12 +386,12 @@ describe('what is no YAML', () => {
 
 describe('the error as a whole', () => {
   it('lists every problem in the order of the file, with the line and a caret', () => {
-    const error = errorOf(TWO_ARM.replace('name: mc1', 'nam: mc1').replace('/24', '/33').replace('nat', 'dsr'));
+    const error = errorOf(TWO_ARM.replace('name: mc1', 'nam: mc1').replace('/24', '/33').replace('nat', 'tun'));
     expect(error.name).toBe('ConfigError');
     expect(error.message).toBe(
       [
-        'k.yaml:2:7: mode is "dsr"; it must be nat',
-        '    2 | mode: dsr',
+        'k.yaml:2:7: mode is "tun"; it must be nat or gateway or dsr',
+        '    2 | mode: tun',
         '      |       ^',
         `k.yaml:5:38: ports.server.address is "10.77.1.1/33"; ${RULES.CIDR}`,
         '    5 |   server: { interface: sv0, address: 10.77.1.1/33 }',
