@@ -15,7 +15,7 @@ import { GateTable } from '../src/dataplane/gate-table.ts';
 import { BATCH_BYTES, Lane } from '../src/dataplane/lane.ts';
 import type { LaneMemory } from '../src/dataplane/memory.ts';
 import { Neighbours } from '../src/dataplane/neighbours.ts';
-import type { PathSetup } from '../src/dataplane/setup.ts';
+import { MODE_NAT, type PathSetup } from '../src/dataplane/setup.ts';
 import type { Arena } from '../src/mem/arena.ts';
 import { widenInlining } from '../src/mem/inlining.ts';
 import { SteerTable } from '../src/steer/table.ts';
@@ -184,6 +184,7 @@ function pathSetup(
 ): PathSetup {
   return {
     lane: 0,
+    mode: MODE_NAT,
     clientPort: 0,
     serverPort: 1,
     vip: config.vip.address,
@@ -222,6 +223,7 @@ function pathSetup(
     gateOffset: shared.gateOffset,
     nodeNamesOffset: shared.nodeNamesOffset,
     healthOffset: shared.healthOffset,
+    clientsOffset: shared.clientsOffset,
     missNotesOffset: plan.missNotesOffset,
     probePort: 0,
     probeTimeoutMs: 20,

@@ -50,6 +50,8 @@ const REASONS: Readonly<Record<string, string>> = {
   drop_reply_wrong_node: 'a reply from another node, or port, than the one that was asked',
   drop_reply_framing: 'a reply whose sequence is not below its total',
   drop_reply_wrong_key: 'a reply with another key than the one asked for',
+  drop_client_no_place: 'the table of clients is full of others that asked lately',
+  drop_return_no_client: 'to somebody who has not asked lately',
   drop_neighbour_queue_full: 'too many frames wait for their next hop already',
   drop_neighbour_unreachable: 'its next hop does not answer ARP requests',
 };

@@ -1,5 +1,6 @@
 /** Which memory there is, and where in it everything lies: one arena for all lanes, and one for each. */
 
+import { clientTableByteLength } from '../dataplane/client-table.ts';
 import { Fragments } from '../dataplane/fragments.ts';
 import { GateTable } from '../dataplane/gate-table.ts';
 import { gathersByteLength, type MultigetSetup } from '../dataplane/gather.ts';
@@ -35,6 +36,7 @@ export interface SharedMemory {
   readonly nodeNamesOffset: number;
   readonly healthOffset: number;
   readonly handoverOffset: number;
+  readonly clientsOffset: number;
 }
 
 export interface LaneArena {
@@ -61,7 +63,9 @@ export function planSharedMemory(config: Config, nodesMax: number): SharedMemory
   const nameBytes = nodeNamesByteLength(nodesMax);
   const handover = Handover.byteLength(config.lanes);
   const healthBytes = healthBlockByteLength(nodesMax);
-  const tables = steerBytes + neighboursByteLength(nodesMax) + gateBytes + nameBytes + healthBytes + handover;
+  const clientBytes = config.mode === 'gateway' ? clientTableByteLength(config.lanes) : 0;
+  const tables =
+    steerBytes + neighboursByteLength(nodesMax) + gateBytes + nameBytes + healthBytes + handover + clientBytes;
   const arena = Arena.create(tables + SLACK_BYTES);
   return {
     arena,
@@ -72,6 +76,7 @@ export function planSharedMemory(config: Config, nodesMax: number): SharedMemory
     nodeNamesOffset: arena.allocate(nameBytes),
     healthOffset: arena.allocate(healthBytes),
     handoverOffset: arena.allocate(handover),
+    clientsOffset: arena.allocate(clientBytes),
   };
 }
 

@@ -1,6 +1,6 @@
 /** What a lane is told of the configuration, whoever runs it: the conductor, or a replay. */
 import type { GateOptions } from '../dataplane/gate-table.ts';
-import type { FiguresPlace, PathSetup } from '../dataplane/setup.ts';
+import { type FiguresPlace, MODE_DSR, MODE_GATEWAY, MODE_NAT, type PathSetup } from '../dataplane/setup.ts';
 import { probePort } from '../port/fanout.ts';
 import type { Config } from './config/normalise.ts';
 import { type LaneArena, multigetSetup, type SharedMemory } from './memory-plan.ts';
@@ -11,6 +11,8 @@ export const SERVER_PORT = 1;
 
 /** One slot in so many is for sources that are not known yet. */
 const NEWCOMERS_SHARE = 4;
+
+const MODES = { nat: MODE_NAT, gateway: MODE_GATEWAY, dsr: MODE_DSR } as const;
 
 /** What does not follow from the configuration. */
 export interface Instance {
@@ -38,6 +40,7 @@ export function pathSetup(
     ...instance,
     lane,
     laneCount: config.lanes,
+    mode: MODES[config.mode],
     clientPort: CLIENT_PORT,
     serverPort: ports.server ? SERVER_PORT : CLIENT_PORT,
     vip: vip.address,
@@ -60,6 +63,7 @@ export function pathSetup(
     gateOffset: shared.gateOffset,
     nodeNamesOffset: shared.nodeNamesOffset,
     healthOffset: shared.healthOffset,
+    clientsOffset: shared.clientsOffset,
     probePort: probePort(slots.sourcePortBase),
     probeTimeoutMs: health.timeoutMs,
     missAfterMs: health.missAfterMs,

@@ -1,6 +1,6 @@
 /**
- * The first stage: what kind of frame is it, is it ours, is it whole? ARP and ICMP are answered here; UDP datagrams to
- * our addresses go on two lists, one of requests (client → VIP) and one of replies (node → own address).
+ * The first stage: what kind of frame is it, is it ours, is it whole? ARP and ICMP are answered here; UDP datagrams go
+ * on three lists: requests (client → VIP), replies (node → own address) and, in gateway mode, returns (node → client).
  *
  * A row that is dropped or foreign keeps the verdict DROP that it came with; the reason is counted.
  */
@@ -12,29 +12,38 @@ import { faultOfDatagram, faultOfFrame, faultOfHeader, maySend } from './checks.
 import { COUNT } from './counters.ts';
 import { handleArp, handleIcmp } from './host.ts';
 import { BATCH_ROWS, LIST_END, LIST_IP, LIST_ROW, LIST_UDP, LIST_WORDS, type Path } from './path.ts';
+import { MODE_GATEWAY } from './setup.ts';
+
+/** In the word of flags and offset (RFC 791 3.1). */
+const FRAGMENT_OFFSET_MASK = 0x1fff;
 
 export class Classifier {
   /** Frames of the last `run`, LIST_WORDS each. */
   readonly requests = new Int32Array(BATCH_ROWS * LIST_WORDS);
   readonly replies = new Int32Array(BATCH_ROWS * LIST_WORDS);
+  readonly returns = new Int32Array(BATCH_ROWS * LIST_WORDS);
   requestCount = 0;
   replyCount = 0;
+  returnCount = 0;
   readonly #path: Path;
   readonly #vip: number;
   readonly #vipPort: number;
   readonly #ownAddress: number;
+  readonly #isGateway: boolean;
 
   constructor(path: Path) {
     this.#path = path;
     this.#vip = path.setup.vip;
     this.#vipPort = path.setup.vipPort;
     this.#ownAddress = path.setup.ownAddress;
+    this.#isGateway = path.setup.mode === MODE_GATEWAY;
   }
 
   /** Looks at `rows` rows of `batch`, received on `port`. */
   run(port: Port, batch: Int32Array, rows: number): void {
     this.requestCount = 0;
     this.replyCount = 0;
+    this.returnCount = 0;
     const end = rows * ROW_WORDS;
     for (let row = 0; row < end; row += ROW_WORDS) this.#frame(port, batch, row);
   }
@@ -83,7 +92,9 @@ export class Classifier {
     if (available < ipv4.HEADER_BYTES_MIN) return this.#count(COUNT.drop_runt);
     const destination = ipv4.destination(view, ipOffset);
     const toVip = destination === this.#vip && port === clientPort;
-    if (!toVip && !(destination === this.#ownAddress && port === serverPort)) return this.#count(COUNT.foreign);
+    if (!toVip && !(destination === this.#ownAddress && port === serverPort)) {
+      return this.#isGateway ? this.#passing(port, batch, row, ipOffset, available) : this.#count(COUNT.foreign);
+    }
     const fault = faultOfFrame(batch[row + ROW_FLAGS]) || faultOfHeader(view, ipOffset, available);
     if (fault !== 0) return this.#count(fault);
     if (ethernet.isFrom(view, offset, port.macHigh, port.macLow)) return this.#count(COUNT.drop_own_source);
@@ -114,6 +125,40 @@ export class Classifier {
     const isGiven = handover.give(lane, batch[row + ROW_OFFSET], batch[row + ROW_LENGTH], batch[row + ROW_FLAGS]);
     memory.count(isGiven ? COUNT.handed_over : COUNT.drop_handover_full);
     return true;
+  }
+
+  /** gateway mode: neither to the VIP nor to us. What a node's memcached says to a client passes; all else is foreign. */
+  #passing(port: Port, batch: Int32Array, row: number, ipOffset: number, available: number): void {
+    const { memory, serverPort } = this.#path;
+    const { view } = memory;
+    const offset = batch[row + ROW_OFFSET];
+    const isOurs =
+      ipv4.destination(view, ipOffset) === this.#vip || ipv4.destination(view, ipOffset) === this.#ownAddress;
+    if (port !== serverPort || isOurs || !this.#isOfNode(ipOffset, available)) return this.#count(COUNT.foreign);
+    const fault = faultOfFrame(batch[row + ROW_FLAGS]) || faultOfHeader(view, ipOffset, available);
+    if (fault !== 0) return this.#count(fault);
+    if (ethernet.isFrom(view, offset, port.macHigh, port.macLow)) return this.#count(COUNT.drop_own_source);
+    if (!this.#isSender(offset, ipv4.source(view, ipOffset))) return this.#count(COUNT.drop_bad_source);
+    this.#return(batch, row, ipOffset);
+  }
+
+  #return(batch: Int32Array, row: number, ipOffset: number): void {
+    const { view } = this.#path.memory;
+    const udpOffset = ipOffset + ipv4.headerBytes(view, ipOffset);
+    const fault = faultOfDatagram(view, ipOffset, udpOffset, batch[row + ROW_FLAGS]);
+    if (fault !== 0) return this.#count(fault);
+    list(this.returns, this.returnCount++, row, ipOffset, udpOffset, udpOffset + udp.length(view, udpOffset));
+  }
+
+  /** Whether it is UDP from a node's address and port, as far as can be told before it is checked. */
+  #isOfNode(ipOffset: number, available: number): boolean {
+    const { memory, nodes } = this.#path;
+    const { view } = memory;
+    const headerBytes = ipv4.headerBytes(view, ipOffset);
+    if (headerBytes < ipv4.HEADER_BYTES_MIN || available < headerBytes + udp.HEADER_BYTES) return false;
+    if (ipv4.protocol(view, ipOffset) !== ipv4.PROTOCOL_UDP) return false;
+    if ((view.getUint16(ipOffset + 6) & FRAGMENT_OFFSET_MASK) !== 0) return false; // it has no ports
+    return nodes.find(ipv4.source(view, ipOffset), udp.sourcePort(view, ipOffset + headerBytes)) >= 0;
   }
 
   #icmp(port: Port, batch: Int32Array, row: number, ipOffset: number, toVip: boolean): void {

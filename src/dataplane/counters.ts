@@ -149,6 +149,10 @@ export const COUNT = {
   drop_handover_full: 85,
   /** Keys of a request for several that were asked for once more, as no answer came, or not the whole of one. */
   multiget_retries: 86,
+  /** gateway: a request of a client that found no place in the table of clients. */
+  drop_client_no_place: 87,
+  /** gateway: a node's datagram to somebody who has not asked. */
+  drop_return_no_client: 88,
 } as const;
 
 /** Position of the first `refused_*` counter; reason r stands at this + r. */
@@ -165,7 +169,7 @@ export const NODE_COUNT = {
   replies: 1,
   request_bytes: 2,
   reply_bytes: 3,
-  /** Of the requests: those that need not be answered (noreply, quiet). */
+  /** Of the requests: those that no answer is awaited for: noreply, quiet, and all without a slot (gateway, dsr). */
   silent_requests: 4,
   /** Of the others: those of which a first datagram of the reply has come. */
   answered: 5,

@@ -1,7 +1,7 @@
 /**
  * A lane: one thread, its own queue on each port, one duty cycle.
  *
- *     for each port: receive → classify → admit → requests → replies → settle → transmit on each port → release
+ *     for each port: receive → classify → admit → requests → replies → returns → settle → transmit on each port → release
  *     then what time demands: multi-key requests, commands for every node, parked frames, ARP, probes, answers for
  *     nodes that are down
  */
@@ -17,7 +17,8 @@ import { BATCH_ROWS, Path } from './path.ts';
 import { Prober } from './prober.ts';
 import { ReplyStage } from './replies.ts';
 import { RequestStage } from './requests.ts';
-import type { PathSetup } from './setup.ts';
+import { ReturnStage } from './returns.ts';
+import { MODE_GATEWAY, type PathSetup } from './setup.ts';
 import { Sweep } from './sweep.ts';
 
 const ARP_TICK_MS = 10;
@@ -224,13 +225,24 @@ function stagesOf(path: Path, batch: Int32Array): Stage[] {
   const requests = new RequestStage(path);
   const replies = new ReplyStage(path);
   const settlement = new SettlementStage(path);
-  return [
+  const stages: Stage[] = [
     (port, rows) => classifier.run(port, batch, rows),
     () => classifier.keepRequests(admission.run(classifier.requests, classifier.requestCount)),
     () => requests.run(batch, classifier.requests, classifier.requestCount),
     () => runNewcomers(path, requests, batch, admission),
     () => replies.run(batch, classifier.replies, classifier.replyCount),
     () => settlement.run(batch, classifier.replies, classifier.replyCount),
+  ];
+  if (path.setup.mode === MODE_GATEWAY) stages.push(...returnStages(path, batch, classifier, settlement));
+  return stages;
+}
+
+/** gateway mode alone: the others pay nothing for it. */
+function returnStages(path: Path, batch: Int32Array, classifier: Classifier, settlement: SettlementStage): Stage[] {
+  const returns = new ReturnStage(path);
+  return [
+    () => returns.run(batch, classifier.returns, classifier.returnCount),
+    () => settlement.run(batch, classifier.returns, classifier.returnCount),
   ];
 }
 

@@ -7,11 +7,12 @@
  * function, they would compete for one inlining budget, and which of them won would differ from process to process.
  */
 import type { Arena } from '../mem/arena.ts';
-import { enterTable, leaveTable } from '../mem/generation.ts';
+import { enterTable, generationInUse, leaveTable } from '../mem/generation.ts';
 import { DROP, type Port, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET } from '../port/port.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import { Broadcasts } from './broadcasts.ts';
+import { ClientTable } from './client-table.ts';
 import { COUNT } from './counters.ts';
 import { FragmentationNeeded } from './frag-needed.ts';
 import { Fragmenter } from './fragmenter.ts';
@@ -22,11 +23,12 @@ import { Handover } from './handover.ts';
 import { Latency } from './latency.ts';
 import { LaneMemory } from './memory.ts';
 import { Neighbours } from './neighbours.ts';
+import { NodeIndex } from './node-index.ts';
 import { OUTBOX_BYTES, Outbox } from './outbox.ts';
 import { Parking } from './parking.ts';
 import { PATH_MTU_MIN, PathMtus } from './path-mtus.ts';
 import type { Prober } from './prober.ts';
-import type { PathSetup } from './setup.ts';
+import { MODE_GATEWAY, type PathSetup } from './setup.ts';
 import { SlotTable } from './slot-table.ts';
 
 /** Frames taken from a port at once: enough to spread the cost of a kernel call, few enough to stay in the L2 cache. */
@@ -68,6 +70,9 @@ export class Path {
   readonly broadcasts: Broadcasts;
   /** Requests for several keys. */
   readonly gathers: Gathers;
+  /** gateway mode: by which addresses clients are reached, and which are the nodes'. */
+  readonly clients: ClientTable;
+  readonly nodes: NodeIndex;
   /** Lane 0's alone. */
   prober: Prober | undefined;
   readonly steerWords: Int32Array;
@@ -119,11 +124,15 @@ export class Path {
     this.gate = gatekeeperOf(setup, arena, shared, this.slots);
     this.broadcasts = new Broadcasts(this);
     this.gathers = new Gathers(this, setup.multiget, setup.gathersOffset);
+    const { clientsOffset, lanes, lane, sourceSeeds } = setup;
+    this.clients = new ClientTable(shared.words, clientsOffset >> 2, Math.max(lanes.length, 1), lane, sourceSeeds);
+    this.nodes = new NodeIndex(setup.nodesMax);
   }
 
   /** Begins a cycle: takes up the steering table in use and the time, ms of the lane's clock. */
   enter(nowMs: number): void {
     this.table = enterTable(this.steerWords, this.#steerBase, this.setup.lane);
+    if (this.setup.mode === MODE_GATEWAY) this.#followNodes();
     this.clockMs = nowMs;
     this.nowMs = nowMs | 0;
     this.nowUs = (nowMs * 1000) | 0;
@@ -136,6 +145,18 @@ export class Path {
   leave(): void {
     leaveTable(this.steerWords, this.#steerBase, this.setup.lane);
     this.gate.leave();
+  }
+
+  #followNodes(): void {
+    this.nodes.follow(this.steerWords, this.table, generationInUse(this.steerWords, this.#steerBase, this.setup.lane));
+  }
+
+  /** Keeps a frame aside until this neighbour is usable. */
+  park(offset: number, length: number, flags: number, neighbour: number): number {
+    this.neighbours.want(neighbour);
+    const aside = this.parking.park(offset, length, flags, neighbour);
+    this.memory.counters[aside ? COUNT.parked : COUNT.drop_neighbour_queue_full] += 1;
+    return DROP;
   }
 
   /** For the next datagram of the NF's own (RFC 6864). */

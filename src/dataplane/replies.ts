@@ -1,5 +1,5 @@
 /**
- * The third stage, nat mode: replies.
+ * The third stage: replies to our own address. In nat mode those are all; else those to datagrams of our own.
  *
  *     node → own address:slot port    becomes    VIP → client, under the client's own request id
  *

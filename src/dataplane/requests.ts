@@ -1,9 +1,9 @@
 /**
- * The second stage, nat mode: requests.
+ * The second stage: requests. In nat mode
  *
  *     client → VIP    becomes    own address:slot port, slot id → node
  *
- * Parse, choose the node, take a slot, rewrite. What may not go on is refused with an error line in its own frame.
+ * Parse, choose the node, take a slot, rewrite; in the other modes stateless.ts forwards. What may not go on is refused with an error line in its own frame.
  */
 import { hashKey } from '../mem/murmur3.ts';
 import { decodeBase64Key } from '../memcached/base64-key.ts';
@@ -47,6 +47,7 @@ import { COUNT, NODE_COUNT, NODE_COUNTER_COUNT, REFUSED_FIRST } from './counters
 import { Locals } from './locals.ts';
 import { LIST_END, LIST_IP, LIST_ROW, LIST_UDP, LIST_WORDS, type Path } from './path.ts';
 import { rewriteDatagram } from './rewrite.ts';
+import { MODE_NAT } from './setup.ts';
 import {
   SLOT_CLIENT,
   SLOT_CLIENT_MAC,
@@ -64,6 +65,7 @@ import {
   STATE_ANSWERED,
   STATE_OUTSTANDING,
 } from './slot-table.ts';
+import { StatelessForward } from './stateless.ts';
 
 export class RequestStage {
   readonly #path: Path;
@@ -74,6 +76,8 @@ export class RequestStage {
   readonly #decodedView = new DataView(this.#decoded.buffer);
   readonly #vipPort: number;
   readonly #ownAddress: number;
+  readonly #isNat: boolean;
+  readonly #stateless: StatelessForward;
   #keyHash = 0;
 
   constructor(path: Path) {
@@ -81,6 +85,8 @@ export class RequestStage {
     this.#locals = new Locals(path);
     this.#vipPort = path.setup.vipPort;
     this.#ownAddress = path.setup.ownAddress;
+    this.#isNat = path.setup.mode === MODE_NAT;
+    this.#stateless = new StatelessForward(path);
   }
 
   /** Gives a verdict to each of the `count` rows of `batch` that `list` names. */
@@ -114,11 +120,18 @@ export class RequestStage {
     const node = this.#home();
     if (node < 0) return this.#refuse(batch, row, ipOffset, udpOffset, REFUSED_NO_NODE);
     if (this.#path.isTooBig(batch, row, ipOffset, serverOut, clientOut)) return this.#drop(COUNT.drop_too_big);
+    if (!this.#isNat) return this.#withoutSlot(batch, row, ipOffset, udpOffset, end, node);
     const slot = this.#takeSlot();
     if (slot < 0) return this.#refuse(batch, row, ipOffset, udpOffset, REFUSED_BUSY);
     this.#fillSlot(slot, batch[row + ROW_OFFSET], ipOffset, udpOffset, node);
     this.#countSteered(node, end - header);
     return this.#toNode(batch, row, ipOffset, udpOffset, slot, node);
+  }
+
+  #withoutSlot(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number, node: number): number {
+    if (!this.#stateless.admits(batch[row + ROW_OFFSET], ipOffset)) return this.#drop(COUNT.drop_client_no_place);
+    this.#countSteered(node, end - udpOffset - udp.HEADER_BYTES);
+    return this.#stateless.send(batch, row, ipOffset, udpOffset, node);
   }
 
   #parse(start: number, end: number): number {
@@ -215,11 +228,13 @@ export class RequestStage {
     const { counters, nodeCounters } = this.#path.memory;
     counters[this.#located[OUT_CLASS] === CLASS_READ ? COUNT.reads : COUNT.writes] += 1;
     const figures = node * NODE_COUNTER_COUNT;
-    nodeCounters[figures + NODE_COUNT.requests] += 1;
-    nodeCounters[figures + NODE_COUNT.request_bytes] += payloadBytes;
-    if ((this.#located[OUT_FLAGS] & (REQUEST_NOREPLY | REQUEST_QUIET)) !== 0) {
+    // First, as control reads the two in the other order while we count: no request may seem to lack an answer.
+    // Without a slot, an answer is not seen (dsr) or not known for this one's (gateway).
+    if (!this.#isNat || (this.#located[OUT_FLAGS] & (REQUEST_NOREPLY | REQUEST_QUIET)) !== 0) {
       nodeCounters[figures + NODE_COUNT.silent_requests] += 1;
     }
+    nodeCounters[figures + NODE_COUNT.requests] += 1;
+    nodeCounters[figures + NODE_COUNT.request_bytes] += payloadBytes;
   }
 
   /** Rewrites the request towards its node; the frame waits aside when the next hop is not resolved. */
@@ -241,16 +256,9 @@ export class RequestStage {
     const neighbour = nodeNeighbour(steerWords, table, node);
     const offset = batch[row + ROW_OFFSET];
     // A node that sleeps is woken by its first frame; with the rest of its share right behind, it is woken once.
-    if (!neighbours.isUsable(neighbour)) return this.#park(offset, batch[row + ROW_LENGTH], flags, neighbour);
+    if (!neighbours.isUsable(neighbour)) return this.#path.park(offset, batch[row + ROW_LENGTH], flags, neighbour);
     const verdict = this.#path.sendTo(offset, neighbour) | ((node + 1) << VERDICT_GROUP_SHIFT);
     return this.#path.wholeOrFragments(serverOut, batch, row, verdict, node + 1);
-  }
-
-  #park(offset: number, length: number, flags: number, neighbour: number): number {
-    const { neighbours, parking } = this.#path;
-    neighbours.want(neighbour);
-    const aside = parking.park(offset, length, flags, neighbour);
-    return this.#drop(aside ? COUNT.parked : COUNT.drop_neighbour_queue_full);
   }
 
   /** Turns a request away: with an error line in its own frame where memcached would answer and the client listens. */

@@ -4,10 +4,17 @@ import type { FragmentLimits } from './fragment-contexts.ts';
 import type { MultigetSetup } from './gather.ts';
 import type { NeighbourTimes } from './neighbours.ts';
 
+/** How requests reach the nodes, and replies the clients: design in README.md. */
+export const MODE_NAT = 0;
+export const MODE_GATEWAY = 1;
+export const MODE_DSR = 2;
+
 /** Addresses and modes of the data path; the same for every lane. */
 export interface PathSetup {
   lane: number;
   laneCount: number;
+  /** MODE_* */
+  mode: number;
   /** Ids of the ports; equal in one-arm. */
   clientPort: number;
   serverPort: number;
@@ -70,6 +77,8 @@ export interface PathSetup {
   gateOffset: number;
   nodeNamesOffset: number;
   healthOffset: number;
+  /** The sub-tables of all lanes; nothing in other modes than gateway. */
+  clientsOffset: number;
   /** UDP port that lane 0 probes the nodes from, and how long a probe may take. */
   probePort: number;
   probeTimeoutMs: number;

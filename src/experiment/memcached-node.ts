@@ -17,6 +17,11 @@ export interface MemcachedOptions {
   readonly host: string;
   readonly address: string;
   readonly port: number;
+  /**
+   * Another address to serve. Named, as a memcached that listens on all would answer UDP from whichever address its kernel
+   * prefers.
+   */
+  readonly alsoAt?: string;
   /** Memory for items, MB. Default 64. */
   readonly memoryMegabytes?: number;
 }
@@ -110,8 +115,9 @@ export class MemcachedNode {
 }
 
 /** One thread: over UDP memcached gets slower with more than a few, and a node here stands for one small machine. */
-function memcachedArgv({ address, port, memoryMegabytes = 64 }: MemcachedOptions): string[] {
-  const network = ['-l', address, '-p', `${port}`, '-U', `${port}`];
+function memcachedArgv({ address, alsoAt, port, memoryMegabytes = 64 }: MemcachedOptions): string[] {
+  const listen = alsoAt === undefined ? address : `${address},${alsoAt}`;
+  const network = ['-l', listen, '-p', `${port}`, '-U', `${port}`];
   return ['memcached', '-u', 'root', ...network, '-t', '1', '-m', `${memoryMegabytes}`, '-c', '64'];
 }
 

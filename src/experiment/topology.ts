@@ -25,6 +25,8 @@ import { addVethPairs, ipBatch, NamespaceSet, removeLeftovers, setSysctls } from
 export const VIP = '10.77.0.100';
 export const MEMCACHED_PORT = 11211;
 export const BALANCER_SERVER_ADDRESS = '10.77.1.1/24';
+const BALANCER_ADDRESS = '10.77.1.1';
+const CLIENT_NET = '10.77.0.0/24';
 export const PROXY_CLIENT_ADDRESS = '10.77.0.101';
 export const PROXY_SERVER_ADDRESS = '10.77.1.101';
 export const CLIENTS_MAX = 54;
@@ -39,6 +41,12 @@ export interface TestBedOptions {
    * frames, whose own kernel would answer every reply with an ICMP port unreachable. Default true.
    */
   readonly kernelClients?: boolean;
+  /**
+   * What the nodes are set up for; default nat, which is nothing. gateway: their default route leads to the balancer. dsr: the
+   * VIP is on their loopback, nobody asks them for it by ARP, and they reach the clients without the balancer (in direct-veth
+   * over eth1, where only clients with kernels hear).
+   */
+  readonly mode?: 'nat' | 'gateway' | 'dsr';
 }
 
 /** An interface inside a host. */
@@ -69,6 +77,8 @@ export interface NodeHost {
   readonly host: string;
   readonly address: string;
   readonly port: number;
+  /** What it serves beside `address`: in dsr mode, the VIP. */
+  readonly alsoAt?: string;
   /** Where frames from the balancer, from a client and from a proxy arrive. */
   readonly macs: { readonly balancer: string; readonly direct: string; readonly proxy: string };
 }
@@ -108,8 +118,9 @@ export interface TestBed extends TestBedPlan {
 export function planTestBed(options: TestBedOptions): TestBedPlan {
   requireRange('clients', options.clients, CLIENTS_MAX);
   requireRange('nodes', options.nodes, NODES_MAX);
-  const full = { kernelClients: true, ...options };
-  return options.layout === 'switched' ? planSwitched(full) : planDirectVeth(full);
+  const full = { kernelClients: true, mode: 'nat' as const, ...options };
+  const plan = options.layout === 'switched' ? planSwitched(full) : planDirectVeth(full);
+  return full.mode === 'nat' ? plan : setUpNodes(plan, full.mode);
 }
 
 /** Makes namespaces, links and addresses; needs CAP_SYS_ADMIN and CAP_NET_ADMIN over the network namespace. */
@@ -121,6 +132,10 @@ export function buildTestBed(options: TestBedOptions): TestBed {
   const inNamespaces = rename(plan, new Map(plan.hosts.map((host, position) => [host, names[position]!])));
   // Two interfaces on one network: each answers ARP for its own address only (RFC 826 has no opinion).
   setSysctls(inNamespaces.proxy.host, ['ipv4/conf/all/arp_ignore=1', 'ipv4/conf/all/arp_announce=2']);
+  if (inNamespaces.options.mode === 'dsr') {
+    for (const host of nodeHosts(inNamespaces))
+      setSysctls(host, ['ipv4/conf/all/arp_ignore=1', 'ipv4/conf/all/arp_announce=2']);
+  }
   addVethPairs(inNamespaces.links.map(({ ends: [a, b] }) => [veth(a), veth(b)]));
   for (const [host, commands] of inNamespaces.commands) ipBatch(commands, host);
   return { ...inNamespaces, namespaces, close: () => namespaces.close() };
@@ -284,6 +299,31 @@ function planDirectVeth(options: Required<TestBedOptions>): TestBedPlan {
     );
   }
   return { options, hosts: ['cl', 'lb', 'px', 'mc'], links, clients, nodes, balancer, proxy, commands };
+}
+
+// ---- modes of the balancer --------------------------------------------------------------------------------------------
+
+function nodeHosts({ nodes }: TestBedPlan): Set<string> {
+  return new Set(nodes.map(node => node.host));
+}
+
+function setUpNodes(plan: TestBedPlan, mode: 'gateway' | 'dsr'): TestBedPlan {
+  const commands = new Map([...plan.commands].map(([host, lines]) => [host, [...lines]]));
+  for (const host of nodeHosts(plan)) {
+    extend(
+      commands,
+      host,
+      mode === 'gateway' ? [`route add default via ${BALANCER_ADDRESS} dev eth0`] : dsrCommands(plan),
+    );
+  }
+  const nodes = mode === 'dsr' ? plan.nodes.map(node => ({ ...node, alsoAt: VIP })) : plan.nodes;
+  return { ...plan, commands, nodes };
+}
+
+function dsrCommands({ options, clients }: TestBedPlan): string[] {
+  const dev = options.layout === 'switched' ? 'eth0' : 'eth1';
+  const known = options.kernelClients ? [] : clients.map(({ paths }) => neighbour(paths.balancer, dev));
+  return [`addr add ${VIP}/32 dev lo`, `route add ${CLIENT_NET} dev ${dev}`, ...known];
 }
 
 // ---- parts of both --------------------------------------------------------------------------------------------------

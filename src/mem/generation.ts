@@ -51,6 +51,11 @@ export function enterTable(words: Int32Array, base: number, lane: number): numbe
   return acknowledge(words, base, lane);
 }
 
+/** Lane: number of the table that its last `enterTable` took up. Each publication has another, though the halves take turns. */
+export function generationInUse(words: Int32Array, base: number, lane: number): number {
+  return (words[base + ACKS + lane]! - 1) | 0;
+}
+
 /** Lane, before it stops or sleeps long; or the conductor, once the lane's thread is gone. Lets the writer pass it. */
 export function leaveTable(words: Int32Array, base: number, lane: number): void {
   Atomics.store(words, base + ACKS + lane, PARKED);

@@ -78,7 +78,7 @@ describe('without a file', () => {
   const rows: [change: ConfigFlags, flag: string, path: string, message: string][] = [
     [{ vip: '10.77.0.256' }, '--vip', 'vip', 'vip is "10.77.0.256"; it must be the IPv4 address of a host'],
     [{ vip: undefined }, '--vip', 'vip', 'vip is missing; it must be the IPv4 address of a host'],
-    [{ mode: 'dsr' }, '--mode', 'mode', 'mode is "dsr"; it must be nat'],
+    [{ mode: 'tunnel' }, '--mode', 'mode', 'mode is "tunnel"; it must be nat or gateway or dsr'],
     [{ client: undefined }, '--client', 'ports.client.interface', 'ports.client.interface is missing; it must be an'],
     [{ client: 'sv0' }, '--server', 'ports.server.interface', 'ports.server.interface is "sv0"; it must differ from'],
     [{ server: undefined }, '--server', 'ports.server.interface', 'ports.server.interface is missing; it must be an'],

@@ -196,7 +196,7 @@ describe('JSON Schema', () => {
   it.each([
     ['10.77.0.100:11211', '10.77.0.300', '.vip'],
     ['vip: 10.77.0.100:11211\n', '', '.vip'],
-    ['mode: nat', 'mode: dsr', '.mode'],
+    ['mode: nat', 'mode: tunnel', '.mode'],
     ['mode: nat', 'mod: nat', '.mod'],
     ['interface: cl0', '', '.ports.client.interface'],
     ['cl0', 'abcdefghijklmnop', '.ports.client.interface'],

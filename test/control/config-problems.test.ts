@@ -99,7 +99,7 @@ vip: 10.77.0.100:11211⏎ |                      | 1:1  | vip is missing; ENDPOI
 10.77.0.100:11211 | [a, b]                     | 1:6  | vip is a list of 2; ENDPOINT
 10.77.0.100:11211 | {}                         | 1:6  | vip is a mapping; ENDPOINT
 
-mode: nat         | mode: dsr                  | 2:7  | mode is "dsr"; it must be nat
+mode: nat         | mode: tun                  | 2:7  | mode is "tun"; it must be nat or gateway or dsr
 
 interface: cl0    |                            | 4:3  | ports.client.interface is missing; INTERFACE
 cl0               | abcdefghijklmnop           | 4:24 | ports.client.interface is "abcdefghijklmnop"; INTERFACE
@@ -287,6 +287,45 @@ address: 10.77.0.1/24 |                | 3:3  | ports.client.address is missing;
 `,
   );
 
+  it.each(['nat', 'gateway'])('let nodes be anywhere in mode %s', mode => {
+    const text = TWO_ARM.replace('mode: nat', `mode: ${mode}`).replace('1.1/24', '1.1/24, gateway: 10.77.1.254');
+    const far = text.replace('10.77.1.12:11211', '10.9.9.9:22122');
+    expect(loadConfig(far, 'k.yaml').mode).toBe(mode);
+  });
+
+  it('want the nodes of dsr on the port of the VIP', () => {
+    const text = TWO_ARM.replace('mode: nat', 'mode: dsr');
+    expect(loadConfig(text, 'k.yaml').mode).toBe('dsr');
+    expect(errorOf(text.replace('1.12:11211', '1.12:11212')).problems).toMatchObject([
+      {
+        path: 'nodes[1].address',
+        line: 8,
+        column: 27,
+        message: 'nodes[1].address is "10.77.1.12:11212"; it must have the port of vip (11211) with mode dsr',
+      },
+    ]);
+    const other = text.replaceAll(':11211', ':4000');
+    expect(loadConfig(other, 'k.yaml').nodes.map(({ port }) => port)).toEqual([4000, 4000]);
+  });
+
+  it.each([
+    [
+      'server',
+      TWO_ARM.replace('mode: nat', 'mode: dsr').replace('10.77.1.12', '10.77.2.12'),
+      'nodes[1].address',
+      '1.1',
+    ],
+    ['client', `mode: dsr\n${ONE_ARM.replace('10.77.0.11', '10.77.1.11')}`, 'nodes[0].address', '0.1'],
+  ])('want the nodes of dsr on the link of ports.%s, whatever its gateway', (side, text, path, own) => {
+    const rule = `it must be a host in the subnet of ports.${side}.address (10.77.${own}/24) with mode dsr`;
+    for (const gateway of ['', `, gateway: 10.77.${own[0]}.254`]) {
+      const routed = side === 'server' ? text.replace('1.1/24', `1.1/24${gateway}`) : text;
+      const { problems } = errorOf(routed);
+      expect(problems.map(problem => problem.path)).toEqual([path]);
+      expect(problems[0]!.message).toContain(rule);
+    }
+  });
+
   it('keep libpcap to one lane', () => {
     const text = TWO_ARM.replace('cl0', 'cl0, transport: pcap');
     expect(errorOf(`${text}lanes: 2\n`).problems).toMatchObject([
@@ -354,12 +393,12 @@ describe('what is no YAML', () => {
 
 describe('the error as a whole', () => {
   it('lists every problem in the order of the file, with the line and a caret', () => {
-    const error = errorOf(TWO_ARM.replace('name: mc1', 'nam: mc1').replace('/24', '/33').replace('nat', 'dsr'));
+    const error = errorOf(TWO_ARM.replace('name: mc1', 'nam: mc1').replace('/24', '/33').replace('nat', 'tun'));
     expect(error.name).toBe('ConfigError');
     expect(error.message).toBe(
       [
-        'k.yaml:2:7: mode is "dsr"; it must be nat',
-        '    2 | mode: dsr',
+        'k.yaml:2:7: mode is "tun"; it must be nat or gateway or dsr',
+        '    2 | mode: tun',
         '      |       ^',
         `k.yaml:5:38: ports.server.address is "10.77.1.1/33"; ${RULES.CIDR}`,
         '    5 |   server: { interface: sv0, address: 10.77.1.1/33 }',

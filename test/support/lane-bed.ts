@@ -7,6 +7,7 @@
  * Every frame that leaves is judged by the strict decoder and the slow checksum before the test sees it.
  */
 
+import { clientTableByteLength } from '../../src/dataplane/client-table.ts';
 import { DEFAULT_POLICY } from '../../src/dataplane/commands.ts';
 import { COUNT, LANE_COUNTERS, REFUSED_FIRST } from '../../src/dataplane/counters.ts';
 import type { FragmentLimits } from '../../src/dataplane/fragment-contexts.ts';
@@ -24,7 +25,7 @@ import { OUTBOX_BYTES } from '../../src/dataplane/outbox.ts';
 import { Parking } from '../../src/dataplane/parking.ts';
 import type { Path } from '../../src/dataplane/path.ts';
 import { BATCH_ROWS } from '../../src/dataplane/path.ts';
-import type { FiguresPlace, PathSetup } from '../../src/dataplane/setup.ts';
+import { type FiguresPlace, MODE_GATEWAY, MODE_NAT, type PathSetup } from '../../src/dataplane/setup.ts';
 import { slotTableByteLength } from '../../src/dataplane/slot-table.ts';
 import { sourceRanges } from '../../src/dataplane/source-ranges.ts';
 import { sourceTableByteLength } from '../../src/dataplane/source-table.ts';
@@ -87,6 +88,8 @@ export interface BedNode extends Host {
 }
 
 export interface BedOptions {
+  /** MODE_*; default nat. */
+  mode?: number;
   arms?: 1 | 2;
   lanes?: number;
   nodes?: readonly BedNode[];
@@ -174,6 +177,7 @@ export class LaneBed {
   readonly #nodeNamesOffset: number;
   readonly #figuresPlaces: FiguresPlace[] = [];
   readonly #healthOffset: number;
+  readonly #clientsOffset: number;
 
   constructor(options: BedOptions = {}) {
     this.#options = options;
@@ -185,8 +189,11 @@ export class LaneBed {
     const nameBytes = nodeNamesByteLength(NODES_MAX);
     const healthBytes = healthBlockByteLength(NODES_MAX);
     const handoverBytes = Handover.byteLength(lanes);
-    const tables = steerBytes + neighboursByteLength(NODES_MAX) + gateBytes + nameBytes + healthBytes + handoverBytes;
+    const clientBytes = options.mode === MODE_GATEWAY ? clientTableByteLength(lanes) : 0;
+    const tables =
+      steerBytes + neighboursByteLength(NODES_MAX) + gateBytes + nameBytes + healthBytes + handoverBytes + clientBytes;
     this.shared = Arena.create(tables + 4096);
+    this.#clientsOffset = this.shared.allocate(clientBytes);
     this.steer = new SteerTable(this.shared.buffer, this.shared.allocate(steerBytes), capacity);
     this.#neighboursOffset = this.shared.allocate(neighboursByteLength(NODES_MAX));
     this.#handoverOffset = this.shared.allocate(handoverBytes);
@@ -330,6 +337,7 @@ export class LaneBed {
     const setup: PathSetup = {
       lane,
       laneCount: this.#options.lanes ?? 1,
+      mode: this.#options.mode ?? MODE_NAT,
       clientPort: 0,
       serverPort: arms - 1,
       vip: address(VIP),
@@ -367,6 +375,7 @@ export class LaneBed {
       gateOffset: this.gate.base << 2,
       nodeNamesOffset: this.#nodeNamesOffset,
       healthOffset: this.#healthOffset,
+      clientsOffset: this.#clientsOffset,
       missNotesOffset: arena.allocate(slots * NOTE_BYTES),
       probePort: PROBE_PORT,
       probeTimeoutMs: 20,

@@ -76,13 +76,6 @@ export function requireRawSocket(): string | undefined {
     : skip('the optional package raw-socket is not built (needs g++, make and python3 when npm installs)');
 }
 
-/** libmemcached's load generator. */
-export function requireMemcaslap(): string | undefined {
-  return succeeds('memcaslap', ['-V'])
-    ? undefined
-    : skip('memcaslap is not installed (apt-get install libmemcached-tools)');
-}
-
 export function requireNginx(): string | undefined {
   const reason = nginxUnavailable();
   return reason && skip(reason);

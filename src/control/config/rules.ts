@@ -44,6 +44,8 @@ const RULES: readonly ((judged: Judged) => void)[] = [
   limitsNeedGatekeeper,
   missesComeInTime,
   holdsAreInOrder,
+  dsrKeepsPorts,
+  dsrNodesAreOnLink,
 ];
 
 /** For `configSchema.superRefine(checkRules, { when: () => true })`. */
@@ -228,12 +230,39 @@ function nodesAreReachable(judged: Judged): void {
   const side = isOneArm(judged) ? 'client' : 'server';
   const own = ownAddress(judged, side);
   if (own === undefined || !judged.sound('ports', side)) return;
-  if (judged.config.ports[side]?.gateway !== undefined) return;
+  if (judged.config.ports[side]?.gateway !== undefined || judged.config.mode === 'dsr') return;
   for (const [at, node] of soundNodes(judged)) {
     if (isHostOf(own, parseEndpoint(node.address).address)) continue;
     judged.report(
       ['nodes', at, 'address'],
       `must be a host in the subnet of ports.${side}.address (${own.text}/${own.prefixLength}), or ports.${side}.gateway must be given`,
+    );
+  }
+}
+
+/** Only the Ethernet address of a frame changes: the node gets it at the port that the client asked. */
+function dsrKeepsPorts(judged: Judged): void {
+  const { config, sound, report } = judged;
+  if (!sound('mode') || config.mode !== 'dsr' || !sound('vip')) return;
+  const { port } = parseEndpoint(config.vip);
+  for (const [at, node] of soundNodes(judged)) {
+    if (parseEndpoint(node.address).port === port) continue;
+    report(['nodes', at, 'address'], `must have the port of vip (${port}) with mode dsr`);
+  }
+}
+
+/** A router would send a frame for the virtual address anywhere but to the node. */
+function dsrNodesAreOnLink(judged: Judged): void {
+  const { config, sound, report } = judged;
+  if (!sound('mode') || config.mode !== 'dsr') return;
+  const side = isOneArm(judged) ? 'client' : 'server';
+  const own = ownAddress(judged, side);
+  if (own === undefined) return;
+  for (const [at, node] of soundNodes(judged)) {
+    if (isHostOf(own, parseEndpoint(node.address).address)) continue;
+    report(
+      ['nodes', at, 'address'],
+      `must be a host in the subnet of ports.${side}.address (${own.text}/${own.prefixLength}) with mode dsr`,
     );
   }
 }

@@ -391,9 +391,11 @@ const admin = z
 
 export const configSchema = mapping({
   vip: endpoint().describe('Virtual address that clients send to: IPv4 address and UDP port, default port 11211.'),
-  mode: oneOf(['nat'])
+  mode: oneOf(['nat', 'gateway', 'dsr'])
     .default('nat')
-    .describe('How requests reach the nodes. nat: sent from Keysteer’s own address; nothing to set up on the nodes.'),
+    .describe(
+      'How requests reach the nodes. nat: sent from Keysteer’s own address; nothing to set up on the nodes. gateway: the client’s address stays; the nodes’ default route must lead to Keysteer’s address on their side. dsr: sent on as they are to the node’s Ethernet address; the nodes have the virtual address on their loopback, listen on it, answer no ARP for it, and reply straight to the client.',
+    ),
   ports: mapping({
     client: clientPort.describe('The interface that clients are reached by.'),
     server: serverPort
@@ -413,7 +415,9 @@ export const configSchema = mapping({
     .array(wholeNumber(0, 1023, 'must be the number of a CPU, 0 to 1023'), { error: 'must be a list of CPU numbers' })
     .optional()
     .describe('CPU of each lane, in order; as many as there are lanes. Left out: the kernel places them.'),
-  slots: slots.prefault({}).describe('Table of outstanding requests (nat mode).'),
+  slots: slots
+    .prefault({})
+    .describe('Table of outstanding requests; in modes gateway and dsr, of those for several keys or nodes.'),
   commands: commands.prefault({}).describe('What is done with commands that concern more than one item.'),
   gatekeeper: gatekeeper.prefault({}).describe('Who may ask, and how much.'),
   multiget: multiget.prefault({}).describe('Requests for several keys, answered by one reply.'),

@@ -81,11 +81,13 @@ export class HealthWatch {
   }
 
   #censusOf({ row, config, drained, neighbour }: DirectoryNode): NodeCensus {
+    // In gateway mode replies are signs of life, though nobody knows which request each is to: on both sides of the balance.
+    const heard = this.#count(row, NODE_COUNT.replies);
     return {
       node: row,
       weight: drained ? 0 : config.weight,
-      requests: this.#count(row, NODE_COUNT.requests) - this.#count(row, NODE_COUNT.silent_requests),
-      replies: this.#count(row, NODE_COUNT.answered),
+      requests: this.#count(row, NODE_COUNT.requests) - this.#count(row, NODE_COUNT.silent_requests) + heard,
+      replies: this.#count(row, NODE_COUNT.answered) + heard,
       resolved: !this.#neighbours.hasFailed(neighbour),
     };
   }

@@ -59,7 +59,7 @@ export const NODE_HELP: Readonly<Record<string, string>> = {
   replies: 'Datagrams of replies from the node.',
   request_bytes: 'Bytes of requests steered to the node, UDP payload.',
   reply_bytes: 'Bytes of replies from the node, UDP payload.',
-  silent_requests: 'Requests to the node that need no answer (noreply, quiet).',
+  silent_requests: 'Requests to the node that no answer is awaited for (noreply, quiet; gateway and dsr: nearly all).',
   answered: 'Requests that the node began to answer.',
   unanswered: 'Requests that the node did not answer within the reply lifetime.',
 };
