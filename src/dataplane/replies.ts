@@ -20,7 +20,7 @@ import {
   REQUEST_KEY_BASE64,
 } from '../memcached/located.ts';
 import { parseReply, STATUS_OK } from '../memcached/reply.ts';
-import { DROP, ROW_FLAGS, ROW_OFFSET, ROW_VERDICT } from '../port/port.ts';
+import { DROP, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT } from '../port/port.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as udp from '../wire/udp.ts';
@@ -170,7 +170,7 @@ export class ReplyStage {
   }
 
   #toClient(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, slot: number): number {
-    const { memory, clientPort: port, clientOut } = this.#path;
+    const { memory, clientPort: port, clientOut, gate } = this.#path;
     const { view, words } = memory;
     const offset = batch[row + ROW_OFFSET];
     rewriteDatagram(
@@ -186,8 +186,22 @@ export class ReplyStage {
     );
     ethernet.setDestination(view, offset, words[slot + SLOT_CLIENT_PORT] >>> 16, words[slot + SLOT_CLIENT_MAC]);
     ethernet.setSource(view, offset, port.macHigh, port.macLow);
+    if (gate.hasBudgets && this.#isWithheld(batch, row, udpOffset, words[slot + SLOT_CLIENT])) return DROP;
     this.#path.senders |= 1 << port.id;
     return this.#path.wholeOrFragments(clientOut, batch, row, port.id, 0);
+  }
+
+  /**
+   * A reply that leaves in pieces is gone when the settlement looks (admission.ts), so it is charged here, once its headers
+   * are those it leaves with.
+   */
+  #isWithheld(batch: Int32Array, row: number, udpOffset: number, client: number): boolean {
+    const { memory, clientPort, fragmenter, gate, nowMs } = this.#path;
+    if (fragmenter.fits(clientPort, batch[row + ROW_OFFSET], batch[row + ROW_LENGTH])) return false;
+    if (gate.charge(client, udp.length(memory.view, udpOffset) - udp.HEADER_BYTES, nowMs)) return false;
+    memory.counters[COUNT.replies] -= 1;
+    memory.counters[COUNT.drop_reply_over_budget] += 1;
+    return true;
   }
 
   #drop(counter: number): number {

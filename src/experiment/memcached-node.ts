@@ -39,8 +39,8 @@ export interface MemcachedStats {
 /** How long a memcached may take until it answers, ms. */
 const START_MS_MAX = 5000;
 
-/** Patience with one question, s. A dropped datagram is asked for again. */
-const ANSWER_S_MAX = 1;
+/** Patience with one question, s. A dropped datagram is asked for again; over TCP only a busy machine is slow. */
+const ANSWER_S_MAX = { udp: 1, tcp: 5 } as const;
 
 export class MemcachedNode {
   readonly options: MemcachedOptions;
@@ -109,7 +109,7 @@ export class MemcachedNode {
   async #shell(protocol: 'tcp' | 'udp', script: string, ...args: string[]): Promise<string> {
     const { host, address, port } = this.options;
     const body = `exec 3<>"/dev/${protocol}/$0/$1" && { ${script}; }`;
-    const argv = ['timeout', `${ANSWER_S_MAX}`, 'bash', '-c', body, address, `${port}`, ...args];
+    const argv = ['timeout', `${ANSWER_S_MAX[protocol]}`, 'bash', '-c', body, address, `${port}`, ...args];
     return (await execFileAsync('nsenter', [...enter(host), ...argv])).stdout;
   }
 }

@@ -71,6 +71,21 @@ describe('a request that the gatekeeper refuses is dropped in silence', () => {
     expect(bed.unaccounted()).toBe(0);
   });
 
+  it('beyond its response bytes, which replies in pieces count for, too', () => {
+    const bed = new LaneBed(watching({ responseBytesPerSecond: 2000 }, { clientMtu: 600 }));
+    makeKnown(bed, ALICE);
+    const big = (slot: number) =>
+      reply(`VALUE k 0 900\r\n${'x'.repeat(900)}\r\nEND\r\n`, { slot, dontFragment: false });
+    bed.nowMs += 1000;
+    for (const slot of [2, 3]) {
+      bed.hear('client', request(GET));
+      expect(bed.hear('server', big(slot)).sent).toHaveLength(2);
+    }
+    bed.hear('client', request(GET));
+    expect(bed.hear('server', big(4))).toEqual({ sent: [], counted: { drop_reply_over_budget: 1 } });
+    expect(bed.unaccounted()).toBe(0);
+  });
+
   it('beyond the ratio of what it is sent to what it sends', () => {
     const bed = new LaneBed(watching({ responseRatioMax: 10 }, { slots: 4096 }));
     makeKnown(bed, ALICE);
