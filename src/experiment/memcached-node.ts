@@ -39,6 +39,8 @@ export interface MemcachedStats {
 /** How long a memcached may take until it answers, ms. */
 const START_MS_MAX = 5000;
 
+const ATTEMPTS_MIN = 10;
+
 /** Patience with one question, s. A dropped datagram is asked for again; over TCP only a busy machine is slow. */
 const ANSWER_S_MAX = { udp: 1, tcp: 5 } as const;
 
@@ -83,9 +85,10 @@ export class MemcachedNode {
 
   async #untilReady(): Promise<void> {
     const deadline = performance.now() + START_MS_MAX;
-    while (this.group.running) {
+    for (let attempts = 1; this.group.running; attempts++) {
       if ((await this.#answersUdp()) && (await this.#askTcp('version')).startsWith('VERSION')) return;
-      if (performance.now() > deadline) throw new Error(`${this.options.name}: no answer within ${START_MS_MAX} ms`);
+      // Attempts count, too: a machine that stood still for seconds has had no chance to answer.
+      if (performance.now() > deadline && attempts >= ATTEMPTS_MIN) throw new Error(`${this.options.name}: no answer within ${START_MS_MAX} ms`);
       await new Promise(resolve => setTimeout(resolve, 20));
     }
     throw new Error(`${this.options.name}: memcached ended at once: ${this.group.output.trim()}`);

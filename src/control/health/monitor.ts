@@ -27,6 +27,8 @@ import { FLUSH_RETRY_MS, type HealthSettings } from './settings.ts';
 
 /** A large pool is looked through less often: it is tenths of a millisecond each time. */
 const TICK_MS = 10;
+/** While every node is healthy and nobody asks, there is nothing that could be noticed between two probes. */
+const QUIET_TICK_MS = 50;
 const LARGE_POOL_TICK_MS = 20;
 const LARGE_POOL_NODES = 128;
 
@@ -68,6 +70,9 @@ export class HealthMonitor {
   readonly #flushMs = new Map<number, number>();
   #known: ReadonlySet<number> = new Set();
   #timer: NodeJS.Timeout | undefined;
+  /** Since the last look nobody has asked for anything, and no node is in doubt. */
+  #isQuiet = false;
+  #requests = 0;
 
   constructor(
     settings: HealthSettings,
@@ -89,13 +94,18 @@ export class HealthMonitor {
     if (!this.#settings.enabled) return;
     const turn = () => {
       this.tick(performance.now());
-      this.#timer = setTimeout(turn, this.#known.size > LARGE_POOL_NODES ? LARGE_POOL_TICK_MS : TICK_MS).unref();
+      this.#timer = setTimeout(turn, this.#tickMs()).unref();
     };
     turn();
   }
 
   stop(): void {
     clearTimeout(this.#timer);
+  }
+
+  #tickMs(): number {
+    if (this.#isQuiet) return QUIET_TICK_MS;
+    return this.#known.size > LARGE_POOL_NODES ? LARGE_POOL_TICK_MS : TICK_MS;
   }
 
   /** One look at everything. For tests, and for `start`. */
@@ -110,6 +120,14 @@ export class HealthMonitor {
     for (const { node } of census) ordered = this.#order(node, nowMs) || ordered;
     if (ordered) this.#block.announceOrders();
     for (const transition of transitions) this.#onTransition(transition);
+    this.#noteQuiet(census);
+  }
+
+  #noteQuiet(census: readonly NodeCensus[]): void {
+    const requests = census.reduce((sum, node) => sum + node.requests, 0);
+    const isHealthy = census.every(({ node }) => this.#pool.node(node)?.state === HEALTHY);
+    this.#isQuiet = isHealthy && requests === this.#requests;
+    this.#requests = requests;
   }
 
   figures(node: number): NodeHealthFigures {
