@@ -37,7 +37,7 @@ export interface MemcachedStats {
 }
 
 /** How long a memcached may take until it answers, ms. */
-const START_MS_MAX = 5000;
+const START_MS_MAX = 15_000;
 
 const ATTEMPTS_MIN = 10;
 
@@ -86,12 +86,20 @@ export class MemcachedNode {
   async #untilReady(): Promise<void> {
     const deadline = performance.now() + START_MS_MAX;
     for (let attempts = 1; this.group.running; attempts++) {
-      if ((await this.#answersUdp()) && (await this.#askTcp('version')).startsWith('VERSION')) return;
+      // TCP first: a datagram that reaches memcached while it starts can leave it deaf on UDP for good.
+      if ((await this.#answersTcp()) && (await this.#answersUdp())) return;
       // Attempts count, too: a machine that stood still for seconds has had no chance to answer.
       if (performance.now() > deadline && attempts >= ATTEMPTS_MIN) throw new Error(`${this.options.name}: no answer within ${START_MS_MAX} ms`);
       await new Promise(resolve => setTimeout(resolve, 20));
     }
     throw new Error(`${this.options.name}: memcached ended at once: ${this.group.output.trim()}`);
+  }
+
+  #answersTcp(): Promise<boolean> {
+    return this.#askTcp('version').then(
+      answer => answer.startsWith('VERSION'),
+      () => false,
+    );
   }
 
   #answersUdp(): Promise<boolean> {
