@@ -37,12 +37,15 @@ export interface MemcachedStats {
 }
 
 /** How long a memcached may take until it answers, ms. */
-const START_MS_MAX = 15_000;
+const START_MS_MAX = 3000;
+const STARTS_MAX = 4;
 
 const ATTEMPTS_MIN = 10;
 
 /** Patience with one question, s. A dropped datagram is asked for again; over TCP only a busy machine is slow. */
 const ANSWER_S_MAX = { udp: 1, tcp: 5 } as const;
+
+class DeafError extends Error {}
 
 export class MemcachedNode {
   readonly options: MemcachedOptions;
@@ -55,16 +58,19 @@ export class MemcachedNode {
 
   /** Starts memcached and waits until it answers over UDP and TCP. */
   static async start(namespaces: NamespaceSet, options: MemcachedOptions): Promise<MemcachedNode> {
-    // SIGKILL: a cache has nothing to save, and memcached takes a second to end its threads in good order.
-    const group = namespaces.spawn(options.host, memcachedArgv(options), { stopSignal: 'SIGKILL' });
-    const node = new MemcachedNode(options, group);
-    try {
-      await node.#untilReady();
-    } catch (error) {
-      await node.stop();
-      throw error;
+    for (let starts = 1; ; starts++) {
+      // SIGKILL: a cache has nothing to save, and memcached takes a second to end its threads in good order.
+      const group = namespaces.spawn(options.host, memcachedArgv(options), { stopSignal: 'SIGKILL' });
+      const node = new MemcachedNode(options, group);
+      try {
+        await node.#untilReady();
+        return node;
+      } catch (error) {
+        await node.stop();
+        // Now and then one comes up deaf on UDP, and stays so; the next is not.
+        if (starts === STARTS_MAX || !(error instanceof DeafError)) throw error;
+      }
     }
-    return node;
   }
 
   /** All numeric lines of `stats`. */
@@ -89,7 +95,9 @@ export class MemcachedNode {
       // TCP first: a datagram that reaches memcached while it starts can leave it deaf on UDP for good.
       if ((await this.#answersTcp()) && (await this.#answersUdp())) return;
       // Attempts count, too: a machine that stood still for seconds has had no chance to answer.
-      if (performance.now() > deadline && attempts >= ATTEMPTS_MIN) throw new Error(`${this.options.name}: no answer within ${START_MS_MAX} ms`);
+      if (performance.now() > deadline && attempts >= ATTEMPTS_MIN) {
+        throw new DeafError(`${this.options.name}: no answer within ${START_MS_MAX} ms`);
+      }
       await new Promise(resolve => setTimeout(resolve, 20));
     }
     throw new Error(`${this.options.name}: memcached ended at once: ${this.group.output.trim()}`);
