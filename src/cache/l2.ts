@@ -12,9 +12,9 @@
  *
  * Why a reader finds every item that stays in while it searches, though it takes no lock:
  * - an item stays in the slot where it was put: nothing is ever moved together;
- * - a taken-out item leaves a tombstone, over which a search goes on. A tombstone is made free only when the slot behind
- *   it is free: then no search for an item that is in passes over it. So they do not pile up, and need no sweep: what
- *   is left of them lies in front of an item, where the next newcomer to that run takes the first one;
+ * - a taken-out item leaves a tombstone, over which a search goes on. It is made free once no search for an item that is
+ *   in goes over it, which is seen whenever an item of its run is taken out. So tombstones do not pile up, and there is no
+ *   sweep;
  * - the hash is stored before the entry is published, and an entry is published by one atomic store.
  * An item that goes in or out during a search may or may not be found; the caller compares keys anyway.
  */
@@ -123,17 +123,35 @@ export class HashIndex {
     return -1;
   }
 
-  /** Makes the slot a tombstone; at the end of a run, makes it and the tombstones in front of it free. */
+  /**
+   * Makes the slot a tombstone, and frees it and the tombstones in front of it over which no search has to go any more.
+   * From the back to the front of the run, `foremost` is the slot where the earliest search for an item behind begins.
+   */
   #bury(slot: number): void {
     const words = this.#words;
     this.#size--;
     this.#tombstones++;
     Atomics.store(words, this.#wordOf(slot) + 1, TOMBSTONE);
-    if (words[this.#wordOf(slot + 1) + 1] !== 0) return;
-    for (let last = slot; words[this.#wordOf(last) + 1] === TOMBSTONE; last--) {
-      Atomics.store(words, this.#wordOf(last) + 1, 0);
-      this.#tombstones--;
+    let at = this.#lastOfRun(slot);
+    for (let foremost = at + 1; at > slot - PROBES_MAX; at--) {
+      const word = this.#wordOf(at);
+      const entry = words[word + 1]!;
+      if (entry === 0) return;
+      if (entry > 0) foremost = Math.min(foremost, at - ((at - words[word]!) & this.mask));
+      else if (foremost > at) this.#free(word);
     }
+  }
+
+  /** The last slot in use behind this one without a free one between; no further than a search may go on from it. */
+  #lastOfRun(slot: number): number {
+    let last = slot;
+    while (last < slot + PROBES_MAX - 1 && this.#words[this.#wordOf(last + 1) + 1] !== 0) last++;
+    return last;
+  }
+
+  #free(word: number): void {
+    Atomics.store(this.#words, word + 1, 0);
+    this.#tombstones--;
   }
 
   #wordOf(slot: number): number {

@@ -258,15 +258,16 @@ export class Layers {
     this.leavingCount = 0;
     const places = this.#items - this.size + this.#leavingNow;
     const isCrowded = count > places;
-    if (isCrowded) this.#demoteCooled();
-    this.#promoteHead(isCrowded);
+    const half = this.#hotterHalf();
+    if (isCrowded) this.#demoteCooled(half);
+    this.#promoteHead(isCrowded ? Math.min(half, this.#l1.capacity) : this.#l1.capacity);
     this.#turnOver(newcomers, places, count);
     this.#publishCounts();
   }
 
   /** Items of L1 that are colder than L2's hotter half: they are to stand where they can be turned over. */
-  #demoteCooled(): void {
-    const last = this.#list.at(this.#hotterHalf() - 1);
+  #demoteCooled(half: number): void {
+    const last = this.#list.at(half - 1);
     if (last < 0) return;
     const line = this.#words[this.#scores + last]!;
     for (let way = 0; way < this.#l1.capacity; way++) {
@@ -275,10 +276,9 @@ export class Layers {
     }
   }
 
-  #promoteHead(isCrowded: boolean): void {
-    const most = this.#l1.capacity;
+  #promoteHead(count: number): void {
     let item = this.#list.first();
-    for (let left = isCrowded ? Math.min(most, this.#hotterHalf()) : most; item >= 0 && left > 0; left--) {
+    for (let left = count; item >= 0 && left > 0; left--) {
       const next = this.#list.next(item);
       if (!this.#isLeaving[item]) this.#tryPromote(item);
       item = next;
