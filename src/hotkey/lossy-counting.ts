@@ -22,7 +22,7 @@
  */
 
 import { demandWithin } from './detector.ts';
-import { COUNT, DISPLACED, SetTable, type SetTableOptions, setsLog2For, setTableByteLength, UPPER } from './set-table.ts';
+import { SetTable, type SetTableOptions, setsLog2For, setTableByteLength } from './set-table.ts';
 
 export interface LossyCountingOptions extends SetTableOptions {
   /** Error allowed, a share of the count: 1e-6 to 0.5. */
@@ -45,33 +45,11 @@ export function setsLog2Of({ epsilon, rows }: LossyCountingOptions): number {
 }
 
 export class LossyCounting extends SetTable {
-  readonly #epsilon: number;
-
   static byteLength(options: LossyCountingOptions): number {
     return setTableByteLength(setsLog2Of(options));
   }
 
   constructor(words: Int32Array, base: number, options: LossyCountingOptions) {
-    super(words, base, setsLog2Of(options), options.seed);
-    this.#epsilon = options.epsilon;
-  }
-
-  get epsilon(): number {
-    return Math.max(this.#epsilon, this.worstShare);
-  }
-
-  protected override bucket(): number {
-    return (this.words[this.base + COUNT] * this.#epsilon) | 0;
-  }
-
-  protected override absentError(set: number, _hash: number): number {
-    return Math.max(this.bucket(), this.boundOf(set));
-  }
-
-  protected override depart(set: number, row: number): void {
-    const upper = this.words[row + UPPER];
-    if (upper <= this.bucket()) return;
-    this.words[this.base + DISPLACED]++;
-    this.raiseBound(set, upper);
+    super(words, base, setsLog2Of(options), options.epsilon, options.seed);
   }
 }

@@ -25,17 +25,7 @@
  */
 
 import { type LossyCountingOptions, setsLog2Of } from './lossy-counting.ts';
-import {
-  COUNT,
-  DISPLACED,
-  EPOCH,
-  EPOCH_MASK,
-  HEADER_WORDS,
-  SET_WORDS,
-  SetTable,
-  setTableByteLength,
-  UPPER,
-} from './set-table.ts';
+import { EPOCH, EPOCH_MASK, HEADER_WORDS, SET_WORDS, SetTable, setTableByteLength } from './set-table.ts';
 
 const NAME = 0;
 const WENT = 1;
@@ -47,7 +37,6 @@ const SLOTS_PER_SET_SHIFT = 4;
 const SPREAD = 0x9e3779b1 | 0;
 
 export class MnemonicLossyCounting extends SetTable {
-  readonly #epsilon: number;
   readonly #history: number;
   readonly #shift: number;
 
@@ -58,37 +47,19 @@ export class MnemonicLossyCounting extends SetTable {
 
   constructor(words: Int32Array, base: number, options: LossyCountingOptions) {
     const setsLog2 = setsLog2Of(options);
-    super(words, base, setsLog2, options.seed);
-    this.#epsilon = options.epsilon;
+    super(words, base, setsLog2, options.epsilon, options.seed);
     this.#history = base + HEADER_WORDS + this.sets * SET_WORDS;
     this.#shift = 32 - setsLog2 - SLOTS_PER_SET_SHIFT;
   }
 
-  get epsilon(): number {
-    return Math.max(this.#epsilon, this.worstShare);
-  }
-
-  protected override bucket(): number {
-    return (this.words[this.base + COUNT] * this.#epsilon) | 0;
-  }
-
-  protected override absentError(set: number, hash: number): number {
+  protected override absentError(bound: number, hash: number): number {
     const { words } = this;
     const slot = this.#slotOf(hash);
     const remembered = words[slot + NAME] === hash ? words[slot + WENT] : words[slot + OTHERS];
-    return Math.min(remembered >> this.#missed(slot), Math.max(this.bucket(), this.boundOf(set)));
+    return Math.min(remembered >> this.#missed(slot), super.absentError(bound, hash));
   }
 
-  protected override depart(set: number, row: number): void {
-    const { words } = this;
-    const upper = words[row + UPPER];
-    this.#remember(words[row], upper);
-    if (upper <= this.bucket()) return;
-    words[this.base + DISPLACED]++;
-    this.raiseBound(set, upper);
-  }
-
-  #remember(hash: number, upper: number): void {
+  protected override departed(hash: number, upper: number): void {
     const { words } = this;
     const slot = this.#slotOf(hash);
     const shift = this.#missed(slot);

@@ -20,7 +20,7 @@
 
 import { demandWithin } from './detector.ts';
 import { type LossyCountingOptions, setsLog2Of } from './lossy-counting.ts';
-import { COUNT, DISPLACED, SetTable, setTableByteLength, UPPER } from './set-table.ts';
+import { SetTable, setTableByteLength } from './set-table.ts';
 
 export interface ProbabilisticOptions extends LossyCountingOptions {
   /** Probability with which an upper bound may be wrong. Default 0.02. */
@@ -40,7 +40,6 @@ export function probableError(bucket: number, delta: number, beta: number): numb
 }
 
 export class ProbabilisticLossyCounting extends SetTable {
-  readonly #epsilon: number;
   readonly #delta: number;
   readonly #beta: number;
   /** Bucket that the Δ below was worked out for; each thread works out its own. */
@@ -52,33 +51,16 @@ export class ProbabilisticLossyCounting extends SetTable {
   }
 
   constructor(words: Int32Array, base: number, options: ProbabilisticOptions) {
-    super(words, base, setsLog2Of(options), options.seed);
-    const { epsilon, delta = DELTA, beta = BETA } = options;
+    super(words, base, setsLog2Of(options), options.epsilon, options.seed);
+    const { delta = DELTA, beta = BETA } = options;
     demandWithin('delta', delta, 1e-6, 0.5);
     demandWithin('beta', beta, 0.1, 10);
-    this.#epsilon = epsilon;
     this.#delta = delta;
     this.#beta = beta;
   }
 
-  /** ε in force, but for the keys that δ gives up. */
-  get epsilon(): number {
-    return Math.max(this.#epsilon, this.worstShare);
-  }
-
-  protected override bucket(): number {
-    return (this.words[this.base + COUNT] * this.#epsilon) | 0;
-  }
-
-  protected override absentError(set: number, _hash: number): number {
-    return Math.max(this.#probableError(), this.boundOf(set));
-  }
-
-  protected override depart(set: number, row: number): void {
-    const upper = this.words[row + UPPER];
-    if (upper <= this.bucket()) return;
-    this.words[this.base + DISPLACED]++;
-    this.raiseBound(set, upper);
+  protected override absentError(bound: number, _hash: number): number {
+    return Math.max(this.#probableError(), bound);
   }
 
   #probableError(): number {

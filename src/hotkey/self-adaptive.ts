@@ -17,7 +17,7 @@
  * Every set has its own b because one for all would be set by the fullest of thousands of sets.
  */
 
-import { DISPLACED, SetTable, type SetTableOptions, setsLog2Within, setTableByteLength, UPPER } from './set-table.ts';
+import { SetTable, type SetTableOptions, setsLog2Within, setTableByteLength } from './set-table.ts';
 
 export interface SelfAdaptiveOptions extends SetTableOptions {
   /** Memory for rows, at most; the largest power of two in it is used. 128 bytes come on top. Default: 1 MiB. */
@@ -32,23 +32,6 @@ export class SelfAdaptive extends SetTable {
   }
 
   constructor(words: Int32Array, base: number, { bytes = BYTES, seed }: SelfAdaptiveOptions) {
-    super(words, base, setsLog2Within(bytes), seed);
-  }
-
-  get epsilon(): number {
-    return this.worstShare;
-  }
-
-  protected override bucket(): number {
-    return 0;
-  }
-
-  protected override absentError(set: number, _hash: number): number {
-    return this.boundOf(set);
-  }
-
-  protected override depart(set: number, row: number): void {
-    this.words[this.base + DISPLACED]++;
-    this.raiseBound(set, this.words[row + UPPER]);
+    super(words, base, setsLog2Within(bytes), 0, seed);
   }
 }

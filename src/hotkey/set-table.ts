@@ -14,17 +14,15 @@
  *          12 … 21   UPPER        f̂ + Δ; 0: the row is free
  *          22 … 31   LOWER        f̂
  *
- * A key belongs to one set. If it has no row there, the row with the least UPPER gives way, so nothing is ever swept,
- * moved or refused. A lossy counter drops rows with f̂ + Δ ≤ b at the end of each bucket; here such a row is merely the
+ * A key belongs to one set. If it has no row there, another row of the set gives way, so nothing is ever swept, moved or
+ * refused. A lossy counter drops rows with f̂ + Δ ≤ b at the end of each bucket, b = ⌊εN⌋; here such a row is merely the
  * first to give way, when its place is needed. That is sound: dropping is never a duty. A guarantee needs only that a key
  * without a row has no more than the Δ it would come back with, and a row that stays longer than it must has a Δ that is no
  * worse than the one it would come back with. `entries` counts the rows with UPPER > b, those the algorithm would hold.
  *
- * When all ten rows of a set are above b the table is full for this set. The least row goes all the same, `displaced`
- * counts it, and the set's BOUND remembers its UPPER: what a returning key may have had. This is Space-Saving (Metwally,
- * Agrawal, El Abbadi 2005) on ten counters. As there, the UPPERs of a set sum to at most the weight N' that fell into it, so
- * its least is at most N'/10; and with the j heaviest keys set aside, at most (N' less theirs)/(10 − j).
- * So a full set costs the keys of that set some accuracy, and `epsilon` says how much: max(ε, WORST/N).
+ * When all ten rows of a set are above b the table is full for this set. The row with the least UPPER goes all the same,
+ * `displaced` counts it, and the set's BOUND remembers its UPPER, what a returning key may have had: Δ of a newcomer is
+ * max(b, BOUND). So a full set costs the keys of that set some accuracy; for all, ε in force is max(ε, WORST/N).
  *
  * Halving is done per set, when it is touched: BOUND, UPPER and LOWER are shifted by the number of epochs missed. From
  * f̂ ≤ f ≤ UPPER follows ⌊f̂/2⌋ ≤ ⌊f/2⌋ ≤ ⌊UPPER/2⌋, so rows stay right; UPPER − f̂ may be rounded up by one.
@@ -93,38 +91,41 @@ export abstract class SetTable implements Detector {
   protected readonly base: number;
   protected readonly setsWord: number;
   protected readonly sets: number;
+  readonly #epsilon: number;
   readonly #multiplier: number;
   readonly #shift: number;
 
-  /** @param base word index of `setTableByteLength` zeroed bytes, a multiple of 16 (better 32), on every thread the same */
-  protected constructor(words: Int32Array, base: number, setsLog2: number, seed = DEFAULT_SEED) {
+  /**
+   * @param base word index of `setTableByteLength` zeroed bytes, a multiple of 16 (better 32), on every thread the same
+   * @param epsilon 0: no bucket ever ends
+   */
+  protected constructor(words: Int32Array, base: number, setsLog2: number, epsilon: number, seed = DEFAULT_SEED) {
     if (base % 16 !== 0) throw new RangeError(`detector: base is word ${base}; it must lie on a cache line`);
     this.words = words;
     this.base = base;
     this.setsWord = base + HEADER_WORDS;
     this.sets = 1 << setsLog2;
+    this.#epsilon = epsilon;
     this.#multiplier = mix32(seed) | 1;
     this.#shift = 32 - setsLog2;
   }
 
-  /** b: rows with no more than this are as good as gone; no key may be absent with more, but for BOUND. */
-  protected abstract bucket(): number;
-  /** Δ of a key that has no row in `set`. */
-  protected abstract absentError(set: number, hash: number): number;
-  /** The row at `row` of `set`, the one with the least UPPER, is about to be given to another key. */
-  protected abstract depart(set: number, row: number): void;
-  /** ε in force. */
-  abstract get epsilon(): number;
+  /** Δ of a key without a row whose set has this BOUND. */
+  protected absentError(bound: number, _hash: number): number {
+    const bucket = this.bucket();
+    return Math.max(bucket, bound);
+  }
+
+  /** A key has lost its row, with this UPPER. */
+  protected departed(_hash: number, _upper: number): void {}
 
   update(hash: number, weight: number): number {
     const words = this.words;
     const base = this.base;
-    const set = this.setOf(hash);
+    const set = this.#setOf(hash);
     if (words[set + SET_EPOCH] !== words[base + EPOCH]) this.#age(set);
-    const end = set + HASHES + SET_ROWS;
-    let row = set + HASHES;
-    while (row < end && words[row] !== hash) row++;
-    if (row === end) row = this.#admit(set, hash);
+    let row = this.#rowOf(set, hash);
+    if (row < 0) row = this.#admit(set, hash);
     words[row + UPPER] += weight;
     const lower = (words[row + LOWER] + weight) | 0;
     words[row + LOWER] = lower;
@@ -142,15 +143,21 @@ export abstract class SetTable implements Detector {
   }
 
   estimate(hash: number): number {
-    const set = this.setOf(hash);
-    const row = this.rowOf(set, hash);
+    const set = this.#setOf(hash);
+    const row = this.#rowOf(set, hash);
     return row < 0 ? 0 : this.#now(set, row + LOWER);
   }
 
   error(hash: number): number {
-    const set = this.setOf(hash);
-    const row = this.rowOf(set, hash);
-    return row < 0 ? this.absentError(set, hash) : this.#now(set, row + UPPER) - this.#now(set, row + LOWER);
+    const set = this.#setOf(hash);
+    const row = this.#rowOf(set, hash);
+    if (row < 0) return this.absentError(this.#now(set, set + BOUND), hash);
+    return this.#now(set, row + UPPER) - this.#now(set, row + LOWER);
+  }
+
+  get epsilon(): number {
+    const { count } = this;
+    return count === 0 ? this.#epsilon : Math.max(this.#epsilon, this.words[this.base + WORST] / count);
   }
 
   get count(): number {
@@ -169,48 +176,76 @@ export abstract class SetTable implements Detector {
     return this.#scan(threshold, out);
   }
 
+  /** b: buckets that are over. */
+  protected bucket(): number {
+    return (this.words[this.base + COUNT] * this.#epsilon) | 0;
+  }
+
   /** Word of the set that a hash belongs to. */
-  protected setOf(hash: number): number {
+  #setOf(hash: number): number {
     return this.setsWord + ((Math.imul(hash, this.#multiplier) >>> this.#shift) << SET_WORDS_SHIFT);
   }
 
-  /** Word of the key's HASH, −1 when it has no row. */
-  protected rowOf(set: number, hash: number): number {
-    for (let row = set + HASHES; row < set + HASHES + SET_ROWS; row++) if (this.words[row] === hash) return row;
+  /** The key's HASH word, −1 when it has no row. Written out: a loop costs twice as much, and this is all that most calls do. */
+  #rowOf(set: number, hash: number): number {
+    const words = this.words;
+    if (words[set + 2] === hash) return set + 2;
+    if (words[set + 3] === hash) return set + 3;
+    if (words[set + 4] === hash) return set + 4;
+    if (words[set + 5] === hash) return set + 5;
+    if (words[set + 6] === hash) return set + 6;
+    if (words[set + 7] === hash) return set + 7;
+    if (words[set + 8] === hash) return set + 8;
+    if (words[set + 9] === hash) return set + 9;
+    if (words[set + 10] === hash) return set + 10;
+    if (words[set + 11] === hash) return set + 11;
     return -1;
   }
 
-  /** BOUND of a set, in counts of the present epoch. */
-  protected boundOf(set: number): number {
-    return this.#now(set, set + BOUND);
-  }
-
-  /** BOUND of a set grows to the UPPER of a row that goes. */
-  protected raiseBound(set: number, upper: number): void {
-    const { words, base } = this;
-    if (upper <= words[set + BOUND]) return;
-    words[set + BOUND] = upper;
-    if (upper > words[base + WORST]) words[base + WORST] = upper;
-  }
-
-  /** What the full sets make of ε. */
-  protected get worstShare(): number {
-    return this.count === 0 ? 0 : this.words[this.base + WORST] / this.count;
-  }
-
-  /** Gives the least row of a set to a key; returns its HASH word. */
+  /** Gives a row of a set of this epoch to a key; returns its HASH word. */
   #admit(set: number, hash: number): number {
     const words = this.words;
+    let row = this.#idleRow(set);
+    if (row < 0) row = this.#displaceLeast(set);
+    if (words[row + UPPER] > 0) this.departed(words[row], words[row + UPPER]);
+    words[row + LOWER] = 0;
+    words[row + UPPER] = this.absentError(words[set + BOUND], hash);
+    words[row] = hash;
+    return row;
+  }
+
+  /** HASH word of a row that may go for nothing, −1 when there is none. */
+  #idleRow(set: number): number {
+    const words = this.words;
+    const bucket = this.bucket();
+    const bar = Math.max(bucket, words[set + BOUND]);
+    const end = set + HASHES + SET_ROWS;
+    for (let row = set + HASHES; row < end; row++) if (words[row + UPPER] <= bar) return row;
+    return -1;
+  }
+
+  /** HASH word of the row that must go; BOUND grows to its UPPER. */
+  #displaceLeast(set: number): number {
+    const { words, base } = this;
+    const row = this.#leastRow(set);
+    const upper = words[row + UPPER];
+    words[base + DISPLACED]++;
+    words[set + BOUND] = upper;
+    if (upper > words[base + WORST]) words[base + WORST] = upper;
+    return row;
+  }
+
+  /** HASH word of the row with the least UPPER. Without branches: which row it is cannot be foretold. */
+  #leastRow(set: number): number {
+    const words = this.words;
     let least = set + HASHES;
+    let upper = words[least + UPPER];
     for (let row = least + 1; row < set + HASHES + SET_ROWS; row++) {
-      if (words[row + UPPER] < words[least + UPPER]) least = row;
+      const gap = (words[row + UPPER] - upper) | 0;
+      const less = gap >> 31;
+      upper = (upper + (gap & less)) | 0;
+      least = (least + ((row - least) & less)) | 0;
     }
-    // Before the departure: the newcomer is not the one that goes.
-    const error = this.absentError(set, hash);
-    if (words[least + UPPER] > 0) this.depart(set, least);
-    words[least + LOWER] = 0;
-    words[least + UPPER] = error;
-    words[least] = hash;
     return least;
   }
 

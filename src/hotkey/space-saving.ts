@@ -222,7 +222,8 @@ export class SpaceSaving implements Detector {
     let hole = place;
     for (let child = 2 * hole + 1; child < used; child = 2 * hole + 1) {
       const right = child + 1;
-      if (right < used && this.#upperOf(words[this.#heap + right]) < this.#upperOf(words[this.#heap + child])) child = right;
+      if (right < used && this.#upperOf(words[this.#heap + right]) < this.#upperOf(words[this.#heap + child]))
+        child = right;
       if (this.#upperOf(words[this.#heap + child]) >= upper) break;
       this.#put(hole, words[this.#heap + child]);
       hole = child;
@@ -267,7 +268,11 @@ export class SpaceSaving implements Detector {
   #removeEntry(word: number): void {
     const words = this.#words;
     let hole = word - this.#index;
-    for (let next = (hole + 1) & this.#indexMask; words[this.#index + next] !== 0; next = (next + 1) & this.#indexMask) {
+    for (
+      let next = (hole + 1) & this.#indexMask;
+      words[this.#index + next] !== 0;
+      next = (next + 1) & this.#indexMask
+    ) {
       const home = this.#homeOf(words[this.#rowWord(words[this.#index + next] - 1) + HASH]);
       if (((next - home) & this.#indexMask) < ((next - hole) & this.#indexMask)) continue;
       words[this.#index + hole] = words[this.#index + next];

@@ -38,6 +38,6 @@ export class Weighted extends SelfAdaptive {
   /** @param weight cost, int32 and not negative; @returns estimate in units */
   override update(hash: number, weight: number): number {
     const units = (weight + this.unit - 1) >>> this.#shift;
-    return super.update(hash, units > WEIGHT_MAX ? WEIGHT_MAX : units);
+    return super.update(hash, Math.min(units, WEIGHT_MAX));
   }
 }
