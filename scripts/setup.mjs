@@ -118,6 +118,7 @@ const HOT_PROGRAMS = [
   'src/load/sink-process',
   'bench/pipeline-variant',
   'bench/multiget-client',
+  'bench/detect-variant',
 ];
 
 /** Services that come with the packages above: neither started nor enabled by us. */
