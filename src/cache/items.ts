@@ -64,7 +64,14 @@ export function itemWord(base: number, item: number): number {
 }
 
 /** Whether the item's key is the `length` bytes at `offset` of `view`. The item lies in `itemView`. */
-export function isKeyOf(itemView: DataView, words: Int32Array, item: number, view: DataView, offset: number, length: number): boolean {
+export function isKeyOf(
+  itemView: DataView,
+  words: Int32Array,
+  item: number,
+  view: DataView,
+  offset: number,
+  length: number,
+): boolean {
   if (words[item + ITEM_KEY_LENGTH] !== length) return false;
   const key = (item << 2) + ITEM_KEY_AT;
   let at = 0;

@@ -117,7 +117,14 @@ export function endChange(words: Int32Array, item: number, state: number, flags:
 }
 
 /** A lane died: what it held is UNSURE until `untilMs`, its fetches are nobody's. For its successor, before it works. */
-export function releaseAll(words: Int32Array, base: number, items: number, itemWords: number, lane: number, untilMs: number): number {
+export function releaseAll(
+  words: Int32Array,
+  base: number,
+  items: number,
+  itemWords: number,
+  lane: number,
+  untilMs: number,
+): number {
   let released = 0;
   for (let i = 0; i < items; i++) {
     const item = base + i * itemWords;

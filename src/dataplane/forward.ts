@@ -81,14 +81,7 @@ export class Forwarder {
   }
 
   /** To `node`, under a slot of ours: its answer comes back to us, whatever the mode. */
-  throughSlot(
-    batch: Int32Array,
-    row: number,
-    ipOffset: number,
-    udpOffset: number,
-    end: number,
-    node: number,
-  ): number {
+  throughSlot(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number, node: number): number {
     const slot = this.#takeSlot();
     if (slot < 0) return this.#refuse(batch, row, ipOffset, udpOffset, REFUSED_BUSY);
     this.slot = slot;

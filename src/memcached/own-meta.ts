@@ -67,7 +67,15 @@ export class OwnLine {
     return mode === 0 ? this : this.#mode(mode);
   }
 
-  arithmetic(offset: number, keys: Uint8Array, key: number, keyBytes: number, mode: number, high: number, low: number): this {
+  arithmetic(
+    offset: number,
+    keys: Uint8Array,
+    key: number,
+    keyBytes: number,
+    mode: number,
+    high: number,
+    low: number,
+  ): this {
     this.#begin(offset, ARITHMETIC, keys, key, keyBytes).#mode(mode).#text(TOKEN_D);
     this.at = writeUint64(this.#bytes, this.at, high, low);
     return this.#text(RETURN_VALUE);

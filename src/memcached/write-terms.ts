@@ -81,7 +81,13 @@ const HARMLESS = new Set(['b', 'c', 'k', 'q', 'v', 'O'].map(LETTER));
 const HARMLESS_LETTERS = Uint8Array.from({ length: 128 }, (_, letter) => (HARMLESS.has(letter) ? 1 : 0));
 
 /** Reads the terms of the accepted write at `start`, which `located` tells of. Returns the kind. */
-export function readTerms(bytes: Uint8Array, view: DataView, start: number, located: Int32Array, terms: Int32Array): number {
+export function readTerms(
+  bytes: Uint8Array,
+  view: DataView,
+  start: number,
+  located: Int32Array,
+  terms: Int32Array,
+): number {
   terms.fill(0);
   terms[TERM_KIND] = KIND_OF_VERB[located[OUT_VERB]];
   if (terms[TERM_KIND] === WRITE_OTHER) return WRITE_OTHER;

@@ -29,7 +29,15 @@ import {
 } from '../../cache/items.ts';
 import * as directory from '../../coherence/directory.ts';
 import { FRAME_HEADER_BYTES, total } from '../../memcached/frame-header.ts';
-import { writeBody } from '../../memcached/hit-reply.ts';
+import {
+  HIT_FLAGS,
+  HIT_KEY_AT,
+  HIT_KEY_LENGTH,
+  HIT_VALUE_AT,
+  HIT_VALUE_LENGTH,
+  HIT_WORDS,
+  writeBody,
+} from '../../memcached/hit-reply.ts';
 import { OUT_STATUS, OUT_VALUE_LENGTH, OUT_VALUE_OFFSET, OUT_WORDS } from '../../memcached/located.ts';
 import { hasNonce, returnToken } from '../../memcached/own-meta.ts';
 import { parseReply, STATUS_EN, STATUS_VA } from '../../memcached/reply.ts';
@@ -64,6 +72,9 @@ export class Fills {
   readonly #operations: op.Operations;
   readonly #sender: Sender;
   readonly #located = new Int32Array(OUT_WORDS);
+  readonly #hit = new Int32Array(HIT_WORDS);
+  readonly #pieces = new Uint8Array(BODY_BYTES_MAX);
+  readonly #piecesView = new DataView(this.#pieces.buffer);
 
   constructor(path: Path, keys: HotKeys, operations: op.Operations, sender: Sender) {
     this.#path = path;
@@ -101,6 +112,13 @@ export class Fills {
     if (words[control + HOT_FLUSHING] !== 0) return true;
     const dueMs = words[control + HOT_FLUSH_DUE];
     return dueMs !== 0 && ((dueMs - nowMs) | 0) >= 0;
+  }
+
+  /** Whether the cached value's time to live is over, or its last second has begun. */
+  isOver(item: number): boolean {
+    const { words, nowMs, setup } = this.#keys;
+    if ((words[item + directory.STATE] & directory.TTL_SET) === 0) return false;
+    return ((words[item + ITEM_EXPIRES] - setup.ttlGuardMs - nowMs) | 0) <= 0;
   }
 
   /** A datagram, from its frame header at `header`, to a fetch's slot. */
@@ -188,7 +206,11 @@ export class Fills {
 
   #finishChange(item: number, isKept: boolean, sentMs: number, ttl: number): void {
     const { words } = this.#keys;
-    const flags = directory.CAS_KNOWN | this.#looseStill(item, sentMs) | (isKept ? directory.VALUED : 0) | (ttl === NEVER ? 0 : directory.TTL_SET);
+    const flags =
+      directory.CAS_KNOWN |
+      this.#looseStill(item, sentMs) |
+      (isKept ? directory.VALUED : 0) |
+      (ttl === NEVER ? 0 : directory.TTL_SET);
     if (isKept) this.#path.memory.counters[COUNT.hot_fills] += 1;
     directory.endChange(words, item, directory.CLEAN, flags);
   }
@@ -196,7 +218,8 @@ export class Fills {
   /** The value is the one that is cached: its time begins anew, no reader need notice. */
   #renew(item: number, sentMs: number, ttl: number): void {
     const { words } = this.#keys;
-    const state = (words[item + directory.STATE] & ~(directory.TTL_SET | directory.LOOSE)) | this.#looseStill(item, sentMs);
+    const state =
+      (words[item + directory.STATE] & ~(directory.TTL_SET | directory.LOOSE)) | this.#looseStill(item, sentMs);
     words[item + directory.STATE] = ttl === NEVER ? state : state | directory.TTL_SET;
     this.#setTimes(item, sentMs, ttl);
   }
@@ -265,13 +288,20 @@ export class Fills {
     sentMs: number,
     ttl: number,
   ): boolean {
-    const { words, bytes, view, control, setup, nowMs } = this.#keys;
+    const { words, view, control, setup, nowMs } = this.#keys;
     const leftMs = ttl === NEVER ? 0 : (ttl - 1) * MS_PER_S - setup.ttlGuardMs - (nowMs - sentMs);
     if (ttl !== NEVER && leftMs <= 0) return false;
     const start = (item << 2) + ITEM_BODY_AT;
     const key = (item << 2) + ITEM_KEY_AT;
     const keyBytes = words[item + ITEM_KEY_LENGTH];
-    const length = writeBody(bytes, key, keyBytes, flags, from, at, valueBytes, bytes, start, BODY_BYTES_MAX);
+    const hit = this.#hit;
+    hit[HIT_KEY_AT] = 0;
+    hit[HIT_KEY_LENGTH] = keyBytes;
+    hit[HIT_FLAGS] = flags;
+    hit[HIT_VALUE_LENGTH] = valueBytes;
+    hit[HIT_VALUE_AT] = keyBytes;
+    if (!this.#gather(key, keyBytes, from, at, valueBytes)) return false;
+    const length = writeBody(hit, this.#piecesView, view, start, BODY_BYTES_MAX);
     if (length === 0) return false;
     words[item + ITEM_FLAGS] = flags;
     words[item + ITEM_VALUE_LENGTH] = valueBytes;
@@ -282,6 +312,15 @@ export class Fills {
     words[item + ITEM_CAS_LOW] = words[item + directory.CAS_LOW];
     words[item + ITEM_STAMP] = words[control + HOT_STAMP];
     this.#setTimes(item, sentMs, ttl);
+    return true;
+  }
+
+  /** Key and value side by side. False when they are too long together for any body. */
+  #gather(key: number, keyBytes: number, from: Uint8Array, at: number, valueBytes: number): boolean {
+    if (keyBytes + valueBytes > this.#pieces.length) return false;
+    const { bytes } = this.#keys;
+    for (let i = 0; i < keyBytes; i++) this.#pieces[i] = bytes[key + i];
+    for (let i = 0; i < valueBytes; i++) this.#pieces[keyBytes + i] = from[at + i];
     return true;
   }
 

@@ -3,7 +3,6 @@
  * was copied of an item that changed meanwhile is not sent.
  */
 import {
-  BODY_BYTES_MAX,
   ITEM_BODY_AT,
   ITEM_BODY_LENGTH,
   ITEM_BODY_SUM,
@@ -19,8 +18,25 @@ import {
   ITEM_WORDS,
 } from '../../cache/items.ts';
 import * as directory from '../../coherence/directory.ts';
+import { copyAcross } from '../../memcached/draft.ts';
 import { FRAME_HEADER_BYTES } from '../../memcached/frame-header.ts';
-import { writeAbsent, writeHit } from '../../memcached/hit-reply.ts';
+import {
+  HIT_CAS_HIGH,
+  HIT_CAS_LOW,
+  HIT_FLAGS,
+  HIT_KEY_AT,
+  HIT_KEY_FORM,
+  HIT_KEY_LENGTH,
+  HIT_TTL,
+  HIT_VALUE_AT,
+  HIT_VALUE_LENGTH,
+  HIT_WORDS,
+  KEY_TEXT,
+  TTL_NEVER,
+  UNSAYABLE,
+  writeAbsent,
+  writeHit,
+} from '../../memcached/hit-reply.ts';
 import { OUT_PROTOCOL, OUT_VERB, PROTOCOL_ASCII } from '../../memcached/located.ts';
 import { VERB_GET } from '../../memcached/verbs.ts';
 import { DROP, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, TAG_FLAGS } from '../../port/port.ts';
@@ -28,8 +44,8 @@ import { finish } from '../../wire/checksum.ts';
 import * as ethernet from '../../wire/ethernet.ts';
 import * as ipv4 from '../../wire/ipv4.ts';
 import * as udp from '../../wire/udp.ts';
-import type { Asked } from '../asked.ts';
 import { turnIntoAnswer } from '../answer.ts';
+import type { Asked } from '../asked.ts';
 import { COUNT } from '../counters.ts';
 import { TTL_DEFAULT } from '../host.ts';
 import type { Path } from '../path.ts';
@@ -39,8 +55,6 @@ import type { HotKeys } from './keys.ts';
 export const NO_HIT = -2;
 const COMPUTED_ZERO = 0xffff;
 const GET_BYTES = 4;
-/** Of a reply, with room to spare. */
-const REPLY_BYTES = 2048;
 const PADDED_BYTES_MIN = ethernet.HEADER_BYTES;
 
 export class Hits {
@@ -49,7 +63,8 @@ export class Hits {
   /** A copy of an item, where its reply is not the plain one. */
   readonly #copy = new Uint8Array(ITEM_BYTES);
   readonly #words = new Int32Array(this.#copy.buffer);
-  readonly #reply = new Uint8Array(REPLY_BYTES);
+  readonly #copyView = new DataView(this.#copy.buffer);
+  readonly #hit = new Int32Array(HIT_WORDS);
 
   constructor(path: Path, keys: HotKeys) {
     this.#path = path;
@@ -144,47 +159,36 @@ export class Hits {
     if (Atomics.load(words, item + directory.VERSION) !== version) return NO_HIT;
     const body = udpOffset + udp.HEADER_BYTES + FRAME_HEADER_BYTES;
     const room = clientPort.roomBytes - (body - batch[row + ROW_OFFSET]);
-    const bodyBytes = writeHit(
-      asked.located,
-      memory.bytes,
-      this.#copy,
-      ITEM_KEY_AT,
-      copied[ITEM_KEY_LENGTH],
-      copied[ITEM_FLAGS],
-      ITEM_BODY_AT + copied[ITEM_VALUE_AT],
-      copied[ITEM_VALUE_LENGTH],
-      copied[ITEM_CAS_HIGH],
-      copied[ITEM_CAS_LOW],
-      this.#secondsLeft(copied),
-      this.#reply,
-      0,
-      Math.min(room, BODY_BYTES_MAX),
-    );
+    const hit = this.#hit;
+    hit[HIT_KEY_AT] = ITEM_KEY_AT;
+    hit[HIT_KEY_LENGTH] = copied[ITEM_KEY_LENGTH];
+    hit[HIT_KEY_FORM] = KEY_TEXT;
+    hit[HIT_FLAGS] = copied[ITEM_FLAGS];
+    hit[HIT_VALUE_AT] = ITEM_BODY_AT + copied[ITEM_VALUE_AT];
+    hit[HIT_VALUE_LENGTH] = copied[ITEM_VALUE_LENGTH];
+    hit[HIT_CAS_HIGH] = copied[ITEM_CAS_HIGH];
+    hit[HIT_CAS_LOW] = copied[ITEM_CAS_LOW];
+    hit[HIT_TTL] = this.#secondsLeft(copied);
+    const bodyBytes = writeHit(asked.located, memory.bytes, hit, this.#copyView, memory.view, body, room);
     if (bodyBytes <= 0) return NO_HIT;
-    this.#place(body, bodyBytes);
     turnIntoAnswer(memory, batch, row, ipOffset, udpOffset, bodyBytes);
     return this.#send(batch, row, ipOffset, FRAME_HEADER_BYTES + bodyBytes, COUNT.hot_hits);
   }
 
-  /** A reply lies where its request lay, so it is written elsewhere first. */
-  #place(body: number, bodyBytes: number): void {
-    const { bytes } = this.#path.memory;
-    for (let at = 0; at < bodyBytes; at++) bytes[body + at] = this.#reply[at];
-  }
-
   #secondsLeft(item: Int32Array): number {
-    if ((item[directory.STATE] & directory.TTL_SET) === 0) return -1;
+    if ((item[directory.STATE] & directory.TTL_SET) === 0) return TTL_NEVER;
     return Math.max(1, (((item[ITEM_EXPIRES] - this.#keys.nowMs) | 0) / 1000 + 1) | 0);
   }
 
   /** "Not there": home has said so, or it was deleted through us. */
   absent(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, asked: Asked): number {
-    const { memory } = this.#path;
+    const { memory, clientPort } = this.#path;
     const body = udpOffset + udp.HEADER_BYTES + FRAME_HEADER_BYTES;
-    const bodyBytes = writeAbsent(asked.located, memory.bytes, this.#reply, 0);
+    const room = clientPort.roomBytes - (body - batch[row + ROW_OFFSET]);
+    const bodyBytes = writeAbsent(asked.located, memory.bytes, memory.view, body, room);
+    if (bodyBytes === UNSAYABLE) return NO_HIT;
     memory.counters[COUNT.hot_misses] += 1;
-    if (bodyBytes <= 0) return DROP;
-    this.#place(body, bodyBytes);
+    if (bodyBytes === 0) return DROP;
     turnIntoAnswer(memory, batch, row, ipOffset, udpOffset, bodyBytes);
     return this.#send(batch, row, ipOffset, FRAME_HEADER_BYTES + bodyBytes, -1);
   }
@@ -220,18 +224,3 @@ export class Hits {
     return this.#path.wholeOrFragments(clientOut, batch, row, port.id, 0);
   }
 }
-
-/** Copies between two blocks of memory; reads and writes nothing outside `length` bytes. */
-function copyAcross(from: DataView, start: number, to: DataView, at: number, length: number): void {
-  const blocks = length & -16;
-  let i = 0;
-  for (; i < blocks; i += 16) {
-    to.setInt32(at + i, from.getInt32(start + i));
-    to.setInt32(at + i + 4, from.getInt32(start + i + 4));
-    to.setInt32(at + i + 8, from.getInt32(start + i + 8));
-    to.setInt32(at + i + 12, from.getInt32(start + i + 12));
-  }
-  for (; i + 4 <= length; i += 4) to.setInt32(at + i, from.getInt32(start + i));
-  for (; i < length; i++) to.setUint8(at + i, from.getUint8(start + i));
-}
-

@@ -4,8 +4,12 @@
  */
 import { ITEM_WORDS, isKeyOf, itemWord } from '../../cache/items.ts';
 import { Lookup } from '../../cache/layers.ts';
+import { FETCHED_MS } from '../../coherence/directory.ts';
 import { noteStore, noteStored, storeBucket, storesDrained } from '../../coherence/stores.ts';
-import { type Detectors, detectorsAt } from '../../hotkey/detectors.ts';
+import type { Detector } from '../../hotkey/detector.ts';
+import { openDetector } from '../../hotkey/detectors.ts';
+import { InstantDetector } from '../../hotkey/instant.ts';
+import { sampleGap } from '../../hotkey/sampling.ts';
 import type { Arena } from '../../mem/arena.ts';
 import { mix32 } from '../../mem/mix.ts';
 import { Ring } from '../../mem/ring.ts';
@@ -55,20 +59,22 @@ export class HotKeys {
   nowMs = 0;
   readonly #candidates: Ring;
   readonly #lookup: Lookup;
-  readonly #detectors: Detectors;
+  readonly #detector: Detector;
+  readonly #instant: InstantDetector;
   readonly #counts: number;
   readonly #stores: number;
   readonly #threshold: number;
   readonly #saidHash = new Int32Array(SAID_ROWS);
   readonly #saidMs = new Int32Array(SAID_ROWS);
   readonly #seesAnswers: boolean;
+  #epochMs = 0;
   #stride = 1;
   #untilSample = 1;
   #random: number;
 
   /** @param seed of the sampling and the nonces */
   constructor(setup: HotSetup, lane: number, shared: Arena, seesAnswers: boolean, seed: number) {
-    const { ordersOffset, candidatesOffset, countsOffset, detectorOffset } = perLane(setup, lane);
+    const { ordersOffset, candidatesOffset, countsOffset, detectorOffset, instantOffset } = perLane(setup, lane);
     this.isOn = setup.enabled;
     this.setup = setup;
     this.lane = lane;
@@ -80,7 +86,9 @@ export class HotKeys {
     this.orders = new Ring(shared.words, ordersOffset >> 2, ORDER_ROWS, ORDER_WORDS);
     this.#candidates = new Ring(shared.words, candidatesOffset >> 2, CANDIDATE_ROWS, CANDIDATE_WORDS);
     this.#lookup = new Lookup(shared.words, setup.layersOffset >> 2);
-    this.#detectors = detectorsAt(shared.words, detectorOffset >> 2, setup.detector);
+    const { name, options, instant } = setup.detector;
+    this.#detector = openDetector(name, shared.words, detectorOffset >> 2, options);
+    this.#instant = new InstantDetector(shared.words, instantOffset >> 2, instant);
     this.#counts = countsOffset >> 2;
     this.#stores = setup.storesOffset >> 2;
     this.#threshold = this.control + HOT_THRESHOLDS + lane;
@@ -151,14 +159,21 @@ export class HotKeys {
     return storesDrained(words, this.#stores, setup.lanes, hash, nowMs, setup.lifeMs);
   }
 
+  /** Whether nothing that was sent before the item was published can still arrive. */
+  isPastLife(item: number): boolean {
+    return ((this.nowMs - this.words[item + FETCHED_MS]) | 0) > this.setup.lifeMs;
+  }
+
   /** Without slots, requests that were sent before a key became hot leave no trace but time. */
   get seesAnswers(): boolean {
     return this.#seesAnswers;
   }
 
-  /** An epoch of the detectors has ended. */
-  decay(): void {
-    this.#detectors.decay();
+  /** Once a cycle: what was counted long ago fades. */
+  endEpochIfDue(): void {
+    if (((this.nowMs - this.#epochMs) | 0) < this.setup.epochMs) return;
+    this.#epochMs = this.nowMs;
+    this.#detector.decay();
   }
 
   /** A random int32. */
@@ -174,13 +189,14 @@ export class HotKeys {
   /** Counts for the requests that were passed over, too. Gaps are random, lest traffic with a beat hides. */
   #sample(hash: number, asked: Asked): void {
     const stride = this.#stride;
-    this.#untilSample = stride === 1 ? 1 : 1 + (this.random() >>> 1) % (2 * stride - 1);
-    const estimate = this.#detectors.update(hash, stride, this.nowMs);
-    if (estimate < this.words[this.#threshold] && !this.#detectors.isInstant) return;
-    if (this.#lookup.find(hash) < 0) this.#say(hash, estimate, asked);
+    this.#untilSample = sampleGap(this.random(), stride);
+    const estimate = this.#detector.update(hash, stride);
+    const isInstant = this.#instant.note(hash);
+    if (!isInstant && estimate < this.words[this.#threshold]) return;
+    if (this.#lookup.find(hash) < 0) this.#say(hash, estimate, isInstant, asked);
   }
 
-  #say(hash: number, estimate: number, asked: Asked): void {
+  #say(hash: number, estimate: number, isInstant: boolean, asked: Asked): void {
     const row = hash & (SAID_ROWS - 1);
     if (this.#saidHash[row] === hash && ((this.nowMs - this.#saidMs[row]) | 0) < SAID_MS) return;
     this.#saidHash[row] = hash;
@@ -190,7 +206,7 @@ export class HotKeys {
     if (at < 0) return;
     this.words[at + CANDIDATE_HASH] = hash;
     this.words[at + CANDIDATE_ESTIMATE] = estimate;
-    this.words[at + CANDIDATE_INSTANT] = this.#detectors.isInstant ? 1 : 0;
+    this.words[at + CANDIDATE_INSTANT] = isInstant ? 1 : 0;
     this.words[at + CANDIDATE_KEY_LENGTH] = asked.keyBytes;
     const key = (at + CANDIDATE_KEY) << 2;
     for (let byte = 0; byte < asked.keyBytes; byte++) this.bytes[key + byte] = asked.bytes[asked.key + byte];
@@ -198,3 +214,5 @@ export class HotKeys {
   }
 }
 
+/** Where no key is treated: nothing but `isOn` and what the stages set is ever asked of it. */
+export const NO_HOT_KEYS = Object.assign(Object.create(HotKeys.prototype) as HotKeys, { isOn: false });

@@ -12,7 +12,8 @@
 import { itemsByteLength } from '../../cache/items.ts';
 import { layersByteLength } from '../../cache/layers.ts';
 import { storesByteLength } from '../../coherence/stores.ts';
-import { detectorByteLength, type DetectorSetup } from '../../hotkey/detectors.ts';
+import { type DetectorName, type DetectorOptions, detectorByteLength } from '../../hotkey/detectors.ts';
+import { InstantDetector, type InstantOptions } from '../../hotkey/instant.ts';
 import { ringByteLength } from '../../mem/ring.ts';
 
 /** Words of the control block. */
@@ -50,12 +51,20 @@ export const CANDIDATE_ROWS = 512;
 /** Reads and writes of an item, as one lane counts them. */
 export const COUNTS_WORDS = 2;
 
+export interface DetectorSetup {
+  readonly name: DetectorName;
+  readonly options: Partial<DetectorOptions>;
+  readonly instant: InstantOptions;
+}
+
 export interface HotSettings {
   readonly enabled: boolean;
   /** Keys that can be hot at a time; a power of two. */
   readonly items: number;
   readonly l1Items: number;
   readonly detector: DetectorSetup;
+  /** Counts of requests are halved so often, ms. */
+  readonly epochMs: number;
   /** L, the longest life of a datagram, ms. */
   readonly lifeMs: number;
   /** Copies on other nodes live so long, ms, unless renewed. */
@@ -89,19 +98,25 @@ export interface PerLane {
   readonly candidatesOffset: number;
   readonly countsOffset: number;
   readonly detectorOffset: number;
+  readonly instantOffset: number;
 }
 
-export function perLane(setup: Pick<HotSetup, 'perLaneOffset' | 'perLaneBytes' | 'items'>, lane: number): PerLane {
+export function perLane(
+  setup: Pick<HotSetup, 'perLaneOffset' | 'perLaneBytes' | 'items' | 'detector'>,
+  lane: number,
+): PerLane {
   const ordersOffset = setup.perLaneOffset + lane * setup.perLaneBytes;
   const candidatesOffset = ordersOffset + lines(ringByteLength(ORDER_ROWS, ORDER_WORDS));
   const countsOffset = candidatesOffset + lines(ringByteLength(CANDIDATE_ROWS, CANDIDATE_WORDS));
-  const detectorOffset = countsOffset + lines(setup.items * COUNTS_WORDS * 4);
-  return { ordersOffset, candidatesOffset, countsOffset, detectorOffset };
+  const instantOffset = countsOffset + lines(setup.items * COUNTS_WORDS * 4);
+  const detectorOffset = (instantOffset + lines(InstantDetector.byteLength(setup.detector.instant)) + 127) & -128;
+  return { ordersOffset, candidatesOffset, countsOffset, instantOffset, detectorOffset };
 }
 
 function perLaneByteLength(settings: HotSettings): number {
-  const { detectorOffset } = perLane({ perLaneOffset: 0, perLaneBytes: 0, items: settings.items }, 0);
-  return detectorOffset + lines(detectorByteLength(settings.detector));
+  const { detectorOffset } = perLane({ ...settings, perLaneOffset: 0, perLaneBytes: 0 }, 0);
+  const { name, options } = settings.detector;
+  return (detectorOffset + detectorByteLength(name, options) + 127) & -128;
 }
 
 /** Bytes of the shared arena. */
@@ -110,15 +125,11 @@ export function hotSharedByteLength(settings: HotSettings, lanes: number): numbe
 }
 
 /** Where it all lies, from `offset` (a multiple of 64) on. */
-export function hotShared(
-  settings: HotSettings,
-  lanes: number,
-  offset: number,
-): Omit<HotSetup, 'laneOffset'> {
+export function hotShared(settings: HotSettings, lanes: number, offset: number): Omit<HotSetup, 'laneOffset'> {
   const itemsOffset = offset + HOT_CONTROL_BYTES + lines(lanes * 4);
   const layersOffset = itemsOffset + itemsByteLength(settings.items);
   const storesOffset = layersOffset + lines(layersByteLength(settings));
-  const perLaneOffset = storesOffset + lines(storesByteLength(lanes));
+  const perLaneOffset = (storesOffset + storesByteLength(lanes) + 127) & -128;
   return {
     ...settings,
     lanes,
@@ -134,4 +145,3 @@ export function hotShared(
 function lines(bytes: number): number {
   return (bytes + 63) & -64;
 }
-

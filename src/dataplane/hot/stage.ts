@@ -109,7 +109,8 @@ export class HotStage {
     if (words[item + ITEM_STAMP] !== words[control + HOT_STAMP]) return false;
     if (((words[item + ITEM_SERVE_UNTIL] - nowMs) | 0) > 0) return true;
     if (((nowMs - words[item + ITEM_SERVE_UNTIL]) | 0) >= GRACE_MS + keys.setup.refreshMs) return false;
-    return fills.mayServeOn(item) && (fills.want(item) || true);
+    fills.want(item);
+    return !fills.isOver(item);
   }
 
   #readSlowly(
@@ -122,17 +123,19 @@ export class HotStage {
     version: number,
     state: number,
   ): number {
-    const { fills, hits, relays, keys } = this.#hot;
+    const { fills, hits, upkeep, keys } = this.#hot;
     const phase = state & directory.STATE_MASK;
-    if (phase === directory.UNSURE && relays.endUnsure(item)) {
+    if (phase === directory.UNSURE && upkeep.endUnsure(item)) {
       return this.#read(batch, row, ipOffset, udpOffset, end, item);
     }
-    if (phase === directory.WRITING || (version & 1) !== 0) return this.#waitOrHome(batch, row, ipOffset, udpOffset, end, item, version);
+    if (phase === directory.WRITING || (version & 1) !== 0)
+      return this.#waitOrHome(batch, row, ipOffset, udpOffset, end, item, version);
     if (phase !== directory.CLEAN) return this.#home(batch, row, ipOffset, udpOffset, end, item);
-    if (!relays.isAtHome(item)) return this.#waitOrHome(batch, row, ipOffset, udpOffset, end, item, version);
+    if (!upkeep.isAtHome(item)) return this.#waitOrHome(batch, row, ipOffset, udpOffset, end, item, version);
     if ((state & directory.ABSENT) !== 0 && (this.#hasWaited || (state & directory.TOMB) !== 0)) {
-      relays.buryIfDue(item);
-      return hits.absent(batch, row, ipOffset, udpOffset, this.#asked);
+      upkeep.buryIfDue(item);
+      const verdict = hits.absent(batch, row, ipOffset, udpOffset, this.#asked);
+      if (verdict !== NO_HIT) return verdict;
     }
     const isCacheable = keys.words[item + directory.CACHED] !== 0 || (state & directory.LOOSE) !== 0;
     if (isCacheable && !this.#isLate && (state & directory.VALUED) === 0 && fills.want(item)) {
@@ -186,24 +189,24 @@ export class HotStage {
   }
 
   #write(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number, item: number): number {
-    const { keys, relays } = this.#hot;
+    const { keys, intake, upkeep } = this.#hot;
     const { words } = keys;
     const version = Atomics.load(words, item + directory.VERSION);
     const phase = directory.stateOf(words, item);
     if (!this.#hasWaited) keys.countWrite(item);
-    if (phase === directory.PROMOTING && !keys.seesAnswers && !relays.isNearlyDrained(item)) {
+    if (phase === directory.PROMOTING && !keys.seesAnswers && !keys.isPastLife(item)) {
       return this.#home(batch, row, ipOffset, udpOffset, end, item);
     }
     if (phase === directory.FREE || phase === directory.LEAVING) {
       return this.#home(batch, row, ipOffset, udpOffset, end, item);
     }
-    if (phase === directory.UNSURE) relays.endUnsure(item);
+    if (phase === directory.UNSURE) upkeep.endUnsure(item);
     const isReady = phase === directory.CLEAN || phase === directory.UNSURE;
     if (isReady && directory.tryLock(words, item, this.#lane)) {
-      const verdict = relays.write(batch, row, ipOffset, udpOffset, end, item, this.#asked, this.#forwarder, this.#hasWaited);
+      const verdict = intake.write(batch, row, ipOffset, udpOffset, end, item, this.#asked, this.#forwarder);
       if (verdict !== NO_HIT) return verdict;
     } else if (!this.#hasWaited) {
-      const verdict = relays.repeated(batch, row, ipOffset, udpOffset, end);
+      const verdict = intake.repeated(batch, row, ipOffset, udpOffset, end);
       if (verdict !== NO_HIT) return verdict;
     }
     if (this.#wait(batch, row, ipOffset, udpOffset, end, item, version)) return DROP;

@@ -5,15 +5,7 @@
  * A place that a frame has left is used again last of all, and not before the next cycle, so its bytes outlast the batch.
  */
 import { VERSION } from '../../coherence/directory.ts';
-import {
-  DROP,
-  HEADROOM_BYTES,
-  ROW_FLAGS,
-  ROW_LENGTH,
-  ROW_OFFSET,
-  ROW_VERDICT,
-  ROW_WORDS,
-} from '../../port/port.ts';
+import { DROP, HEADROOM_BYTES, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT, ROW_WORDS } from '../../port/port.ts';
 import { BATCH_ROWS, LIST_END, LIST_IP, LIST_ROW, LIST_UDP, LIST_WORDS } from '../list.ts';
 
 const PLACE_WORDS = 8;

@@ -20,6 +20,7 @@
 import { ITEM_EXPIRES, ITEM_KEY_AT, ITEM_KEY_LENGTH } from '../../cache/items.ts';
 import * as directory from '../../coherence/directory.ts';
 import { FRAME_HEADER_BYTES } from '../../memcached/frame-header.ts';
+import { HIT_CAS_HIGH, HIT_CAS_LOW, HIT_VALUE_AT, HIT_VALUE_LENGTH, HIT_WORDS } from '../../memcached/hit-reply.ts';
 import * as located from '../../memcached/located.ts';
 import { hasNonce, returnToken } from '../../memcached/own-meta.ts';
 import * as reply from '../../memcached/reply.ts';
@@ -45,6 +46,10 @@ const STEP_BURY = 5;
 const CREATES = 1;
 /** The item was UNSURE when it began. */
 const WAS_UNSURE = 2;
+/** Outcome: the node said why not, in a line of its own. */
+const REFUSED_BY_NODE = -1;
+/** Longest answer to a write. */
+const ANSWER_BYTES_MAX = 1024;
 /** Times a write begins anew, as others were faster. */
 const RETURNS_MAX = 6;
 /** How soon a request is tried again that could not be sent. */
@@ -81,15 +86,11 @@ export class Writes {
   readonly #terms = new Int32Array(terms.TERM_WORDS);
   /** Of the reply in hand. */
   readonly #told = new Int32Array(located.OUT_WORDS);
+  #replyStart = 0;
+  #replyEnd = 0;
+  readonly #hit = new Int32Array(HIT_WORDS);
 
-  constructor(
-    path: Path,
-    keys: HotKeys,
-    operations: op.Operations,
-    sender: Sender,
-    fills: Fills,
-    repeats: Repeats,
-  ) {
+  constructor(path: Path, keys: HotKeys, operations: op.Operations, sender: Sender, fills: Fills, repeats: Repeats) {
     this.#path = path;
     this.#keys = keys;
     this.#operations = operations;
@@ -128,11 +129,18 @@ export class Writes {
     const { bytes } = this.#path.memory;
     const start = header + FRAME_HEADER_BYTES;
     const kind = reply.parseReply(bytes, start, end, this.#told);
-    const isOurs = hasNonce(bytes, this.#told, this.#ops[operation + op.NONCE_HIGH], this.#ops[operation + op.NONCE_LOW]);
+    const isOurs = hasNonce(
+      bytes,
+      this.#told,
+      this.#ops[operation + op.NONCE_HIGH],
+      this.#ops[operation + op.NONCE_LOW],
+    );
     if (!isOurs && kind !== reply.REPLY_ERROR) return;
     this.#recall(operation);
+    this.#replyStart = start;
+    this.#replyEnd = end;
     const step = this.#ops[operation + op.STEP];
-    if (kind === reply.REPLY_ERROR) this.#failed(operation, start, end);
+    if (kind === reply.REPLY_ERROR) this.#failed(operation);
     else if (step === STEP_LOOK) this.#looked(operation, start, end);
     else if (step === STEP_CHECK) this.#checked(operation, start, end);
     else if (step === STEP_MOVE) this.#moved(operation, start, end);
@@ -186,7 +194,8 @@ export class Writes {
 
   #enterWriting(item: number): void {
     const { words } = this.#keys;
-    const keep = directory.CAS_KNOWN | directory.ABSENT | directory.LOOSE | directory.TOMB | directory.TTL_SET | directory.ALIASED;
+    const keep =
+      directory.CAS_KNOWN | directory.ABSENT | directory.LOOSE | directory.TOMB | directory.TTL_SET | directory.ALIASED;
     if (directory.stateOf(words, item) !== directory.WRITING) directory.enter(words, item, directory.WRITING, keep);
   }
 
@@ -212,7 +221,8 @@ export class Writes {
   }
 
   #outcomeOfAbsent(): number {
-    const stores = this.#kind === terms.WRITE_REPLACE || this.#kind === terms.WRITE_APPEND || this.#kind === terms.WRITE_PREPEND;
+    const stores =
+      this.#kind === terms.WRITE_REPLACE || this.#kind === terms.WRITE_APPEND || this.#kind === terms.WRITE_PREPEND;
     return stores ? outcome.OUTCOME_NOT_STORED : outcome.OUTCOME_NOT_FOUND;
   }
 
@@ -265,7 +275,9 @@ export class Writes {
     const step = this.#ops[operation + op.STEP];
     const { line } = this.#sender;
     const end =
-      step === STEP_WRITE ? this.#writeRequest(operation, item, at) : this.#writeFence(operation, item, at, step === STEP_MOVE);
+      step === STEP_WRITE
+        ? this.#writeRequest(operation, item, at)
+        : this.#writeFence(operation, item, at, step === STEP_MOVE);
     this.#sender.finish(operation, end);
     if (step === STEP_WRITE && (this.#ops[operation + op.FLAGS] & CREATES) !== 0) this.#noteLoose(item);
     line.at = 0;
@@ -359,15 +371,19 @@ export class Writes {
     const item = this.#ops[operation + op.ITEM];
     this.#setAbsent(item);
     this.#ops[operation + op.FLAGS] &= ~WAS_UNSURE;
-    if (this.#ops[operation + op.KIND] === op.OPERATION_BURY) return this.#close(operation, words[item + directory.STATE]);
+    if (this.#ops[operation + op.KIND] === op.OPERATION_BURY)
+      return this.#close(operation, words[item + directory.STATE]);
     this.#decideAbsent(operation);
   }
 
   /** Holder, WRITING: nothing is at home. A tomb whose time is over is closed by that. */
   #setAbsent(item: number): void {
     const { words, nowMs } = this.#keys;
-    const isLoose = (words[item + directory.STATE] & directory.LOOSE) !== 0 && ((nowMs - words[item + directory.LOOSE_UNTIL]) | 0) < 0;
-    words[item + directory.STATE] = directory.WRITING | directory.ABSENT | (isLoose ? directory.LOOSE | directory.TOMB : 0);
+    const isLoose =
+      (words[item + directory.STATE] & directory.LOOSE) !== 0 &&
+      ((nowMs - words[item + directory.LOOSE_UNTIL]) | 0) < 0;
+    words[item + directory.STATE] =
+      directory.WRITING | directory.ABSENT | (isLoose ? directory.LOOSE | directory.TOMB : 0);
   }
 
   /** A late `ME` has brought an old value back. A store overwrites it; for all else it goes first. */
@@ -482,19 +498,17 @@ export class Writes {
     this.#ops[operation + op.FENCE_LOW] = NUMBER[1];
     if (this.#kind === terms.WRITE_DELETE) {
       this.#setAbsent(item);
-      return this.#finish(operation, outcome.OUTCOME_DELETED);
+      return this.#finish(operation, outcome.OUTCOME_DONE);
     }
     words[item + directory.CAS_HIGH] = NUMBER[0];
     words[item + directory.CAS_LOW] = NUMBER[1];
     if (this.#isStore) {
       this.#switchValue(operation, item);
-      return this.#finish(operation, outcome.OUTCOME_STORED);
+      return this.#finish(operation, outcome.OUTCOME_DONE);
     }
     const kept = words[item + directory.STATE] & (directory.LOOSE | directory.TTL_SET);
     words[item + directory.STATE] = directory.WRITING | directory.CAS_KNOWN | kept;
-    const isNumber = this.#kind >= terms.WRITE_INCR;
-    if (isNumber) readUint64(this.#path.memory.bytes, this.#told[located.OUT_VALUE_OFFSET]);
-    this.#finish(operation, isNumber ? outcome.OUTCOME_NUMBER : outcome.OUTCOME_STORED);
+    this.#finish(operation, outcome.OUTCOME_DONE);
   }
 
   #switchValue(operation: number, item: number): void {
@@ -508,21 +522,22 @@ export class Writes {
     const mayCache = words[item + directory.CACHED] !== 0 && !this.#fills.isFlushing;
     directory.beginChange(words, item);
     const isKept =
-      mayCache && this.#fills.install(item, this.#path.memory.bytes, at, valueBytes, this.#terms[terms.TERM_FLAGS], sentMs, ttl);
+      mayCache &&
+      this.#fills.install(item, this.#path.memory.bytes, at, valueBytes, this.#terms[terms.TERM_FLAGS], sentMs, ttl);
     if (!isKept) words[item + ITEM_EXPIRES] = (sentMs + (Math.min(ttl, 1_000_000) - 1) * 1000) | 0;
-    const flags = directory.CAS_KNOWN | loose | (isKept ? directory.VALUED : 0) | (ttl === NEVER ? 0 : directory.TTL_SET);
+    const flags =
+      directory.CAS_KNOWN | loose | (isKept ? directory.VALUED : 0) | (ttl === NEVER ? 0 : directory.TTL_SET);
     directory.endChange(words, item, directory.CLEAN, flags);
   }
 
-  /** memcached says why it does not: the client hears it. A failed store removes the old item, so nothing is known. */
-  #failed(operation: number, start: number, end: number): void {
-    const step = this.#ops[operation + op.STEP];
-    if (step !== STEP_WRITE) return this.#giveUp(operation);
-    this.#ops[operation + op.FENCE_HIGH] = start;
-    this.#ops[operation + op.FENCE_LOW] = end;
-    const loose = this.#keys.words[this.#ops[operation + op.ITEM] + directory.STATE] & directory.LOOSE;
-    this.#keys.words[this.#ops[operation + op.ITEM] + directory.STATE] = directory.WRITING | loose;
-    this.#finish(operation, outcome.OUTCOME_ERROR);
+  /** memcached says why it does not. A failed store removes the old item there, so nothing is known. */
+  #failed(operation: number): void {
+    if (this.#ops[operation + op.STEP] !== STEP_WRITE) return this.#giveUp(operation);
+    const { words } = this.#keys;
+    const item = this.#ops[operation + op.ITEM];
+    const loose = words[item + directory.STATE] & directory.LOOSE;
+    words[item + directory.STATE] = directory.WRITING | loose;
+    this.#finish(operation, this.#kind >= terms.WRITE_INCR ? outcome.OUTCOME_NOT_A_NUMBER : REFUSED_BY_NODE);
   }
 
   /** The key is CLEAN with what STATE says is known, the lock free, the client answered. */
@@ -539,22 +554,30 @@ export class Writes {
     const { bytes } = this.#path.memory;
     const at = this.#sender.beginAnswer();
     if (at < 0) return this.#path.memory.count(COUNT.answers_withheld);
-    const { FENCE_HIGH, FENCE_LOW } = op;
-    const length = outcome.writeOutcome(
-      bytes,
-      this.#operations.buffer(operation),
-      this.#asked,
-      result,
-      this.#ops[operation + FENCE_HIGH],
-      this.#ops[operation + FENCE_LOW],
-      NUMBER[0],
-      NUMBER[1],
-      bytes,
-      at,
-    );
+    const length = result === REFUSED_BY_NODE ? this.#repeatError(at) : this.#writeOutcome(operation, result, at);
     const row = this.#ops[operation + op.REPEAT];
-    if (row >= 0) this.#repeats.end(row, bytes, at, length);
+    if (row >= 0) this.#repeats.end(row, bytes, at, Math.max(0, length));
     if (length > 0) this.#sender.answer(operation, length);
+  }
+
+  #writeOutcome(operation: number, result: number, at: number): number {
+    const { bytes, view } = this.#path.memory;
+    const hit = this.#hit;
+    hit[HIT_VALUE_AT] = this.#told[located.OUT_VALUE_OFFSET];
+    hit[HIT_VALUE_LENGTH] = this.#told[located.OUT_VALUE_LENGTH];
+    hit[HIT_CAS_HIGH] = this.#ops[operation + op.FENCE_HIGH];
+    hit[HIT_CAS_LOW] = this.#ops[operation + op.FENCE_LOW];
+    return outcome.writeOutcome(this.#asked, bytes, result, hit, view, view, at, ANSWER_BYTES_MAX);
+  }
+
+  /** The node's own error line; to a binary client nothing. */
+  #repeatError(at: number): number {
+    const { bytes } = this.#path.memory;
+    const isSilent = (this.#asked[located.OUT_FLAGS] & located.REQUEST_NOREPLY) !== 0;
+    if (isSilent || this.#asked[located.OUT_PROTOCOL] === located.PROTOCOL_BINARY) return 0;
+    const length = Math.min(ANSWER_BYTES_MAX, this.#replyEnd - this.#replyStart);
+    bytes.copyWithin(at, this.#replyStart, this.#replyStart + length);
+    return length;
   }
 
   /** As `finish`, but nobody can say what became of the write. */
