@@ -153,7 +153,7 @@ export class Lane {
   #serveHot(): number {
     const { hotLane, clientOut, hot, serverOut } = this.path;
     const work = hotLane!.turn();
-    const rows = hotLane!.waiting.count === 0 ? 0 : hotLane!.waiting.take(this.#batch, hot.words, hot.nowMs);
+    const rows = hotLane!.waiting.count === 0 ? 0 : hotLane!.waiting.take(this.#batch, hot!.words, hot!.nowMs);
     this.path.senders = 0;
     if (rows !== 0) this.#hotStage!.rerun(this.#batch, rows);
     serverOut.flush();
@@ -245,10 +245,10 @@ function stagesOf(path: Path, batch: Int32Array, hotStage: HotStage | undefined)
   const stages: Stage[] = [
     (port, rows) => classifier.run(port, batch, rows),
     () => classifier.keepRequests(admission.run(classifier.requests, classifier.requestCount)),
-    () => path.hot.begin(classifier.requestCount),
+    ...(path.hot ? [() => path.hot!.begin(classifier.requestCount)] : []),
     () => requests.run(batch, classifier.requests, classifier.requestCount),
     () => runNewcomers(path, requests, batch, admission),
-    ...(hotStage ? [() => hotStage.run(batch, path.hot.rows, path.hot.rowCount)] : []),
+    ...(hotStage ? [() => hotStage.run(batch, path.hot!.rows, path.hot!.rowCount)] : []),
     () => replies.run(batch, classifier.replies, classifier.replyCount),
     () => settlement.run(batch, classifier.replies, classifier.replyCount),
   ];

@@ -21,7 +21,7 @@ import { Gatekeeper } from './gatekeeper.ts';
 import { Gathers } from './gather.ts';
 import { Handover } from './handover.ts';
 import { Hot } from './hot/hot.ts';
-import { HotKeys, NO_HOT_KEYS } from './hot/keys.ts';
+import { HotKeys } from './hot/keys.ts';
 import { Latency } from './latency.ts';
 import { LaneMemory } from './memory.ts';
 import { Neighbours } from './neighbours.ts';
@@ -63,7 +63,7 @@ export class Path {
   /** Lane 0's alone. */
   prober: Prober | undefined;
   /** Which keys are hot; and what is done about them, where that is wanted. */
-  readonly hot: HotKeys;
+  readonly hot: HotKeys | undefined;
   readonly hotLane: Hot | undefined;
   readonly steerWords: Int32Array;
   /** Bytes of the arena that all lanes share. */
@@ -118,7 +118,7 @@ export class Path {
     this.clients = new ClientTable(shared.words, clientsOffset >> 2, Math.max(lanes.length, 1), lane, sourceSeeds);
     this.nodes = new NodeIndex(setup.nodesMax);
     this.hot = hotKeysOf(setup, shared);
-    this.hotLane = this.hot.isOn ? new Hot(this, this.hot) : undefined;
+    this.hotLane = this.hot && new Hot(this, this.hot);
   }
 
   /** Begins a cycle: takes up the steering table in use and the time, ms of the lane's clock. */
@@ -129,7 +129,7 @@ export class Path {
     this.nowMs = nowMs | 0;
     this.nowUs = (nowMs * 1000) | 0;
     this.fragmenter.nowMs = this.nowMs;
-    this.hot.nowMs = this.nowMs;
+    if (this.hot !== undefined) this.hot.nowMs = this.nowMs;
     this.gate.enter(this.nowMs);
     this.slots.enter(this.nowUs);
   }
@@ -154,7 +154,7 @@ export class Path {
 
   /** A store of a key that is not hot, or whose answer nobody here fences, goes out. */
   noteStore(keyHash: number): void {
-    if (this.hot.isOn) this.hot.noteStore(keyHash);
+    if (this.hot !== undefined) this.hot.noteStore(keyHash);
   }
 
   /** For the next datagram of the NF's own (RFC 6864). */
@@ -216,8 +216,8 @@ export class Path {
   }
 }
 
-function hotKeysOf(setup: PathSetup, shared: Arena): HotKeys {
-  if (setup.hot === undefined) return NO_HOT_KEYS;
+function hotKeysOf(setup: PathSetup, shared: Arena): HotKeys | undefined {
+  if (setup.hot === undefined) return undefined;
   return new HotKeys(
     setup.hot,
     setup.lane,

@@ -59,7 +59,7 @@ export class RequestStage {
       return this.#takeApart(batch, row, ipOffset, udpOffset, end);
     }
     const keyHash = this.#asked.hash();
-    if (hot.isOn && hot.meets(keyHash, this.#asked)) return hot.list(row, ipOffset, udpOffset, end);
+    if (hot !== undefined && hot.meets(keyHash, this.#asked)) return hot.list(row, ipOffset, udpOffset, end);
     return this.#forwarder.home(batch, row, ipOffset, udpOffset, end);
   }
 

@@ -42,7 +42,6 @@ const SAID_ROWS = 1024;
 const SAID_MS = 200;
 
 export class HotKeys {
-  readonly isOn: boolean;
   readonly setup: HotSetup;
   readonly lane: number;
   /** The shared arena. */
@@ -75,7 +74,6 @@ export class HotKeys {
   /** @param seed of the sampling and the nonces */
   constructor(setup: HotSetup, lane: number, shared: Arena, seesAnswers: boolean, seed: number) {
     const { ordersOffset, candidatesOffset, countsOffset, detectorOffset, instantOffset } = perLane(setup, lane);
-    this.isOn = setup.enabled;
     this.setup = setup;
     this.lane = lane;
     this.words = shared.words;
@@ -213,6 +211,3 @@ export class HotKeys {
     this.#candidates.publish();
   }
 }
-
-/** Where no key is treated: nothing but `isOn` and what the stages set is ever asked of it. */
-export const NO_HOT_KEYS = Object.assign(Object.create(HotKeys.prototype) as HotKeys, { isOn: false });

@@ -58,7 +58,6 @@ export interface DetectorSetup {
 }
 
 export interface HotSettings {
-  readonly enabled: boolean;
   /** Keys that can be hot at a time; a power of two. */
   readonly items: number;
   readonly l1Items: number;
