@@ -16,6 +16,7 @@ import {
   REFUSED_PRESENT,
   SCORE_MAX,
 } from '../../src/cache/layers.ts';
+import { bytesPerCall } from '../support/heap-growth.ts';
 import { randomFrom } from './random.ts';
 
 const BASE = 16;
@@ -201,6 +202,29 @@ describe('layers', () => {
     layers.admit(1, 2, -4);
     layers.admit(2, 3, 7.9);
     expect([0, 1, 2].map(item => layers.scoreOf(item))).toEqual([SCORE_MAX, 0, 7]);
+  });
+});
+
+describe('layers, once made', () => {
+  it('allocate nothing: neither searches nor the keeper', () => {
+    const { layers, lookup } = newLayers({ items: 256, l1Items: 32 });
+    const random = randomFrom(7);
+    const hashes = Int32Array.from({ length: 256 }, random);
+    for (let item = 0; item < 200; item++) layers.admit(item, hashes[item]!, random() & 1023);
+    layers.epoch(NONE, 0);
+    const newcomers = Int32Array.from([5000, 4000]);
+    let sum = 0;
+    const grown = bytesPerCall(count => {
+      const one = count & 255;
+      sum += lookup.find(hashes[one]!) + lookup.find(count);
+      layers.rescore(one, Math.imul(count, 0x9e3779b9) >>> 22);
+      if (one < 100 || layers.layerOf(one) === IN_L1) return;
+      if ((count & 256) !== 0) layers.remove(one);
+      else layers.admit(one, hashes[one]!, count & 1023);
+      if (one === 255) layers.epoch(newcomers, 2);
+    });
+    expect(grown).toBeLessThan(1);
+    expect(sum).not.toBe(0);
   });
 });
 

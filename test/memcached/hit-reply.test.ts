@@ -12,7 +12,10 @@ import {
   writeHit,
   writeTouched,
 } from '../../src/memcached/hit-reply.ts';
+import { OUT_WORDS } from '../../src/memcached/located.ts';
 import { parseReply, REPLY_META, REPLY_META_VALUE } from '../../src/memcached/reply.ts';
+import { parseRequest } from '../../src/memcached/request.ts';
+import { bytesPerCall } from '../support/heap-growth.ts';
 import { requireMemcached } from '../support/requirements.ts';
 import { LiveMemcached, memcachedVersion } from './live-memcached.ts';
 import { bytesOf, parseAmidst, textOf } from './placed-message.ts';
@@ -174,6 +177,22 @@ describe('a miss', () => {
     expect(writeOver(absent, 'get foo\r\n', FOO, 5)).toEqual({ result: 5, text: 'END\r\n' });
   });
 });
+
+test.each(['get foo\r\n', 'gets foo\r\n', 'mg foo v f c s k Oabc t\r\n', ask(GETK)])(
+  '%j is answered without an allocation',
+  request => {
+    const bytes = bytesOf(request);
+    const located = new Int32Array(OUT_WORDS);
+    parseRequest(bytes, 0, bytes.length, located);
+    const { hit, from } = placeItem({ ...FOO, flags: 2 ** 32 - 1, cas: 2n ** 63n + 5n });
+    const to = new DataView(new SharedArrayBuffer(2000));
+    const grown = bytesPerCall(() => {
+      writeHit(located, bytes, hit, from, to, 0, 2000);
+      writeAbsent(located, bytes, to, 0, 2000);
+    });
+    expect(grown).toBeLessThan(1);
+  },
+);
 
 const key = fc.oneof(
   fc.string({ unit: fc.constantFrom(...'kOvb=1'), minLength: 1, maxLength: 12 }),
