@@ -244,9 +244,9 @@ const turns: fc.Arbitrary<Turn[]> = fc.array(
     fc.record({ act: fc.constant('admit' as const), item, hash, score }),
     fc.record({ act: fc.constant('rescore' as const), item, score }),
     fc.record({ act: fc.constantFrom('remove' as const, 'pin' as const, 'unpin' as const), item }),
-    fc.record({ act: fc.constant('epoch' as const), newcomers: fc.array(score, { maxLength: 30 }) }),
+    fc.record({ act: fc.constant('epoch' as const), newcomers: fc.array(score, { maxLength: 30, size: 'max' }) }),
   ),
-  { maxLength: 80 },
+  { maxLength: 200, size: 'max' },
 );
 /** Does the turn, and keeps the model (item → hash of those that are in) in step. */
 function take(layers: Layers, turn: Turn, model: Map<number, number>, pinned: Set<number>): void {
@@ -288,8 +288,8 @@ describe('layers, in any order of turns', () => {
           expect(layers.size).toBe(model.size);
           const inL1 = [...model].filter(([one]) => layers.layerOf(one) === IN_L1);
           expect(inL1.length).toBe(layers.l1Size);
-          for (const [one, its] of inL1) expect(lookup.findInL1(its)).toBe(one);
-          for (const [one, its] of model) expect([lookup.find(its), layers.hashOf(one)]).toEqual([one, its]);
+          expect(inL1.filter(([one, its]) => lookup.findInL1(its) !== one)).toEqual([]);
+          expect([...model].filter(([one, its]) => lookup.find(its) !== one || layers.hashOf(one) !== its)).toEqual([]);
         }
         const edges = [...words.subarray(0, BASE), ...words.subarray(-16)];
         expect(edges.every(word => word === CANARY)).toBe(true);
