@@ -143,19 +143,16 @@ function writeClassicHit(
 ): number {
   if (!isKeyLength(hit[HIT_KEY_LENGTH])) return 0;
   let at = draft.draftBytes(draft.draftText(0, VALUE), from, hit[HIT_KEY_AT], hit[HIT_KEY_LENGTH]);
-  at = draftNumber(at, hit[HIT_FLAGS] >>> 0);
-  at = draftNumber(at, hit[HIT_VALUE_LENGTH]);
-  if (hasCas) {
-    DRAFT[at] = SPACE;
-    at = writeUint64(DRAFT, at + 1, hit[HIT_CAS_HIGH], hit[HIT_CAS_LOW]);
-  }
+  at = draftNumber(at, 0, hit[HIT_FLAGS]);
+  at = draftNumber(at, 0, hit[HIT_VALUE_LENGTH]);
+  if (hasCas) at = draftNumber(at, hit[HIT_CAS_HIGH], hit[HIT_CAS_LOW]);
   const head = draft.draftLineEnd(at);
   return finish(head, draft.draftText(draft.draftLineEnd(head), END), hit, from, to, offset, room);
 }
 
-function draftNumber(offset: number, number: number): number {
+function draftNumber(offset: number, high: number, low: number): number {
   DRAFT[offset] = SPACE;
-  return writeDecimal(DRAFT, offset + 1, number);
+  return writeUint64(DRAFT, offset + 1, high, low);
 }
 
 function writeMetaHit(
@@ -189,7 +186,7 @@ function draftHitFlag(
   from: DataView,
 ): number {
   if (letter === LETTER_V || letter === LETTER_Q || letter === LETTER_B) return at;
-  if (letter === LETTER_F) return writeDecimal(DRAFT, draft.draftFlag(at, letter), hit[HIT_FLAGS] >>> 0);
+  if (letter === LETTER_F) return writeUint64(DRAFT, draft.draftFlag(at, letter), 0, hit[HIT_FLAGS]);
   if (letter === LETTER_S) return writeDecimal(DRAFT, draft.draftFlag(at, letter), hit[HIT_VALUE_LENGTH]);
   if (letter === LETTER_C) return draftCas(at, hit);
   if (letter === LETTER_T) return draftTtl(at, hit[HIT_TTL]);

@@ -3,8 +3,6 @@ import { writeDecimal } from './decimal.ts';
 
 const WORD = 4294967296;
 const LIMB = 65536;
-/** High words below this make a number below 2^53. */
-const EXACT_HIGH = 0x200000;
 const GROUP = 1e9;
 const GROUP_DIGITS = 9;
 const ZERO = 0x30;
@@ -12,14 +10,16 @@ const ZERO = 0x30;
 /** Digits of the largest. */
 export const UINT64_DIGITS_MAX = 20;
 
-/** Writes a number in decimal at `offset`; returns the offset behind its last digit. The words may be int32. */
+/** Writes a number in decimal at `offset`; returns the offset behind its last digit. Both words are int32. */
 export function writeUint64(bytes: Uint8Array, offset: number, high: number, low: number): number {
-  if (high >>> 0 < EXACT_HIGH) return writeDecimal(bytes, offset, high * WORD + (low >>> 0));
-  return writeLarge(bytes, offset, high, low);
+  return high === 0 && low >= 0 ? writeDecimal(bytes, offset, low) : writeGroups(bytes, offset, high, low);
 }
 
-/** Long division by 10^9, 16 bits at a time: a remainder × 2^16 stays below 2^53. */
-function writeLarge(bytes: Uint8Array, offset: number, high: number, low: number): number {
+/**
+ * Long division by 10^9, 16 bits at a time: a remainder × 2^16 stays below 2^53. What is passed on is always an int32: a
+ * larger number would be made an object for the call.
+ */
+function writeGroups(bytes: Uint8Array, offset: number, high: number, low: number): number {
   let quotient = 0;
   let rest = 0;
   for (let limb = 0; limb < 4; limb++) {
@@ -29,12 +29,22 @@ function writeLarge(bytes: Uint8Array, offset: number, high: number, low: number
     rest = dividend - digit * GROUP;
     quotient = quotient * LIMB + digit;
   }
-  const stop = writeDecimal(bytes, offset, quotient) + GROUP_DIGITS;
-  for (let at = stop - 1; at >= stop - GROUP_DIGITS; at--) {
-    bytes[at] = ZERO + (rest % 10);
-    rest = Math.floor(rest / 10);
+  const first = Math.floor(quotient / GROUP) | 0;
+  const second = (quotient - first * GROUP) | 0;
+  const stop = first === 0 ? offset : writeDecimal(bytes, offset, first);
+  const next = first === 0 ? writeDecimal(bytes, stop, second) : writeGroup(bytes, stop, second);
+  return writeGroup(bytes, next, rest | 0);
+}
+
+/** Nine digits, zeros in front. */
+function writeGroup(bytes: Uint8Array, offset: number, group: number): number {
+  let left = group;
+  for (let at = offset + GROUP_DIGITS - 1; at >= offset; at--) {
+    const tenth = (left / 10) | 0;
+    bytes[at] = ZERO + left - tenth * 10;
+    left = tenth;
   }
-  return stop;
+  return offset + GROUP_DIGITS;
 }
 
 /** Writes the number that `length` decimal digits are, big endian, 8 bytes at `offset`; modulo 2^64. */

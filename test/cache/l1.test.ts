@@ -58,7 +58,7 @@ describe('L1', () => {
     const hash = fc.oneof(fc.integer({ min: -12, max: 12 }), fc.integer());
     const turn = fc.record({ act: fc.constantFrom('insert' as const, 'remove' as const), hash });
     fc.assert(
-      fc.property(fc.array(turn, { maxLength: 100 }), turns => {
+      fc.property(fc.array(turn, { maxLength: 100, size: 'max' }), turns => {
         const { l1, find, isIntact } = newTable(2);
         const model = new Map<number, number>();
         turns.forEach((t, item) => {
@@ -69,7 +69,7 @@ describe('L1', () => {
             expect(l1.insert(t.hash, item)).toBe(inSet < L1_WAYS);
             if (inSet < L1_WAYS) model.set(t.hash, item);
           }
-          for (const { hash } of turns) expect(find(hash)).toBe(model.get(hash) ?? -1);
+          expect(turns.filter(({ hash }) => find(hash) !== (model.get(hash) ?? -1))).toEqual([]);
           expect(l1.size).toBe(model.size);
         });
         expect(isIntact()).toBe(true);

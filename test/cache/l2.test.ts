@@ -81,7 +81,7 @@ describe('hash index', () => {
     );
     const turn = fc.record({ act: fc.constantFrom('insert' as const, 'remove' as const), hash });
     fc.assert(
-      fc.property(fc.array(turn, { maxLength: 60 }), turns => {
+      fc.property(fc.array(turn, { maxLength: 60, size: 'max' }), turns => {
         const { words, index, find, isIntact } = newIndex(64);
         const model = new Map<number, number>();
         turns.forEach((t, item) => {
@@ -90,7 +90,7 @@ describe('hash index', () => {
             expect(index.insert(t.hash, item)).toBe(true);
             model.set(t.hash, item);
           }
-          for (const { hash } of turns) expect(find(hash)).toBe(model.get(hash) ?? -1);
+          expect(turns.filter(({ hash }) => find(hash) !== (model.get(hash) ?? -1))).toEqual([]);
           checkTombstones(words, 64);
           expect(index.size).toBe(model.size);
         });

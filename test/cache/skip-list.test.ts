@@ -62,7 +62,7 @@ describe('skip list', () => {
       fc.record({ act: fc.constantFrom('insert' as const, 'remove' as const), item, score }),
     );
     fc.assert(
-      fc.property(fc.array(turn, { maxLength: 120 }), fc.integer(), (turns, seed) => {
+      fc.property(fc.array(turn, { maxLength: 120, size: 'max' }), fc.integer(), (turns, seed) => {
         const { list, words, base } = newList(items, randomFrom(seed));
         const model = new Map<number, number>();
         for (const t of turns) {
