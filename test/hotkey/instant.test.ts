@@ -61,7 +61,7 @@ describe('instant detector', () => {
     }
     expect(named).toBeGreaterThan(0);
     expect(named / windows).toBeLessThanOrEqual(burstBound(options.window, options.threshold, share));
-    expect(burstBound(1024, 16, 0.001)).toBeLessThan(5e-13);
+    expect(burstBound(1024, 16, 0.001)).toBeLessThan(1e-12);
   });
 
   test.each([
