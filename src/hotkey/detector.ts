@@ -6,7 +6,7 @@
  *
  *     f̂ ≤ f ≤ f̂ + Δ,   Δ ≤ εN        N = `count`, all weight so far;  ε = `epsilon`, the one in force now
  *
- * (Probabilistic lossy counting promises the upper half with probability 1 − δ only.) Whoever asks for the keys with a
+ * (Probabilistic lossy counting does not promise the upper half for every key.) Whoever asks for the keys with a
  * share of at least s collects the rows with f̂ + Δ ≥ sN. That names every key with f ≥ sN, since f ≤ f̂ + Δ, and
  * none with f < (s − ε)N, since f ≥ f̂ ≥ sN − Δ. (Manku and Motwani test f̂ ≥ (s − ε)N; this is never less strict, as
  * Δ ≤ εN.)

@@ -16,7 +16,7 @@
  *
  *     P(Bin(m, p) ≥ k) ≤ C(m, k) p^k ≤ (e m p / k)^k                    `burstBound`
  *
- * With m = 1024 and k = 16, a key with 0.1 % of the requests: below 5 · 10^−13 a window. At most m/k keys are named a
+ * With m = 1024 and k = 16, a key with 0.1 % of the requests: below 10^−12 a window. At most m/k keys are named a
  * window, each once. A key is missed only while others of its row take its votes: those get 1/rows of the other requests.
  * A key with share p is named after about k/p requests: with 5 %, 320 of them, which is 32 ms at 10,000 requests/s. A run
  * of m requests with 2k − 1 of a key (and votes against) has k in one of the two windows that it lies in.

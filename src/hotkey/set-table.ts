@@ -110,14 +110,18 @@ export abstract class SetTable implements Detector {
     this.#shift = 32 - setsLog2;
   }
 
-  /** Δ of a key without a row whose set has this BOUND. */
-  protected absentError(bound: number, _hash: number): number {
-    const bucket = this.bucket();
-    return Math.max(bucket, bound);
+  /** Most that a key without a row may have, when its set has this BOUND. */
+  protected absentUpper(bound: number, _hash: number): number {
+    return Math.max(this.bucket(), bound);
   }
 
-  /** A key has lost its row, with this UPPER. */
-  protected departed(_hash: number, _upper: number): void {}
+  /** What a key without a row has at least. */
+  protected absentLower(_hash: number): number {
+    return 0;
+  }
+
+  /** A key has lost its row. */
+  protected departed(_hash: number, _lower: number, _upper: number): void {}
 
   update(hash: number, weight: number): number {
     const words = this.words;
@@ -145,13 +149,13 @@ export abstract class SetTable implements Detector {
   estimate(hash: number): number {
     const set = this.#setOf(hash);
     const row = this.#rowOf(set, hash);
-    return row < 0 ? 0 : this.#now(set, row + LOWER);
+    return row < 0 ? this.absentLower(hash) : this.#now(set, row + LOWER);
   }
 
   error(hash: number): number {
     const set = this.#setOf(hash);
     const row = this.#rowOf(set, hash);
-    if (row < 0) return this.absentError(this.#now(set, set + BOUND), hash);
+    if (row < 0) return this.absentUpper(this.#now(set, set + BOUND), hash) - this.absentLower(hash);
     return this.#now(set, row + UPPER) - this.#now(set, row + LOWER);
   }
 
@@ -207,9 +211,9 @@ export abstract class SetTable implements Detector {
     const words = this.words;
     let row = this.#idleRow(set);
     if (row < 0) row = this.#displaceLeast(set);
-    if (words[row + UPPER] > 0) this.departed(words[row], words[row + UPPER]);
-    words[row + LOWER] = 0;
-    words[row + UPPER] = this.absentError(words[set + BOUND], hash);
+    if (words[row + UPPER] > 0) this.departed(words[row], words[row + LOWER], words[row + UPPER]);
+    words[row + LOWER] = this.absentLower(hash);
+    words[row + UPPER] = this.absentUpper(words[set + BOUND], hash);
     words[row] = hash;
     return row;
   }
