@@ -231,11 +231,12 @@ function metaArithmetic(store: Store, words: readonly string[]): string[] {
   const cas = flags.has('C') ? casOf(flags.text('C'))! : 0;
   const result = store.delta(flags.key, mode === 'I' || mode === '+', by, cas);
   if (result === NON_NUMERIC) return ['CLIENT_ERROR cannot increment or decrement non-numeric value\r\n'];
-  if (result === STORED && flags.has('q')) {
-    number(store, store.items.get(flags.key)!, flags, false);
-    return [];
+  if (result === STORED) {
+    const item = store.items.get(flags.key)!;
+    // 1.6.18 sets the new time on the item that was replaced: a number that has become longer keeps its old one.
+    const line = number(store, store.hasGrown ? { ...item } : item, flags, false);
+    return flags.has('q') ? [] : [line];
   }
-  if (result === STORED) return [number(store, store.items.get(flags.key)!, flags, false)];
   if (result === NOT_FOUND && flags.has('N')) return [number(store, firstNumber(store, flags), flags, true)];
   return [`${STATUS[result]}${flags.words.map(word => repeated(flags, word)).join('')}\r\n`];
 }

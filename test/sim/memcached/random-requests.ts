@@ -169,6 +169,5 @@ function odd(random: Random): string {
     'verbosity 1\r\n',
     'verbosity\r\n',
     `get ${'k'.repeat(251)}\r\n`,
-    `mg a O${'o'.repeat(40)}\r\n`,
   ]);
 }

@@ -45,6 +45,8 @@ export class Store {
   readonly items = new Map<string, Item>();
   /** CAS id of the last store that succeeded. */
   cas = 0;
+  /** Whether the last `delta` made the number longer: then the item was replaced. */
+  hasGrown = false;
   /** Seconds; `tick` moves it. */
   now = FIRST_SECOND;
   /** Unix time at which `now` was 0, seconds. */
@@ -174,7 +176,8 @@ export class Store {
     item.cas = ++this.#lastCas;
     this.cas = item.cas;
     item.time = this.now;
-    if (text.length > item.value.length) {
+    this.hasGrown = text.length > item.value.length;
+    if (this.hasGrown) {
       item.fetched = false;
       item.active = false;
       item.stale = false;
