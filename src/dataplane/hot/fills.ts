@@ -228,7 +228,7 @@ export class Fills {
     const { words } = this.#keys;
     const kept = words[item + directory.STATE] & (directory.LOOSE | directory.TOMB);
     directory.beginChange(words, item);
-    words[item + directory.REPLICA_COUNT] = 0;
+    words[item + directory.REPLICAS_JOINED] = 0;
     directory.endChange(words, item, directory.CLEAN, directory.ABSENT | kept);
   }
 
@@ -245,7 +245,7 @@ export class Fills {
     const isOurs = (state & directory.CAS_KNOWN) !== 0 && !this.#isForeign(item, casHigh, casLow);
     if (isOurs) return false;
     directory.beginChange(words, item);
-    words[item + directory.REPLICA_COUNT] = 0;
+    words[item + directory.REPLICAS_JOINED] = 0;
     directory.endChange(words, item, directory.CLEAN, directory.ABSENT | directory.LOOSE | directory.TOMB);
     this.#path.memory.counters[COUNT.hot_zombies] += 1;
     return true;

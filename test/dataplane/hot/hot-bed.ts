@@ -9,8 +9,8 @@
 
 import { itemWord } from '../../../src/cache/items.ts';
 import * as directory from '../../../src/coherence/directory.ts';
-import { admitItem, orderPromotion } from '../../../src/control/hot/items.ts';
-import type { HotSettings } from '../../../src/dataplane/hot/setup.ts';
+import { admitItem, order, orderPromotion } from '../../../src/control/hot/items.ts';
+import { type HotSettings, ORDER_COPY, ORDER_DEMOTE } from '../../../src/dataplane/hot/setup.ts';
 import { PIECE_BYTES, pieceCount, sentMessages } from '../../sim/memcached/framing.ts';
 import { MemcachedServer } from '../../sim/memcached/server.ts';
 import {
@@ -26,7 +26,12 @@ import {
   reply,
   request,
 } from '../../support/lane-bed.ts';
-import { type DecodedUdp, decodeReplyDatagram, decodeRequestDatagram } from '../../support/strict-decoder.ts';
+import {
+  type DecodedFragment,
+  type DecodedUdp,
+  decodeReplyDatagram,
+  decodeRequestDatagram,
+} from '../../support/strict-decoder.ts';
 
 export interface NodeRequest {
   readonly node: number;
@@ -56,6 +61,7 @@ export class HotBed {
   readonly held: NodeRequest[] = [];
   readonly #nodes: readonly Host[];
   judge: Judge = () => 'deliver';
+  readonly #fragments: Uint8Array[] = [];
   #items = 0;
   #lane = 0;
 
@@ -83,6 +89,23 @@ export class HotBed {
     orderPromotion(this.bed.shared, area, item, 0);
     this.turn();
     return item;
+  }
+
+  /** Keeper: the copies want to be brought up to date. */
+  copy(item: number): void {
+    order(this.bed.shared, this.bed.hot!, 0, ORDER_COPY, item);
+    this.turn();
+  }
+
+  demote(item: number): void {
+    order(this.bed.shared, this.bed.hot!, 0, ORDER_DEMOTE, item);
+    this.turn();
+  }
+
+  /** Copies that may be read. */
+  joined(item: number): number {
+    const bits = this.bed.shared.words[this.word(item) + directory.REPLICAS_JOINED]!;
+    return bits.toString(2).replaceAll('0', '').length;
   }
 
   /** First word of the item. */
@@ -139,6 +162,7 @@ export class HotBed {
       for (const outcome of outcomes) {
         for (const { side, frame, flags } of outcome.sent) {
           const decoded = judge(frame, flags, side);
+          if (decoded.kind === 'fragment' && side === 'server') next.push(...this.#join(decoded));
           if (decoded.kind !== 'udp') continue;
           if (side === 'client') heard.push(heardOf(decoded));
           else next.push(...this.#toNode(decoded));
@@ -149,7 +173,16 @@ export class HotBed {
     return heard;
   }
 
-  #toNode(decoded: DecodedUdp): Outcome[] {
+  /** Fragments leave in order, one datagram behind another. */
+  #join(fragment: DecodedFragment): Outcome[] {
+    if (fragment.at === 0) this.#fragments.length = 0;
+    this.#fragments.push(fragment.payload);
+    if (fragment.more) return [];
+    const whole = Buffer.concat(this.#fragments.splice(0));
+    return this.#toNode({ dst: fragment.dst, sport: whole.readUInt16BE(0), payload: whole.subarray(8) });
+  }
+
+  #toNode(decoded: Pick<DecodedUdp, 'dst' | 'sport' | 'payload'>): Outcome[] {
     const { id, body } = decodeRequestDatagram(decoded.payload);
     const node = this.#nodes.findIndex(({ ip }) => ip === decoded.dst);
     const slot = ((decoded.sport - FIRST_PORT) << 16) | id;

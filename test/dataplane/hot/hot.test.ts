@@ -171,3 +171,63 @@ describe('a write that the network spoils', () => {
     expect(bed.say('get k\r\n')).toBe('VALUE k 0 2\r\n20\r\nEND\r\n');
   });
 });
+
+describe('copies', () => {
+  function replicated(value: string, copies = 3): { bed: HotBed; item: number } {
+    const bed = new HotBed();
+    bed.servers[bed.homeOf('k')]!.store.create('k', value, 0);
+    const item = bed.promote('k', { cached: false, copies });
+    bed.copy(item);
+    return { bed, item };
+  }
+  const holders = (bed: HotBed): number => bed.servers.filter(({ store }) => store.get('k') !== undefined).length;
+
+  test.each([3, 2000, 20_000])(
+    'of %i bytes: on every node wanted, read only when no late add can spoil them',
+    bytes => {
+      const value = 'v'.repeat(bytes);
+      const { bed, item } = replicated(value);
+      expect(holders(bed)).toBe(3);
+      expect(bed.joined(item)).toBe(0);
+      bed.wait(2100);
+      expect(bed.joined(item)).toBe(2);
+      expect(bed.say('get k\r\n')).toBe(`VALUE k 0 ${bytes}\r\n${value}\r\nEND\r\n`);
+    },
+  );
+
+  test('a write takes them out, and they come back with the new value', () => {
+    const { bed, item } = replicated('abc');
+    bed.wait(2100);
+    expect(bed.say('set k 0 0 3\r\nxyz\r\n')).toBe('STORED\r\n');
+    bed.wait(20);
+    expect(bed.joined(item)).toBe(2);
+    expect(bed.servers.map(({ store }) => store.get('k')!.value)).toEqual(['xyz', 'xyz', 'xyz']);
+  });
+
+  test('reads go to whom has least to do', () => {
+    const { bed } = replicated('abc');
+    bed.wait(2100);
+    const before = bed.asked.length;
+    bed.judge = () => 'hold';
+    for (let id = 0; id < 6; id++) bed.ask('get k\r\n', { id });
+    const asked = bed.asked.slice(before).map(({ node }) => node);
+    expect([0, 1, 2].map(node => asked.filter(other => other === node).length)).toEqual([2, 2, 2]);
+  });
+
+  test('a copy that is gone is no miss: home answers', () => {
+    const { bed, item } = replicated('abc');
+    bed.wait(2100);
+    for (const { store } of bed.servers) if (store !== bed.servers[bed.homeOf('k')]!.store) store.delete('k');
+    for (let id = 0; id < 6; id++) expect(bed.say('get k\r\n', { id })).toBe('VALUE k 0 3\r\nabc\r\nEND\r\n');
+    expect(bed.joined(item)).toBeLessThan(2);
+  });
+
+  test('go with the demotion', () => {
+    const { bed, item } = replicated('abc');
+    bed.wait(2100);
+    bed.demote(item);
+    bed.wait(20);
+    expect(bed.state(item)).toBe('free');
+    expect(holders(bed)).toBe(1);
+  });
+});
