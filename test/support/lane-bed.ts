@@ -443,6 +443,7 @@ export function endedFrames(counters: Float64Array): number {
     'hot_unanswered',
     'hot_replies',
     'hot_copies_gone',
+    'hot_parts',
   ] as const;
   const ends = [...answered, ...others];
   const forwarded = ends.reduce((sum, name) => sum + counters[COUNT[name]]!, 0);

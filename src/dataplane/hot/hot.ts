@@ -2,7 +2,7 @@
  * A lane's part in the treatment of hot keys, put together: what is under way, who waits, what the keeper has ordered.
  * The stage (stage.ts) asks it on the way in, the replies stage on the way back, the lane once a cycle.
  */
-import { ITEM_WORDS, itemWord } from '../../cache/items.ts';
+import { ITEM_WORDS, isKeyOf, itemWord } from '../../cache/items.ts';
 import * as directory from '../../coherence/directory.ts';
 import { OUT_PROTOCOL, OUT_STATUS, PROTOCOL_BINARY } from '../../memcached/located.ts';
 import { STATUS_EN, STATUS_END } from '../../memcached/reply.ts';
@@ -28,6 +28,8 @@ const ORDERS_PER_CYCLE = 32;
 /** How soon an order is looked at again that cannot be carried out yet, ms. */
 const ORDER_RETRY_MS = 2;
 const BINARY_NOT_FOUND = 1;
+/** Longest time that a touch of several keys takes, ms. */
+const TOUCH_MS = 300;
 
 export class Hot {
   readonly keys: HotKeys;
@@ -63,7 +65,7 @@ export class Hot {
     const repeats = new Repeats(REPEAT_ROWS, setup.lifeMs);
     this.writes = new Writes(path, keys, this.operations, this.sender, this.fills, repeats);
     this.upkeep = new Upkeep(path, keys, this.operations, this.sender, this.fills, this.writes);
-    this.hits = new Hits(path, keys);
+    this.hits = new Hits(path, keys, this.fills);
     this.intake = new Intake(path, keys, this.operations, this.sender, this.writes, this.upkeep, repeats, this.hits);
     this.replicas = new Replicas(path, keys);
     this.copies = new Copies(path, keys, this.operations, this.sender, copiesOffset);
@@ -178,6 +180,23 @@ export class Hot {
       this.upkeep.invalidate(item);
     }
     return true;
+  }
+
+  /** Item of the key at `key` in the lane's arena, or −1. */
+  find(hash: number, key: number, keyBytes: number): number {
+    const { words, view } = this.keys;
+    const item = this.keys.byHash(hash);
+    return item >= 0 && isKeyOf(view, words, item, this.#path.memory.view, key, keyBytes) ? item : -1;
+  }
+
+  /** Its time to live is about to be changed at home by a request that is not followed: what is cached of it is void. */
+  touched(item: number): void {
+    const { words, nowMs, lane } = this.keys;
+    words[item + directory.RETRY_MS] = (nowMs + TOUCH_MS) | 0;
+    if (!directory.tryLock(words, item, lane)) return;
+    const keep = directory.CAS_KNOWN | directory.ALIASED | directory.LOOSE | directory.TOMB | directory.ABSENT;
+    if (directory.stateOf(words, item) === directory.CLEAN) directory.enter(words, item, directory.CLEAN, keep);
+    directory.unlock(words, item);
   }
 
   /** A miss for a key with this hash is about to be said in its node's place. */

@@ -231,3 +231,29 @@ describe('copies', () => {
     expect(holders(bed)).toBe(1);
   });
 });
+
+describe('requests for several keys', () => {
+  test('what is cached needs no node; the reply is one', () => {
+    const bed = new HotBed();
+    for (const key of ['a', 'b', 'c']) bed.say(`set ${key} 1 0 2\r\n${key}!\r\n`);
+    bed.promote('a');
+    bed.promote('c');
+    const before = bed.asked.length;
+    expect(bed.say('get a b c d\r\n')).toBe('VALUE a 1 2\r\na!\r\nVALUE b 1 2\r\nb!\r\nVALUE c 1 2\r\nc!\r\nEND\r\n');
+    expect(bed.asked.slice(before).map(({ body }) => body)).toEqual(['get b\r\n', 'get d\r\n']);
+    expect(bed.say('get a c\r\n')).toBe('VALUE a 1 2\r\na!\r\nVALUE c 1 2\r\nc!\r\nEND\r\n');
+    expect(bed.asked.length).toBe(before + 2);
+    expect(bed.say('gets a b\r\n')).toMatch(/^VALUE a 1 2 \d+\r\na!\r\nVALUE b 1 2 \d+\r\nb!\r\nEND\r\n$/);
+    expect(bed.bed.unaccounted()).toBe(0);
+  });
+
+  test('a touch of several takes what is cached out', () => {
+    const bed = new HotBed();
+    for (const key of ['a', 'b']) bed.say(`set ${key} 0 0 2\r\n${key}!\r\n`);
+    bed.promote('a');
+    bed.say('gat 100 a b\r\n');
+    const before = bed.asked.length;
+    expect(bed.say('get a\r\n')).toBe('VALUE a 0 2\r\na!\r\nEND\r\n');
+    expect(bed.asked.length).toBe(before + 1);
+  });
+});
