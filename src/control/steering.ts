@@ -5,6 +5,7 @@
 import { NEIGHBOUR_STATE_NAMES, type Neighbours } from '../dataplane/neighbours.ts';
 import { nodeSlots, slotCount } from '../steer/lookup.ts';
 import type { SteerCapacity, SteerTable } from '../steer/table.ts';
+import { type Clock, PROCESS_CLOCK } from './clock.ts';
 import type { Config } from './config/normalise.ts';
 import { NextHops } from './next-hops.ts';
 import { type DirectoryNode, NodeDirectory, steerNodeOf, takesKeys } from './nodes.ts';
@@ -38,6 +39,7 @@ export class Steering {
   readonly table: SteerTable;
   readonly #neighbours: Neighbours;
   readonly #arpMs: number;
+  readonly #clock: Clock;
   readonly #followers: ((nodes: readonly DirectoryNode[]) => void)[] = [];
   #options: Options;
   #waiting: Promise<void> | undefined;
@@ -47,9 +49,17 @@ export class Steering {
    * Publishes the first table.
    * @param countsOf what all lanes have counted in a row, ever
    */
-  constructor(config: Config, table: SteerTable, neighbours: Neighbours, capacity: SteerCapacity, countsOf: CountsOf) {
+  constructor(
+    config: Config,
+    table: SteerTable,
+    neighbours: Neighbours,
+    capacity: SteerCapacity,
+    countsOf: CountsOf,
+    clock: Clock = PROCESS_CLOCK,
+  ) {
     const { slots, neighbours: arp, nodes, steering } = config;
     this.table = table;
+    this.#clock = clock;
     this.#neighbours = neighbours;
     this.#options = steering;
     this.#arpMs = (arp.retries + 1) * arp.retryMs;
@@ -155,7 +165,7 @@ export class Steering {
   }
 
   async #putWhenFree(): Promise<void> {
-    do await sleep(POLL_MS);
+    do await this.#clock.sleep(POLL_MS);
     while (!this.#stopped && !this.table.canPublish);
     this.#waiting = undefined; // whoever comes from here on is not in this table
     if (!this.#stopped) this.#put();
@@ -179,17 +189,13 @@ export class Steering {
   }
 
   async #until(holds: () => boolean, ms: number): Promise<boolean> {
-    const endMs = performance.now() + ms;
+    const endMs = this.#clock.now() + ms;
     while (!holds()) {
-      if (this.#stopped || performance.now() > endMs) return false;
-      await sleep(POLL_MS);
+      if (this.#stopped || this.#clock.now() > endMs) return false;
+      await this.#clock.sleep(POLL_MS);
     }
     return true;
   }
 }
 
 type CountsOf = (row: number) => Float64Array;
-
-function sleep(ms: number): Promise<void> {
-  return new Promise(resolve => setTimeout(resolve, ms));
-}

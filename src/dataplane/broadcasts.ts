@@ -23,6 +23,7 @@
  *         11  FAILED       1: some node did not say OK
  *         12  DUE          ms of the lane's clock
  *         13  TEXT_BYTES   of the line that nodes are sent
+ *         14  FLUSHES      1: it is flush_all
  */
 import { bodyLength, extrasLength } from '../memcached/binary.ts';
 import { writeDecimal } from '../memcached/decimal.ts';
@@ -43,7 +44,7 @@ import {
   REQUEST_QUIET,
 } from '../memcached/located.ts';
 import { REFUSED_BROADCAST, REFUSED_BUSY, REFUSED_NO_NODE } from '../memcached/refusals.ts';
-import { VERB_NAMES } from '../memcached/verbs.ts';
+import { VERB_FLUSH_ALL, VERB_NAMES } from '../memcached/verbs.ts';
 import { nodeAddress, nodeCount, nodeEnabled, nodeNeighbour, nodePort } from '../steer/lookup.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
@@ -80,6 +81,7 @@ const AWAITED = 10;
 const FAILED = 11;
 const DUE = 12;
 const TEXT_BYTES = 13;
+const FLUSHES = 14;
 
 /** `verbosity -2147483648\r\n`, rounded up. */
 const TEXT_BYTES_MAX = 32;
@@ -129,9 +131,11 @@ export class Broadcasts {
     records[record + UNASKED] = nodes;
     records[record + AWAITED] = 0;
     records[record + FAILED] = 0;
+    records[record + FLUSHES] = located[OUT_VERB] === VERB_FLUSH_ALL ? 1 : 0;
     records[record + DUE] = (this.#path.nowMs + this.#path.gate.broadcastMs) | 0;
     records[record + TEXT_BYTES] = this.#writeText(free, udpOffset + udp.HEADER_BYTES + FRAME_HEADER_BYTES, located);
     this.active++;
+    if (this.#isFlush(record)) this.#path.hotLane?.flushBegins(this.#delayOf(free));
     return 0;
   }
 
@@ -154,6 +158,21 @@ export class Broadcasts {
       if (this.#records[number * RECORD_WORDS + ACTIVE] !== 0) work += this.#tendOne(number);
     }
     return work;
+  }
+
+  #isFlush(record: number): boolean {
+    return this.#records[record + FLUSHES] !== 0;
+  }
+
+  /** Seconds that the line to the nodes says, 0 if it says none. */
+  #delayOf(number: number): number {
+    let seconds = 0;
+    const end = this.#records[number * RECORD_WORDS + TEXT_BYTES];
+    for (let at = 0; at < end; at++) {
+      const digit = this.#texts[number * TEXT_BYTES_MAX + at] - ZERO;
+      if (digit >= 0 && digit <= 9) seconds = seconds * 10 + digit;
+    }
+    return seconds;
   }
 
   #tendOne(number: number): number {
@@ -285,6 +304,7 @@ export class Broadcasts {
     if (says && !this.#answer(record, isOk)) return 0;
     records[record + ACTIVE] = 0;
     this.active--;
+    if (this.#isFlush(record)) this.#path.hotLane?.flushEnds();
     memory.counters[isOk ? COUNT.broadcasts : REFUSED_FIRST + REFUSED_BROADCAST] += 1;
     return says ? 1 : 0;
   }

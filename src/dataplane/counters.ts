@@ -10,6 +10,7 @@
  *     handed over handed_over; another lane counts `taken_over`, and then what becomes of the frame
  *     foreign     not for our addresses: left to the kernel's own copy
  *     swallowed   quiet_misses
+ *     hot         hot_hits, hot_misses, hot_writes, hot_repeats, hot_unanswered, hot_replies
  *     drop_*      ours, and not fit to travel on
  *     refused_*   a request turned away with a memcached error line (error_answers counts the line), or in silence when
  *                 the client asked for none
@@ -153,6 +154,38 @@ export const COUNT = {
   drop_client_no_place: 87,
   /** gateway: a node's datagram to somebody who has not asked. */
   drop_return_no_client: 88,
+  /** Requests for hot keys: reads answered from the cache; reads answered "not there"; writes carried out. */
+  hot_hits: 89,
+  hot_misses: 90,
+  hot_writes: 91,
+  /** Writes that came twice: the second has the first's answer, or none. */
+  hot_repeats: 92,
+  /** Writes of which nobody can say what became of them: no answer. */
+  hot_unanswered: 93,
+  /** What nodes said to requests of our own for hot keys. */
+  hot_replies: 94,
+  /** The others are no ends of frames. Requests of our own; of those, fetches for the cache. */
+  hot_requests: 95,
+  hot_fetches: 96,
+  /** Values taken over; those that came too late for a write, or a flush. */
+  hot_fills: 97,
+  hot_stale_fills: 98,
+  /** Times a request waited for its key, or found no place to. */
+  hot_waits: 99,
+  hot_waits_refused: 100,
+  /** Writes that travelled to their node as they were. */
+  hot_relays: 101,
+  /** Cached values dropped as a miss or a store's late answer passed. */
+  hot_invalidations: 102,
+  /** Values that somebody wrote past the balancer. */
+  hot_foreign_writes: 103,
+  /** Times a key became UNSURE. */
+  hot_unsure: 104,
+  /** Values that a late datagram brought back, and that were deleted. */
+  hot_zombies: 105,
+  /** Keys taken into treatment; those whose home changed meanwhile. */
+  hot_promotions: 106,
+  hot_moves: 107,
 } as const;
 
 /** Position of the first `refused_*` counter; reason r stands at this + r. */

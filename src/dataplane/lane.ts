@@ -13,6 +13,7 @@ import { COUNT } from './counters.ts';
 import { BOXES, mailPlace } from './handover.ts';
 import { HealthBlock } from './health-block.ts';
 import { writeArpRequest } from './host.ts';
+import { HotStage } from './hot/stage.ts';
 import { BATCH_ROWS, Path } from './path.ts';
 import { Prober } from './prober.ts';
 import { ReplyStage } from './replies.ts';
@@ -41,6 +42,7 @@ export class Lane {
   /** In an array, lest V8 inline them: path.ts tells why. */
   readonly #stages: readonly Stage[];
   readonly #duties: readonly Duty[];
+  readonly #hotStage: HotStage | undefined;
   readonly #isFirst: boolean;
   readonly #ownAddress: number;
   #arpDueMs = 0;
@@ -57,7 +59,8 @@ export class Lane {
     this.path = new Path(setup, arena, shared, portById(setup.clientPort), portById(setup.serverPort));
     this.#ports = ports;
     this.#batch = batch;
-    this.#stages = stagesOf(this.path, batch);
+    this.#hotStage = this.path.hotLane && new HotStage(this.path, this.path.hotLane);
+    this.#stages = stagesOf(this.path, batch, this.#hotStage);
     this.#isFirst = setup.lane === 0;
     this.#duties = dutiesOf(this.path, new HealthBlock(shared.words, setup.healthOffset >> 2, setup.nodesMax));
     this.#ownAddress = setup.ownAddress;
@@ -72,6 +75,7 @@ export class Lane {
     if (this.path.handover.hasMail()) work += this.#serveMail();
     if (this.path.broadcasts.active !== 0) work += this.#serveBroadcasts();
     work += this.#serveGathers();
+    if (this.path.hotLane !== undefined) work += this.#serveHot();
     if (this.path.parking.count !== 0) work += this.#serveParked();
     if (this.#isFirst && nowMs >= this.#arpDueMs) this.#serveNeighbours(nowMs);
     if ((this.path.nowMs - this.#sweptMs) >>> 0 >= SWEEP_MS) this.#sweep();
@@ -143,6 +147,19 @@ export class Lane {
     serverOut.flush();
     clientOut.flush();
     return work;
+  }
+
+  /** Requests that have waited for a hot key go through their stage again. */
+  #serveHot(): number {
+    const { hotLane, clientOut, hot, serverOut } = this.path;
+    const work = hotLane!.turn();
+    const rows = hotLane!.waiting.count === 0 ? 0 : hotLane!.waiting.take(this.#batch, hot!.words, hot!.nowMs);
+    this.path.senders = 0;
+    if (rows !== 0) this.#hotStage!.rerun(this.#batch, rows);
+    serverOut.flush();
+    clientOut.flush();
+    if (rows !== 0) this.#transmit(this.#batch, rows, this.path.senders);
+    return work + rows;
   }
 
   #serveGathers(): number {
@@ -219,7 +236,7 @@ function dutiesOf(path: Path, health: HealthBlock): Duty[] {
   return [nowMs => prober.turn(nowMs), () => sweep.turn()];
 }
 
-function stagesOf(path: Path, batch: Int32Array): Stage[] {
+function stagesOf(path: Path, batch: Int32Array, hotStage: HotStage | undefined): Stage[] {
   const classifier = new Classifier(path);
   const admission = new AdmissionStage(path);
   const requests = new RequestStage(path);
@@ -228,8 +245,10 @@ function stagesOf(path: Path, batch: Int32Array): Stage[] {
   const stages: Stage[] = [
     (port, rows) => classifier.run(port, batch, rows),
     () => classifier.keepRequests(admission.run(classifier.requests, classifier.requestCount)),
+    ...(path.hot ? [() => path.hot!.begin(classifier.requestCount)] : []),
     () => requests.run(batch, classifier.requests, classifier.requestCount),
     () => runNewcomers(path, requests, batch, admission),
+    ...(hotStage ? [() => hotStage.run(batch, path.hot!.rows, path.hot!.rowCount)] : []),
     () => replies.run(batch, classifier.replies, classifier.replyCount),
     () => settlement.run(batch, classifier.replies, classifier.replyCount),
   ];

@@ -20,6 +20,8 @@ import { Fragments } from './fragments.ts';
 import { Gatekeeper } from './gatekeeper.ts';
 import { Gathers } from './gather.ts';
 import { Handover } from './handover.ts';
+import { Hot } from './hot/hot.ts';
+import { HotKeys } from './hot/keys.ts';
 import { Latency } from './latency.ts';
 import { LaneMemory } from './memory.ts';
 import { Neighbours } from './neighbours.ts';
@@ -28,25 +30,10 @@ import { OUTBOX_BYTES, Outbox } from './outbox.ts';
 import { Parking } from './parking.ts';
 import { PATH_MTU_MIN, PathMtus } from './path-mtus.ts';
 import type { Prober } from './prober.ts';
-import { MODE_GATEWAY, type PathSetup } from './setup.ts';
+import { MODE_GATEWAY, MODE_NAT, type PathSetup } from './setup.ts';
 import { SlotTable } from './slot-table.ts';
 
-/** Frames taken from a port at once: enough to spread the cost of a kernel call, few enough to stay in the L2 cache. */
-export const BATCH_ROWS = 64;
-
-/**
- * A list of frames for a stage: per frame 4 int32.
- *
- *     word 0  ROW   its first word in the batch
- *          1  IP    offset of the IPv4 header in the arena, bytes
- *          2  UDP   of the UDP header
- *          3  END   of the UDP payload
- */
-export const LIST_WORDS = 4;
-export const LIST_ROW = 0;
-export const LIST_IP = 1;
-export const LIST_UDP = 2;
-export const LIST_END = 3;
+export { BATCH_ROWS, LIST_END, LIST_IP, LIST_ROW, LIST_UDP, LIST_WORDS } from './list.ts';
 
 export class Path {
   readonly setup: PathSetup;
@@ -75,6 +62,9 @@ export class Path {
   readonly nodes: NodeIndex;
   /** Lane 0's alone. */
   prober: Prober | undefined;
+  /** Which keys are hot; and what is done about them, where that is wanted. */
+  readonly hot: HotKeys | undefined;
+  readonly hotLane: Hot | undefined;
   readonly steerWords: Int32Array;
   /** Bytes of the arena that all lanes share. */
   readonly sharedBytes: Uint8Array;
@@ -127,6 +117,8 @@ export class Path {
     const { clientsOffset, lanes, lane, sourceSeeds } = setup;
     this.clients = new ClientTable(shared.words, clientsOffset >> 2, Math.max(lanes.length, 1), lane, sourceSeeds);
     this.nodes = new NodeIndex(setup.nodesMax);
+    this.hot = hotKeysOf(setup, shared);
+    this.hotLane = this.hot && new Hot(this, this.hot);
   }
 
   /** Begins a cycle: takes up the steering table in use and the time, ms of the lane's clock. */
@@ -137,6 +129,7 @@ export class Path {
     this.nowMs = nowMs | 0;
     this.nowUs = (nowMs * 1000) | 0;
     this.fragmenter.nowMs = this.nowMs;
+    if (this.hot !== undefined) this.hot.nowMs = this.nowMs;
     this.gate.enter(this.nowMs);
     this.slots.enter(this.nowUs);
   }
@@ -157,6 +150,11 @@ export class Path {
     const aside = this.parking.park(offset, length, flags, neighbour);
     this.memory.counters[aside ? COUNT.parked : COUNT.drop_neighbour_queue_full] += 1;
     return DROP;
+  }
+
+  /** A store of a key that is not hot, or whose answer nobody here fences, goes out. */
+  noteStore(keyHash: number): void {
+    if (this.hot !== undefined) this.hot.noteStore(keyHash);
   }
 
   /** For the next datagram of the NF's own (RFC 6864). */
@@ -216,6 +214,17 @@ export class Path {
     this.senders |= 1 << serverPort.id;
     return serverPort.id;
   }
+}
+
+function hotKeysOf(setup: PathSetup, shared: Arena): HotKeys | undefined {
+  if (setup.hot === undefined) return undefined;
+  return new HotKeys(
+    setup.hot,
+    setup.lane,
+    shared,
+    setup.mode === MODE_NAT,
+    setup.sourceSeeds[0] ^ setup.sourceSeeds[1],
+  );
 }
 
 function gatekeeperOf(setup: PathSetup, arena: Arena, shared: Arena, slots: SlotTable): Gatekeeper {

@@ -34,6 +34,7 @@ import {
   SLOT_CLIENT_MAC,
   SLOT_CLIENT_PORT,
   SLOT_GATHER,
+  SLOT_HOT,
   SLOT_ID_SHIFT,
   SLOT_KEY_HASH,
   SLOT_NODE,
@@ -44,6 +45,7 @@ import {
   SLOT_VERB_SHIFT,
   STATE_MASK,
   STATE_OUTSTANDING,
+  VERB_MASK,
 } from './slot-table.ts';
 
 /** Where sequence and total stand in the frame header, 16 bits each. */
@@ -82,17 +84,25 @@ export class ReplyStage {
     if (fault !== 0) return this.#drop(fault);
     if ((words[slot + SLOT_STATE] & SLOT_BROADCAST) !== 0) return this.#hearBroadcast(slot, header);
     const isGathered = (words[slot + SLOT_STATE] & SLOT_GATHER) !== 0;
-    if (!isGathered && this.#path.isTooBig(batch, row, ipOffset, clientOut, serverOut)) {
+    if (
+      (words[slot + SLOT_STATE] & (SLOT_GATHER | SLOT_HOT)) === 0 &&
+      this.#path.isTooBig(batch, row, ipOffset, clientOut, serverOut)
+    ) {
       return this.#drop(COUNT.drop_too_big);
     }
     const figures = (words[slot + SLOT_NODE_PORT] >>> 16) * NODE_COUNTER_COUNT;
-    if ((words[slot + SLOT_STATE] & STATE_MASK) === STATE_OUTSTANDING) this.#noteFirst(slot, figures, isGathered);
+    const isFirst = (words[slot + SLOT_STATE] & STATE_MASK) === STATE_OUTSTANDING;
+    if (isFirst) this.#noteFirst(slot, figures, isGathered);
+    const { hotLane } = this.#path;
+    const isHot = (words[slot + SLOT_STATE] & SLOT_HOT) !== 0;
     slots.noteReply(slot, sequence(bytes, header), total(bytes, header));
+    if (isHot) hotLane?.hear(slot, header, end);
+    else if (hotLane !== undefined && sequence(bytes, header) === 0) hotLane.pass(slot, this.#located);
     if (isGathered && !this.#path.gathers.collect(slot, header, end)) return DROP;
     nodeCounters[figures + NODE_COUNT.replies] += 1;
     nodeCounters[figures + NODE_COUNT.reply_bytes] += end - header;
-    memory.count(COUNT.replies);
-    return isGathered ? DROP : this.#toClient(batch, row, ipOffset, udpOffset, slot);
+    memory.count(isHot ? COUNT.hot_replies : COUNT.replies);
+    return isGathered || isHot ? DROP : this.#toClient(batch, row, ipOffset, udpOffset, slot);
   }
 
   /** No outstanding slot: the answer to a probe, or to nothing. */
@@ -106,7 +116,7 @@ export class ReplyStage {
     const { memory, latency, nowUs } = this.#path;
     const state = memory.words[slot + SLOT_STATE];
     const path = isGathered ? PATH_GATHERED : PATH_FORWARDED;
-    latency.record((state >>> SLOT_VERB_SHIFT) & 0xff, path, (nowUs - memory.words[slot + SLOT_SENT]) | 0);
+    latency.record((state >>> SLOT_VERB_SHIFT) & VERB_MASK, path, (nowUs - memory.words[slot + SLOT_SENT]) | 0);
     if ((state & SLOT_QUIET) === 0) memory.nodeCounters[figures + NODE_COUNT.answered] += 1;
   }
 

@@ -2,6 +2,7 @@
 import type { Description } from '../port/open.ts';
 import type { FragmentLimits } from './fragment-contexts.ts';
 import type { MultigetSetup } from './gather.ts';
+import type { HotSetup } from './hot/setup.ts';
 import type { NeighbourTimes } from './neighbours.ts';
 
 /** How requests reach the nodes, and replies the clients: design in README.md. */
@@ -28,6 +29,8 @@ export interface PathSetup {
   slots: number;
   replyLifetimeMs: number;
   multiget: MultigetSetup;
+  /** Left out: no key is treated in any way. */
+  hot?: HotSetup;
   neighbourTimes: NeighbourTimes;
   /** Per lane. */
   fragments: FragmentLimits;

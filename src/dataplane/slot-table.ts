@@ -7,8 +7,8 @@
  *
  * A slot is 8 words, half a cache line:
  *
- *     word 0  STATE        bits 0–1 state, 2 quiet, 3 gather, 4 broadcast, 5 haunted, 6 noted; bits 8–15 verb; bits 16–31 the client's
- *                          request id
+ *     word 0  STATE        bits 0–1 state, 2 quiet, 3 gather, 4 broadcast, 5 haunted, 6 noted, 7 hot; bits 8–13 verb; bit 15 replica;
+ *                          bits 16–31 the client's request id
  *          1  CLIENT       IPv4 address
  *          2  CLIENT_PORT  bits 0–15 UDP port; bits 16–31 upper 16 bits of the client's Ethernet address
  *          3  CLIENT_MAC   lower 32 bits of it
@@ -73,9 +73,14 @@ export const SLOT_HAUNTED = 32;
 export const SLOT_GATHER = 8;
 export const SLOT_GATHER_RECORD = 2;
 export const SLOT_GATHER_GENERATION = 3;
+/** The request is the balancer's own, for a hot key: CLIENT names the operation (hot/operations.ts). */
+export const SLOT_HOT = 128;
 /** What a miss must repeat of the request lies in the slot's note (memcached/miss-reply.ts). */
 export const SLOT_NOTED = 64;
 export const SLOT_VERB_SHIFT = 8;
+export const VERB_MASK = 0x3f;
+/** The request went to a node that has a copy of a hot key: a miss there is none. */
+export const SLOT_REPLICA = 1 << 15;
 export const SLOT_ID_SHIFT = 16;
 
 const PROBES_MAX = 16;

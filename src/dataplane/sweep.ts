@@ -24,7 +24,9 @@ import {
   SLOT_CLIENT_MAC,
   SLOT_CLIENT_PORT,
   SLOT_GATHER,
+  SLOT_HOT,
   SLOT_ID_SHIFT,
+  SLOT_KEY_HASH,
   SLOT_NODE_PORT,
   SLOT_NOTED,
   SLOT_QUIET,
@@ -33,6 +35,7 @@ import {
   SLOT_VERB_SHIFT,
   STATE_MASK,
   STATE_OUTSTANDING,
+  VERB_MASK,
 } from './slot-table.ts';
 
 /** More than a cycle's batches can take, so that `follow` cannot fall behind. */
@@ -41,7 +44,6 @@ const SLOTS_PER_CYCLE = 512;
 const LATE_SLOTS = 64;
 /** What a node that is down and kept has for an answer, ms: it may be slow, and not dead. */
 const KEPT_MS = 100;
-const VERB_MASK = 0xff;
 
 export class Sweep {
   readonly #path: Path;
@@ -118,7 +120,8 @@ export class Sweep {
   /** Whether nothing came for it so far, and a miss would be an answer. Keys that are gathered have a deadline of their own. */
   #isOpen(slot: number): boolean {
     const state = this.#path.memory.words[slot + SLOT_STATE];
-    if ((state & STATE_MASK) !== STATE_OUTSTANDING || (state & (SLOT_GATHER | SLOT_BROADCAST)) !== 0) return false;
+    if ((state & STATE_MASK) !== STATE_OUTSTANDING || (state & (SLOT_GATHER | SLOT_BROADCAST | SLOT_HOT)) !== 0)
+      return false;
     return canMiss((state >>> SLOT_VERB_SHIFT) & VERB_MASK);
   }
 
@@ -135,6 +138,8 @@ export class Sweep {
     if (!isSayable(memory.bytes, note)) return;
     const offset = clientOut.claim();
     if (offset < 0) return;
+    // Nobody may be told of a value again who has been told that there is none.
+    this.#path.hotLane?.missed(memory.words[slot + SLOT_KEY_HASH]);
     clientOut.send(offset, this.#write(slot, state, note, offset), 0, 0);
     slots.free(slot);
     memory.counters[COUNT.misses_answered] += 1;

@@ -94,7 +94,7 @@ export class HealthMonitor {
     if (!this.#settings.enabled) return;
     const turn = () => {
       this.tick(performance.now());
-      this.#timer = setTimeout(turn, this.#tickMs()).unref();
+      this.#timer = setTimeout(turn, this.tickMs).unref();
     };
     turn();
   }
@@ -103,12 +103,13 @@ export class HealthMonitor {
     clearTimeout(this.#timer);
   }
 
-  #tickMs(): number {
+  /** How long until the next look, ms. */
+  get tickMs(): number {
     if (this.#isQuiet) return QUIET_TICK_MS;
     return this.#known.size > LARGE_POOL_NODES ? LARGE_POOL_TICK_MS : TICK_MS;
   }
 
-  /** One look at everything. For tests, and for `start`. */
+  /** One look at everything. For `start`, and whoever has a clock of his own. */
   tick(nowMs: number): void {
     const census = this.#census();
     this.#forgetOthers(census);

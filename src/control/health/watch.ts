@@ -54,6 +54,12 @@ export class HealthWatch {
     this.#monitor.start();
   }
 
+  /** Instead of `start`, for whoever has a clock of his own: one look; returns how long until the next, ms. */
+  turn(nowMs: number): number {
+    this.#monitor.tick(nowMs);
+    return this.#monitor.tickMs;
+  }
+
   stop(): void {
     this.#monitor.stop();
   }

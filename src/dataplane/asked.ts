@@ -1,0 +1,73 @@
+/** The request in hand: where its parts lie, and its key with its hash. One for each stage that reads requests, re-aimed. */
+import { hashKey } from '../mem/murmur3.ts';
+import { decodeBase64Key } from '../memcached/base64-key.ts';
+import {
+  KEY_BYTES_MAX,
+  OUT_FLAGS,
+  OUT_KEY_LENGTH,
+  OUT_KEY_OFFSET,
+  OUT_WORDS,
+  REQUEST_KEY_BASE64,
+} from '../memcached/located.ts';
+import { parsePlainGet } from '../memcached/plain-get.ts';
+import { parseRequest } from '../memcached/request.ts';
+import { steerHash } from '../steer/hash.ts';
+import { lookup } from '../steer/lookup.ts';
+import type { LaneMemory } from './memory.ts';
+import type { Path } from './path.ts';
+
+export class Asked {
+  readonly located = new Int32Array(OUT_WORDS);
+  /** Where the key lies: in the lane's arena, or decoded. Valid after `hashKey`. */
+  bytes: Uint8Array;
+  view: DataView;
+  key = 0;
+  keyBytes = 0;
+  keyHash = 0;
+  readonly #memory: LaneMemory;
+  readonly #decoded = new Uint8Array(KEY_BYTES_MAX);
+  readonly #decodedView = new DataView(this.#decoded.buffer);
+
+  constructor(memory: LaneMemory) {
+    this.#memory = memory;
+    this.bytes = memory.bytes;
+    this.view = memory.view;
+  }
+
+  /** Locates the request in bytes `start` … `end` − 1. Returns 0 or the reason to refuse it. */
+  parse(start: number, end: number): number {
+    const { bytes, view } = this.#memory;
+    return parsePlainGet(view, start, end, this.located) ? 0 : parseRequest(bytes, start, end, this.located);
+  }
+
+  /** Hashes the (first) key. memcached stores a base64 key under the bytes it stands for, so those are what counts. */
+  hash(): number {
+    const { located } = this;
+    if ((located[OUT_FLAGS] & REQUEST_KEY_BASE64) !== 0) return this.#hashDecoded();
+    const { bytes, view } = this.#memory;
+    this.bytes = bytes;
+    this.view = view;
+    this.key = located[OUT_KEY_OFFSET];
+    this.keyBytes = located[OUT_KEY_LENGTH];
+    this.keyHash = hashKey(bytes, view, this.key, this.keyBytes);
+    return this.keyHash;
+  }
+
+  #hashDecoded(): number {
+    const { located } = this;
+    this.bytes = this.#decoded;
+    this.view = this.#decodedView;
+    this.key = 0;
+    const { bytes } = this.#memory;
+    this.keyBytes = decodeBase64Key(bytes, located[OUT_KEY_OFFSET], located[OUT_KEY_LENGTH], this.#decoded, 0);
+    this.keyHash = hashKey(this.#decoded, this.#decodedView, 0, this.keyBytes);
+    return this.keyHash;
+  }
+
+  /** Home node of the key hashed last, or −1. */
+  home(path: Path): number {
+    const { steerWords, table } = path;
+    const ringHash = steerHash(steerWords, table, this.keyHash, this.bytes, this.view, this.key, this.keyBytes);
+    return lookup(steerWords, table, ringHash);
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * The way of a request to its node. In nat mode, and in every mode for what a hot key demands,
+ *
+ *     client → VIP    becomes    own address:slot port, slot id → node
+ *
+ * In the other modes stateless.ts forwards.
+ */
+import { requestId } from '../memcached/frame-header.ts';
+import {
+  OUT_CLASS,
+  OUT_FLAGS,
+  OUT_PROTOCOL,
+  OUT_VERB,
+  PROTOCOL_ASCII,
+  REQUEST_NOREPLY,
+  REQUEST_QUIET,
+} from '../memcached/located.ts';
+import { canMiss, NOTE_BYTES, noteRequest } from '../memcached/miss-reply.ts';
+import { REFUSED_BUSY, REFUSED_NO_NODE } from '../memcached/refusals.ts';
+import { CLASS_READ } from '../memcached/verbs.ts';
+import { DROP, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, VERDICT_GROUP_SHIFT } from '../port/port.ts';
+import { nodeAddress, nodeNeighbour, nodePort } from '../steer/lookup.ts';
+import * as ethernet from '../wire/ethernet.ts';
+import * as ipv4 from '../wire/ipv4.ts';
+import * as udp from '../wire/udp.ts';
+import type { Asked } from './asked.ts';
+import { COUNT, NODE_COUNT, NODE_COUNTER_COUNT } from './counters.ts';
+import type { Path } from './path.ts';
+import { Refuser } from './refuse.ts';
+import { rewriteDatagram } from './rewrite.ts';
+import { MODE_NAT } from './setup.ts';
+import {
+  SLOT_CLIENT,
+  SLOT_CLIENT_MAC,
+  SLOT_CLIENT_PORT,
+  SLOT_HAUNTED,
+  SLOT_ID_SHIFT,
+  SLOT_KEY_HASH,
+  SLOT_NODE,
+  SLOT_NODE_PORT,
+  SLOT_NOTED,
+  SLOT_QUIET,
+  SLOT_SENT,
+  SLOT_STATE,
+  SLOT_VERB_SHIFT,
+  STATE_ANSWERED,
+  STATE_OUTSTANDING,
+} from './slot-table.ts';
+import { StatelessForward } from './stateless.ts';
+
+export class Forwarder {
+  readonly refuser: Refuser;
+  /** First word of the slot that the last `throughSlot` took. */
+  slot = 0;
+  readonly #path: Path;
+  readonly #asked: Asked;
+  readonly #ownAddress: number;
+  readonly #isNat: boolean;
+  readonly #stateless: StatelessForward;
+
+  /** @param asked the request that each call is about: parsed, its key hashed */
+  constructor(path: Path, asked: Asked) {
+    this.#path = path;
+    this.#asked = asked;
+    this.refuser = new Refuser(path);
+    this.#ownAddress = path.setup.ownAddress;
+    this.#isNat = path.setup.mode === MODE_NAT;
+    this.#stateless = new StatelessForward(path);
+  }
+
+  /** To the key's home, in the way of the mode. Returns the verdict. */
+  home(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number): number {
+    const { serverOut, clientOut } = this.#path;
+    const node = this.#asked.home(this.#path);
+    if (node < 0) return this.#refuse(batch, row, ipOffset, udpOffset, REFUSED_NO_NODE);
+    if (this.#path.isTooBig(batch, row, ipOffset, serverOut, clientOut)) return this.#drop(COUNT.drop_too_big);
+    if (this.#isNat) return this.throughSlot(batch, row, ipOffset, udpOffset, end, node);
+    if (!this.#stateless.admits(batch[row + ROW_OFFSET], ipOffset)) return this.#drop(COUNT.drop_client_no_place);
+    this.#countSteered(node, end - udpOffset - udp.HEADER_BYTES, true);
+    return this.#stateless.send(batch, row, ipOffset, udpOffset, node);
+  }
+
+  /** To `node`, under a slot of ours: its answer comes back to us, whatever the mode. */
+  throughSlot(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number, node: number): number {
+    const slot = this.#takeSlot();
+    if (slot < 0) return this.#refuse(batch, row, ipOffset, udpOffset, REFUSED_BUSY);
+    this.slot = slot;
+    this.#fillSlot(slot, batch[row + ROW_OFFSET], ipOffset, udpOffset, node);
+    const isSilent = (this.#asked.located[OUT_FLAGS] & (REQUEST_NOREPLY | REQUEST_QUIET)) !== 0;
+    this.#countSteered(node, end - udpOffset - udp.HEADER_BYTES, isSilent);
+    return this.#toNode(batch, row, ipOffset, udpOffset, slot, node);
+  }
+
+  #takeSlot(): number {
+    const { slots, nowUs, memory } = this.#path;
+    const slot = slots.take(nowUs);
+    if (slots.skipped !== 0) memory.counters[COUNT.slots_skipped] += slots.skipped;
+    if (slots.expired !== 0) memory.counters[COUNT.slots_expired] += 1;
+    return slot;
+  }
+
+  #fillSlot(slot: number, offset: number, ipOffset: number, udpOffset: number, node: number): void {
+    const { memory, steerWords, table, nowUs } = this.#path;
+    const { bytes, view, words } = memory;
+    const { located, keyHash } = this.#asked;
+    const id = requestId(bytes, udpOffset + udp.HEADER_BYTES);
+    const quiet = (located[OUT_FLAGS] & REQUEST_QUIET) !== 0 ? SLOT_QUIET : 0;
+    // To noreply nothing is ever answered: the slot is free for the next in the circle at once.
+    const state = (located[OUT_FLAGS] & REQUEST_NOREPLY) !== 0 ? STATE_ANSWERED : STATE_OUTSTANDING;
+    // A classic miss repeats nothing of its request.
+    const noted = located[OUT_PROTOCOL] === PROTOCOL_ASCII ? 0 : this.#note(slot);
+    const bits = state | quiet | noted | (words[slot + SLOT_STATE] & SLOT_HAUNTED);
+    words[slot + SLOT_STATE] = bits | (located[OUT_VERB] << SLOT_VERB_SHIFT) | (id << SLOT_ID_SHIFT);
+    words[slot + SLOT_CLIENT] = ipv4.source(view, ipOffset);
+    words[slot + SLOT_CLIENT_PORT] = udp.sourcePort(view, udpOffset) | (ethernet.sourceHigh(view, offset) << 16);
+    words[slot + SLOT_CLIENT_MAC] = ethernet.sourceLow(view, offset);
+    words[slot + SLOT_NODE] = nodeAddress(steerWords, table, node);
+    words[slot + SLOT_NODE_PORT] = nodePort(steerWords, table, node) | (node << 16);
+    words[slot + SLOT_KEY_HASH] = keyHash;
+    words[slot + SLOT_SENT] = nowUs;
+  }
+
+  /** Keeps what a miss would have to repeat, should the node not answer; returns SLOT_NOTED, or 0 when that is nothing. */
+  #note(slot: number): number {
+    const { located } = this.#asked;
+    if (!canMiss(located[OUT_VERB])) return 0;
+    const { memory, slots, setup } = this.#path;
+    const note = setup.missNotesOffset + slots.indexOf(slot) * NOTE_BYTES;
+    return noteRequest(memory.bytes, located, memory.bytes, note) ? SLOT_NOTED : 0;
+  }
+
+  /** @param isSilent no answer is awaited, or none is seen (dsr), or not known for this one's (gateway) */
+  #countSteered(node: number, payloadBytes: number, isSilent: boolean): void {
+    const { counters, nodeCounters } = this.#path.memory;
+    const isRead = this.#asked.located[OUT_CLASS] === CLASS_READ;
+    counters[isRead ? COUNT.reads : COUNT.writes] += 1;
+    if (!isRead) this.#path.noteStore(this.#asked.keyHash);
+    const figures = node * NODE_COUNTER_COUNT;
+    // First, as control reads the two in the other order while we count: no request may seem to lack an answer.
+    if (isSilent) nodeCounters[figures + NODE_COUNT.silent_requests] += 1;
+    nodeCounters[figures + NODE_COUNT.requests] += 1;
+    nodeCounters[figures + NODE_COUNT.request_bytes] += payloadBytes;
+  }
+
+  /** Rewrites the request towards its node; the frame waits aside when the next hop is not resolved. */
+  #toNode(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, slot: number, node: number): number {
+    const { memory, slots, neighbours, steerWords, table, serverOut } = this.#path;
+    const { view, words } = memory;
+    const flags = batch[row + ROW_FLAGS];
+    rewriteDatagram(
+      view,
+      ipOffset,
+      udpOffset,
+      flags,
+      this.#ownAddress,
+      slots.sourcePort(slot),
+      words[slot + SLOT_NODE],
+      words[slot + SLOT_NODE_PORT] & 0xffff,
+      slots.requestId(slot),
+    );
+    const neighbour = nodeNeighbour(steerWords, table, node);
+    const offset = batch[row + ROW_OFFSET];
+    // A node that sleeps is woken by its first frame; with the rest of its share right behind, it is woken once.
+    if (!neighbours.isUsable(neighbour)) return this.#path.park(offset, batch[row + ROW_LENGTH], flags, neighbour);
+    const verdict = this.#path.sendTo(offset, neighbour) | ((node + 1) << VERDICT_GROUP_SHIFT);
+    return this.#path.wholeOrFragments(serverOut, batch, row, verdict, node + 1);
+  }
+
+  #refuse(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, reason: number): number {
+    return this.refuser.refuse(batch, row, ipOffset, udpOffset, reason, this.#asked.located);
+  }
+
+  #drop(counter: number): number {
+    this.#path.memory.counters[counter] += 1;
+    return DROP;
+  }
+}

@@ -1,0 +1,191 @@
+/**
+ * A lane's part in the treatment of hot keys, put together: what is under way, who waits, what the keeper has ordered.
+ * The stage (stage.ts) asks it on the way in, the replies stage on the way back, the lane once a cycle.
+ */
+import { ITEM_WORDS, itemWord } from '../../cache/items.ts';
+import * as directory from '../../coherence/directory.ts';
+import { OUT_PROTOCOL, OUT_STATUS, PROTOCOL_BINARY } from '../../memcached/located.ts';
+import { STATUS_EN, STATUS_END } from '../../memcached/reply.ts';
+import { CLASS_READ, VERB_CLASS } from '../../memcached/verbs.ts';
+import type { Path } from '../path.ts';
+import { SLOT_CLIENT, SLOT_KEY_HASH, SLOT_REPLICA, SLOT_STATE, SLOT_VERB_SHIFT, VERB_MASK } from '../slot-table.ts';
+import { Fills } from './fills.ts';
+import { Hits } from './hits.ts';
+import { Intake } from './intake.ts';
+import type { HotKeys } from './keys.ts';
+import * as op from './operations.ts';
+import { Repeats } from './repeats.ts';
+import { Replicas } from './replicas.ts';
+import { Sender } from './sender.ts';
+import {
+  HOT_FLUSH_DUE,
+  HOT_FLUSHING,
+  HOT_STAMP,
+  ORDER_DEMOTE,
+  ORDER_ITEM,
+  ORDER_KIND,
+  ORDER_PROMOTE,
+} from './setup.ts';
+import { Upkeep } from './upkeep.ts';
+import { WaitingRoom } from './waiting.ts';
+import { Writes } from './writes.ts';
+
+const REPEAT_ROWS = 4096;
+const ORDERS_PER_CYCLE = 32;
+/** How soon an order is looked at again that cannot be carried out yet, ms. */
+const ORDER_RETRY_MS = 2;
+const BINARY_NOT_FOUND = 1;
+
+export class Hot {
+  readonly keys: HotKeys;
+  readonly operations: op.Operations;
+  readonly waiting: WaitingRoom;
+  readonly sender: Sender;
+  readonly fills: Fills;
+  readonly writes: Writes;
+  readonly upkeep: Upkeep;
+  readonly intake: Intake;
+  readonly hits: Hits;
+  readonly replicas: Replicas;
+  readonly #path: Path;
+
+  /** Bytes of the lane's own arena. */
+  static byteLength(operations: number, waiting: number, frameBytesMax: number): number {
+    return op.operationsByteLength(operations) + WaitingRoom.byteLength(waiting, frameBytesMax);
+  }
+
+  constructor(path: Path, keys: HotKeys) {
+    const { setup } = keys;
+    const { bytes } = path.memory;
+    const frameBytesMax = path.clientPort.roomBytes;
+    this.#path = path;
+    this.keys = keys;
+    this.operations = new op.Operations(setup.laneOffset, setup.operations);
+    const waitingOffset = setup.laneOffset + op.operationsByteLength(setup.operations);
+    this.waiting = new WaitingRoom(bytes, waitingOffset, setup.waiting, frameBytesMax);
+    this.sender = new Sender(path, keys, this.operations);
+    this.fills = new Fills(path, keys, this.operations, this.sender);
+    const repeats = new Repeats(REPEAT_ROWS, setup.lifeMs);
+    this.writes = new Writes(path, keys, this.operations, this.sender, this.fills, repeats);
+    this.upkeep = new Upkeep(path, keys, this.operations, this.sender, this.fills, this.writes);
+    this.hits = new Hits(path, keys);
+    this.intake = new Intake(path, keys, this.operations, this.sender, this.writes, this.upkeep, repeats, this.hits);
+    this.replicas = new Replicas(path, keys);
+    this.#takeOver();
+  }
+
+  /** What a thread of this lane before this one has left: nobody knows what became of its writes. */
+  #takeOver(): void {
+    const { words, items, setup, lane } = this.keys;
+    const untilMs = ((this.#path.clockMs | 0) + setup.lifeMs) | 0;
+    directory.releaseAll(words, items, setup.items, ITEM_WORDS, lane, untilMs);
+  }
+
+  /** Once a cycle, after what came in was handled: orders, what is due. Returns how much was done. */
+  turn(): number {
+    let work = 0;
+    this.keys.endEpochIfDue();
+    if (this.keys.orders.mayHaveRow) work += this.#takeOrders();
+    if (this.operations.count !== 0) work += this.#tick();
+    return work;
+  }
+
+  #takeOrders(): number {
+    const { orders, words, items } = this.keys;
+    let taken = 0;
+    for (let row = orders.peek(); row >= 0 && taken < ORDERS_PER_CYCLE; row = orders.peek()) {
+      const kind = words[row + ORDER_KIND];
+      const item = itemWord(items, words[row + ORDER_ITEM]);
+      const operation = this.operations.take(operationOf(kind), item);
+      if (operation < 0) break;
+      this.operations.words[operation + op.SENT_MS] = this.keys.nowMs;
+      this.operations.words[operation + op.DUE_MS] = this.keys.nowMs;
+      orders.release();
+      taken++;
+    }
+    return taken;
+  }
+
+  #tick(): number {
+    const { words } = this.operations;
+    const { nowMs } = this.keys;
+    let work = 0;
+    // Backwards: one that ends is replaced by the last.
+    for (let i = this.operations.count - 1; i >= 0; i--) {
+      const operation = this.operations.at(i);
+      if (((nowMs - words[operation + op.DUE_MS]) | 0) < 0) continue;
+      this.#tickOne(operation, words[operation + op.KIND]);
+      work++;
+    }
+    return work;
+  }
+
+  #tickOne(operation: number, kind: number): void {
+    if (kind === op.OPERATION_FETCH) return this.fills.tick(operation);
+    if (kind === op.OPERATION_WRITE || kind === op.OPERATION_BURY) return this.writes.tick(operation);
+    if (kind === op.OPERATION_RELAY) return this.intake.tick(operation);
+    const isDone = kind === op.OPERATION_PROMOTE ? this.upkeep.promote(operation) : this.upkeep.demote(operation);
+    if (isDone) this.operations.giveBack(operation);
+    else this.operations.words[operation + op.DUE_MS] = (this.keys.nowMs + ORDER_RETRY_MS) | 0;
+  }
+
+  /** A datagram for a slot of our own operations. */
+  hear(slot: number, header: number, end: number): void {
+    const operation = this.operations.byTag(this.#path.memory.words[slot + SLOT_CLIENT]);
+    if (operation < 0 || this.operations.words[operation + op.SLOT] !== slot) return;
+    if (this.operations.words[operation + op.KIND] === op.OPERATION_FETCH) this.fills.hear(operation, header, end);
+    else this.writes.hear(operation, header, end);
+  }
+
+  /**
+   * The first datagram of a client's own reply is about to travel on: stores are ticked off, and what it says of a hot key
+   * is taken to heart first.
+   * @param told what parseReply found in it
+   */
+  pass(slot: number, told: Int32Array): void {
+    const { words } = this.#path.memory;
+    const verb = (words[slot + SLOT_STATE] >>> SLOT_VERB_SHIFT) & VERB_MASK;
+    const hash = words[slot + SLOT_KEY_HASH];
+    const isRead = VERB_CLASS[verb] === CLASS_READ;
+    if (!isRead) this.keys.noteStored(hash);
+    const item = this.keys.byHash(hash);
+    if (item < 0) return;
+    if (!isRead) {
+      if (!this.intake.relayed(item, slot)) this.upkeep.invalidate(item);
+    } else if (isMiss(told) && (words[slot + SLOT_STATE] & SLOT_REPLICA) === 0) {
+      this.upkeep.invalidate(item);
+    }
+  }
+
+  /** A miss for a key with this hash is about to be said in its node's place. */
+  missed(hash: number): void {
+    const item = this.keys.byHash(hash);
+    if (item >= 0) this.upkeep.invalidate(item);
+  }
+
+  /** flush_all goes to the nodes: all that is cached is void, and nothing is taken over until they have answered. */
+  flushBegins(delayS: number): void {
+    const { words, control, nowMs } = this.keys;
+    Atomics.add(words, control + HOT_STAMP, 1);
+    Atomics.add(words, control + HOT_FLUSHING, 1);
+    if (delayS > 0) words[control + HOT_FLUSH_DUE] = (nowMs + Math.min(delayS, DELAY_S_MAX) * 1000 + 2000) | 0;
+  }
+
+  flushEnds(): void {
+    const { words, control } = this.keys;
+    Atomics.add(words, control + HOT_STAMP, 1);
+    Atomics.sub(words, control + HOT_FLUSHING, 1);
+  }
+}
+
+const DELAY_S_MAX = 1_000_000;
+
+function operationOf(order: number): number {
+  if (order === ORDER_PROMOTE) return op.OPERATION_PROMOTE;
+  return order === ORDER_DEMOTE ? op.OPERATION_DEMOTE : op.OPERATION_COPY;
+}
+
+function isMiss(told: Int32Array): boolean {
+  if (told[OUT_PROTOCOL] === PROTOCOL_BINARY) return told[OUT_STATUS] === BINARY_NOT_FOUND;
+  return told[OUT_STATUS] === STATUS_END || told[OUT_STATUS] === STATUS_EN;
+}

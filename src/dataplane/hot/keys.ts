@@ -1,0 +1,213 @@
+/**
+ * Which keys are hot, as a lane sees it: it counts what it is asked for, says who rises, and finds items. What happens to
+ * a request for one of them is the business of stage.ts.
+ */
+import { ITEM_WORDS, isKeyOf, itemWord } from '../../cache/items.ts';
+import { Lookup } from '../../cache/layers.ts';
+import { FETCHED_MS } from '../../coherence/directory.ts';
+import { noteStore, noteStored, storeBucket, storesDrained } from '../../coherence/stores.ts';
+import type { Detector } from '../../hotkey/detector.ts';
+import { openDetector } from '../../hotkey/detectors.ts';
+import { InstantDetector } from '../../hotkey/instant.ts';
+import { sampleGap } from '../../hotkey/sampling.ts';
+import type { Arena } from '../../mem/arena.ts';
+import { mix32 } from '../../mem/mix.ts';
+import { Ring } from '../../mem/ring.ts';
+import { isPlainKey } from '../../memcached/own-meta.ts';
+import { DROP } from '../../port/port.ts';
+import type { Asked } from '../asked.ts';
+import { BATCH_ROWS, LIST_END, LIST_IP, LIST_ROW, LIST_UDP, LIST_WORDS } from '../list.ts';
+import {
+  CANDIDATE_ESTIMATE,
+  CANDIDATE_HASH,
+  CANDIDATE_INSTANT,
+  CANDIDATE_KEY,
+  CANDIDATE_KEY_LENGTH,
+  CANDIDATE_ROWS,
+  CANDIDATE_WORDS,
+  COUNTS_WORDS,
+  HOT_THRESHOLDS,
+  type HotSetup,
+  ORDER_ROWS,
+  ORDER_WORDS,
+  perLane,
+} from './setup.ts';
+
+/** Under load one request in so many is counted, for so many. */
+const STRIDE_BUSY = 8;
+/** Requests of one batch from which on a lane is under load. */
+const BUSY_ROWS = 12;
+/** Candidates said lately, by hash: no second word about one for a while. */
+const SAID_ROWS = 1024;
+const SAID_MS = 200;
+
+export class HotKeys {
+  readonly setup: HotSetup;
+  readonly lane: number;
+  /** The shared arena. */
+  readonly words: Int32Array;
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  /** Requests for hot keys of the batch in hand. */
+  readonly rows = new Int32Array(BATCH_ROWS * LIST_WORDS);
+  rowCount = 0;
+  readonly orders: Ring;
+  readonly control: number;
+  readonly items: number;
+  /** Times by the lane's clock, ms, wrapping. */
+  nowMs = 0;
+  readonly #candidates: Ring;
+  readonly #lookup: Lookup;
+  readonly #detector: Detector;
+  readonly #instant: InstantDetector;
+  readonly #counts: number;
+  readonly #stores: number;
+  readonly #threshold: number;
+  readonly #saidHash = new Int32Array(SAID_ROWS);
+  readonly #saidMs = new Int32Array(SAID_ROWS);
+  readonly #seesAnswers: boolean;
+  #epochMs = 0;
+  #stride = 1;
+  #untilSample = 1;
+  #random: number;
+
+  /** @param seed of the sampling and the nonces */
+  constructor(setup: HotSetup, lane: number, shared: Arena, seesAnswers: boolean, seed: number) {
+    const { ordersOffset, candidatesOffset, countsOffset, detectorOffset, instantOffset } = perLane(setup, lane);
+    this.setup = setup;
+    this.lane = lane;
+    this.words = shared.words;
+    this.bytes = shared.bytes;
+    this.view = shared.view;
+    this.control = setup.controlOffset >> 2;
+    this.items = setup.itemsOffset >> 2;
+    this.orders = new Ring(shared.words, ordersOffset >> 2, ORDER_ROWS, ORDER_WORDS);
+    this.#candidates = new Ring(shared.words, candidatesOffset >> 2, CANDIDATE_ROWS, CANDIDATE_WORDS);
+    this.#lookup = new Lookup(shared.words, setup.layersOffset >> 2);
+    const { name, options, instant } = setup.detector;
+    this.#detector = openDetector(name, shared.words, detectorOffset >> 2, options);
+    this.#instant = new InstantDetector(shared.words, instantOffset >> 2, instant);
+    this.#counts = countsOffset >> 2;
+    this.#stores = setup.storesOffset >> 2;
+    this.#threshold = this.control + HOT_THRESHOLDS + lane;
+    this.#seesAnswers = seesAnswers;
+    this.#random = seed | 1;
+  }
+
+  /** Begins the requests of a batch: so many there are. */
+  begin(rows: number): void {
+    this.rowCount = 0;
+    this.#stride = rows >= BUSY_ROWS ? STRIDE_BUSY : 1;
+  }
+
+  /** Counts a request; whether its key may be hot (another key may have its hash). */
+  meets(hash: number, asked: Asked): boolean {
+    if (--this.#untilSample <= 0) this.#sample(hash, asked);
+    return this.#lookup.find(hash) >= 0;
+  }
+
+  /** Puts the row on the list for the stage behind; returns its verdict until then. */
+  list(row: number, ipOffset: number, udpOffset: number, end: number): number {
+    const at = this.rowCount++ * LIST_WORDS;
+    this.rows[at + LIST_ROW] = row;
+    this.rows[at + LIST_IP] = ipOffset;
+    this.rows[at + LIST_UDP] = udpOffset;
+    this.rows[at + LIST_END] = end;
+    return DROP;
+  }
+
+  /** First word of the item of the key asked for, or −1. */
+  find(asked: Asked): number {
+    const item = this.byHash(asked.keyHash);
+    if (item < 0) return -1;
+    return isKeyOf(this.view, this.words, item, asked.view, asked.key, asked.keyBytes) ? item : -1;
+  }
+
+  /** First word of the item with this hash, or −1; its key may be another. */
+  byHash(hash: number): number {
+    const item = this.#lookup.find(hash);
+    return item < 0 ? -1 : itemWord(this.items, item);
+  }
+
+  /** A request for the item was served here. */
+  countRead(item: number): void {
+    this.words[this.#countsOf(item)] += 1;
+  }
+
+  countWrite(item: number): void {
+    this.words[this.#countsOf(item) + 1] += 1;
+  }
+
+  #countsOf(item: number): number {
+    return this.#counts + (((item - this.items) / ITEM_WORDS) | 0) * COUNTS_WORDS;
+  }
+
+  /** A store of a key that is not hot goes out. */
+  noteStore(hash: number): void {
+    noteStore(this.words, storeBucket(this.#stores, this.lane, hash), this.nowMs, this.setup.lifeMs);
+  }
+
+  noteStored(hash: number): void {
+    noteStored(this.words, storeBucket(this.#stores, this.lane, hash));
+  }
+
+  /** Whether none of the stores counted so far, in any lane, can still reach a node. */
+  isDrained(hash: number): boolean {
+    const { words, setup, nowMs } = this;
+    return storesDrained(words, this.#stores, setup.lanes, hash, nowMs, setup.lifeMs);
+  }
+
+  /** Whether nothing that was sent before the item was published can still arrive. */
+  isPastLife(item: number): boolean {
+    return ((this.nowMs - this.words[item + FETCHED_MS]) | 0) > this.setup.lifeMs;
+  }
+
+  /** Without slots, requests that were sent before a key became hot leave no trace but time. */
+  get seesAnswers(): boolean {
+    return this.#seesAnswers;
+  }
+
+  /** Once a cycle: what was counted long ago fades. */
+  endEpochIfDue(): void {
+    if (((this.nowMs - this.#epochMs) | 0) < this.setup.epochMs) return;
+    this.#epochMs = this.nowMs;
+    this.#detector.decay();
+  }
+
+  /** A random int32. */
+  random(): number {
+    let x = this.#random;
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    this.#random = x;
+    return mix32(x);
+  }
+
+  /** Counts for the requests that were passed over, too. Gaps are random, lest traffic with a beat hides. */
+  #sample(hash: number, asked: Asked): void {
+    const stride = this.#stride;
+    this.#untilSample = sampleGap(this.random(), stride);
+    const estimate = this.#detector.update(hash, stride);
+    const isInstant = this.#instant.note(hash);
+    if (!isInstant && estimate < this.words[this.#threshold]) return;
+    if (this.#lookup.find(hash) < 0) this.#say(hash, estimate, isInstant, asked);
+  }
+
+  #say(hash: number, estimate: number, isInstant: boolean, asked: Asked): void {
+    const row = hash & (SAID_ROWS - 1);
+    if (this.#saidHash[row] === hash && ((this.nowMs - this.#saidMs[row]) | 0) < SAID_MS) return;
+    this.#saidHash[row] = hash;
+    this.#saidMs[row] = this.nowMs;
+    if (!isPlainKey(asked.bytes, asked.key, asked.keyBytes)) return;
+    const at = this.#candidates.claim();
+    if (at < 0) return;
+    this.words[at + CANDIDATE_HASH] = hash;
+    this.words[at + CANDIDATE_ESTIMATE] = estimate;
+    this.words[at + CANDIDATE_INSTANT] = isInstant ? 1 : 0;
+    this.words[at + CANDIDATE_KEY_LENGTH] = asked.keyBytes;
+    const key = (at + CANDIDATE_KEY) << 2;
+    for (let byte = 0; byte < asked.keyBytes; byte++) this.bytes[key + byte] = asked.bytes[asked.key + byte];
+    this.#candidates.publish();
+  }
+}

@@ -1,0 +1,168 @@
+/** What must be done to an item before anything else: its home has changed, an unsure time is over, a tomb wants a look. */
+import { ITEM_KEY_HASH } from '../../cache/items.ts';
+import * as directory from '../../coherence/directory.ts';
+import { nodeAddress } from '../../steer/lookup.ts';
+import { COUNT } from '../counters.ts';
+import type { Path } from '../path.ts';
+import type { Fills } from './fills.ts';
+import type { HotKeys } from './keys.ts';
+import * as op from './operations.ts';
+import type { Sender } from './sender.ts';
+import type { Writes } from './writes.ts';
+
+export class Upkeep {
+  readonly #path: Path;
+  readonly #keys: HotKeys;
+  readonly #operations: op.Operations;
+  readonly #sender: Sender;
+  readonly #fills: Fills;
+  readonly #writes: Writes;
+
+  constructor(path: Path, keys: HotKeys, operations: op.Operations, sender: Sender, fills: Fills, writes: Writes) {
+    this.#path = path;
+    this.#keys = keys;
+    this.#operations = operations;
+    this.#sender = sender;
+    this.#fills = fills;
+    this.#writes = writes;
+  }
+
+  /** Whether what is known of the item is known of its present home. If not, all is forgotten, unless somebody has the lock. */
+  isAtHome(item: number): boolean {
+    const node = this.#sender.homeOf(item);
+    if (this.#isHome(item, node)) return true;
+    const { words, lane } = this.#keys;
+    if (!directory.tryLock(words, item, lane)) return false;
+    this.settleHome(item);
+    directory.unlock(words, item);
+    return true;
+  }
+
+  #isHome(item: number, node: number): boolean {
+    const { words } = this.#keys;
+    const { steerWords, table } = this.#path;
+    if (words[item + directory.HOME] !== node + 1) return false;
+    return node < 0 || words[item + directory.HOME_ADDRESS] === nodeAddress(steerWords, table, node);
+  }
+
+  /** The same for the holder of the lock. */
+  settleHome(item: number): void {
+    const node = this.#sender.homeOf(item);
+    if (this.#isHome(item, node)) return;
+    const { words } = this.#keys;
+    const { steerWords, table } = this.#path;
+    const wasKnown = words[item + directory.HOME] !== 0;
+    words[item + directory.HOME] = node + 1;
+    words[item + directory.HOME_ADDRESS] = node < 0 ? 0 : nodeAddress(steerWords, table, node);
+    words[item + directory.REPLICA_COUNT] = 0;
+    if (!wasKnown) return;
+    this.#path.memory.counters[COUNT.hot_moves] += 1;
+    const state = directory.stateOf(words, item);
+    // What is unresolved at the old home is lost with it.
+    const next = state === directory.UNSURE ? directory.CLEAN : state;
+    directory.enter(words, item, next, 0);
+  }
+
+  /** UNSURE for as long as a datagram lives: nothing of it can still arrive. Returns whether that was so. */
+  endUnsure(item: number): boolean {
+    const { words, nowMs, lane } = this.#keys;
+    if (((nowMs - words[item + directory.UNSURE_UNTIL]) | 0) < 0) return false;
+    if (!directory.tryLock(words, item, lane)) return false;
+    const isOver = directory.stateOf(words, item) === directory.UNSURE;
+    if (isOver) directory.enter(words, item, directory.CLEAN, directory.LOOSE);
+    directory.unlock(words, item);
+    return isOver;
+  }
+
+  /** A tomb whose time is over is looked into, once: what is there came back from the dead. */
+  buryIfDue(item: number): void {
+    const { words, nowMs, lane } = this.#keys;
+    const state = words[item + directory.STATE];
+    if ((state & directory.TOMB) === 0 || ((nowMs - words[item + directory.LOOSE_UNTIL]) | 0) < 0) return;
+    if (!directory.tryLock(words, item, lane)) return;
+    const isStill = words[item + directory.STATE] === state;
+    const operation = isStill ? this.#operations.take(op.OPERATION_BURY, item) : -1;
+    if (operation < 0) return directory.unlock(words, item);
+    this.#writes.bury(operation);
+  }
+
+  /** Keeper's order: treat the key as soon as no store of before can arrive. False while that is not so. */
+  promote(operation: number): boolean {
+    const { words, nowMs, setup, seesAnswers, lane } = this.#keys;
+    const item = this.#operations.words[operation + op.ITEM];
+    if (directory.stateOf(words, item) !== directory.PROMOTING) return true;
+    const waitedMs = (nowMs - this.#operations.words[operation + op.SENT_MS]) | 0;
+    const isOldEnough = seesAnswers || waitedMs > setup.lifeMs;
+    if (isOldEnough && this.#keys.isDrained(words[item + ITEM_KEY_HASH]) && directory.tryLock(words, item, lane)) {
+      this.settleHome(item);
+      directory.enter(words, item, directory.CLEAN, 0);
+      directory.unlock(words, item);
+      this.#path.memory.counters[COUNT.hot_promotions] += 1;
+      if (words[item + directory.CACHED] !== 0) this.#fills.want(item);
+      return true;
+    }
+    if (waitedMs <= (seesAnswers ? PROMOTE_MS_MAX : 2 * setup.lifeMs)) return false;
+    return this.#free(item);
+  }
+
+  /** Keeper's order: stop treating the key. False while that cannot be. */
+  demote(operation: number): boolean {
+    const { words, nowMs, lane } = this.#keys;
+    const item = this.#operations.words[operation + op.ITEM];
+    const state = words[item + directory.STATE];
+    const phase = state & directory.STATE_MASK;
+    if (phase === directory.FREE) return true;
+    if (phase === directory.PROMOTING) return this.#free(item);
+    if (phase === directory.UNSURE) {
+      this.endUnsure(item);
+      return false;
+    }
+    if (phase !== directory.CLEAN) return phase === directory.LEAVING ? this.#free(item) : false;
+    if ((state & directory.LOOSE) !== 0 && !this.#isVerified(item, state, nowMs)) return false;
+    if (!directory.tryLock(words, item, lane)) return false;
+    if (words[item + directory.STATE] === state) directory.enter(words, item, directory.LEAVING, 0);
+    directory.unlock(words, item);
+    return false;
+  }
+
+  /** What came back from the dead would be read once nobody watches the key any more: one look at home after the time. */
+  #isVerified(item: number, state: number, nowMs: number): boolean {
+    const { words } = this.#keys;
+    if (((nowMs - words[item + directory.LOOSE_UNTIL]) | 0) < 0) return false;
+    if ((state & directory.TOMB) !== 0) {
+      this.buryIfDue(item);
+      return false;
+    }
+    if ((state & (directory.CAS_KNOWN | directory.ABSENT)) === 0) return true;
+    this.#fills.want(item);
+    return false;
+  }
+
+  #free(item: number): boolean {
+    const { words, lane } = this.#keys;
+    if (!directory.tryLock(words, item, lane)) return false;
+    directory.enter(words, item, directory.FREE, 0);
+    directory.unlock(words, item);
+    return true;
+  }
+
+  /** A store's late answer, or a miss, has passed: what is cached may be out of date. */
+  invalidate(item: number): void {
+    const { words, lane } = this.#keys;
+    const state = words[item + directory.STATE];
+    if ((state & directory.STATE_MASK) !== directory.CLEAN) return;
+    this.#path.memory.counters[COUNT.hot_invalidations] += 1;
+    if (!directory.tryLock(words, item, lane)) {
+      Atomics.add(words, item + directory.VERSION, 2);
+      return;
+    }
+    if (directory.stateOf(words, item) === directory.CLEAN) {
+      words[item + directory.REPLICA_COUNT] = 0;
+      directory.enter(words, item, directory.CLEAN, directory.LOOSE | directory.TOMB);
+    }
+    directory.unlock(words, item);
+  }
+}
+
+/** Stores that do not drain for so long: the key is written too much to be treated, ms. */
+const PROMOTE_MS_MAX = 150;
