@@ -29,7 +29,7 @@ import { admitItem, order } from './items.ts';
 import { LeftAlone } from './left-alone.ts';
 import { HotLists } from './lists.ts';
 import type { Placement } from './placement.ts';
-import { type KeptLane, Pulse } from './pulse.ts';
+import { type KeptLanes, Pulse } from './pulse.ts';
 import { type BareKey, Replication } from './replication.ts';
 import * as roster from './roster.ts';
 import type { HotControlSettings, HotLimits } from './settings.ts';
@@ -66,8 +66,8 @@ export interface KeeperPlace {
   readonly shared: Arena;
   readonly area: Area;
   readonly settings: HotControlSettings;
-  /** May still be empty, and grows to `area.lanes`. */
-  readonly lanes: readonly KeptLane[];
+  /** Asked in ticks alone. */
+  readonly lanes: KeptLanes;
   readonly placement: Placement;
   /** Any int32, all equally likely. */
   readonly random: () => number;
@@ -123,6 +123,7 @@ export class Keeper {
   /** Length of the last epoch, ms. */
   epochMs: number;
   nowMs = 0;
+  #configured: HotLimits;
   readonly #caches: boolean;
   readonly #pulse: Pulse;
   readonly #alone = new LeftAlone();
@@ -141,6 +142,7 @@ export class Keeper {
     this.shared = shared;
     this.area = area;
     this.limits = settings.limits;
+    this.#configured = settings.limits;
     this.epochMs = area.epochMs;
     this.#caches = settings.cache;
     this.#share = settings.limits.share;
@@ -172,7 +174,9 @@ export class Keeper {
 
   /** What can change at run time. */
   adopt(settings: HotControlSettings): void {
-    this.limits = settings.limits;
+    // Limits that were said at run time stay until the file says others.
+    if (JSON.stringify(settings.limits) !== JSON.stringify(this.#configured)) this.limits = settings.limits;
+    this.#configured = settings.limits;
     this.lists.adopt(settings);
     for (const item of this.items.live) {
       this.#mark(item, this.lists.isPinned(this.items.key[item]!));

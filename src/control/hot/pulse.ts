@@ -3,52 +3,54 @@
  * crashed) sees it when it begins. So that an order is not given to nobody, it says, too, which lane runs.
  */
 
-/** A lane as the keeper sees it. */
-export interface KeptLane {
+/** Lanes as the keeper sees them. */
+export interface KeptLanes {
   /** Cycles begun, wrapping. */
-  readonly beat: number;
+  beat(lane: number): number;
   /** Whether its thread turns cycles, or may do so. */
-  readonly isRunning: boolean;
+  isRunning(lane: number): boolean;
   /** Threads that it has lost. */
-  readonly restarts: number;
+  restarts(lane: number): number;
 }
 
 /** The cycle that was under way, and one more. */
 const BEATS = 2;
 
 export class Pulse {
-  readonly #lanes: readonly KeptLane[];
+  readonly #lanes: KeptLanes;
+  readonly #count: number;
   readonly #marks: Int32Array;
 
-  /** @param lanes may still be empty, and grows to `count` */
-  constructor(lanes: readonly KeptLane[], count: number, items: number) {
+  constructor(lanes: KeptLanes, count: number, items: number) {
     this.#lanes = lanes;
+    this.#count = count;
     this.#marks = new Int32Array(count * items);
   }
 
   /** From now on is counted for `item`. */
   mark(item: number): void {
-    for (const [lane, { beat }] of this.#lanes.entries()) this.#marks[item * this.#lanes.length + lane] = beat;
+    for (let lane = 0; lane < this.#count; lane++) this.#marks[item * this.#count + lane] = this.#lanes.beat(lane);
   }
 
   /** Whether every lane has begun two cycles since `mark`. */
   hasPassed(item: number): boolean {
-    return this.#lanes.every(({ beat, isRunning }, lane) => {
-      return !isRunning || ((beat - this.#marks[item * this.#lanes.length + lane]!) | 0) >= BEATS;
-    });
+    for (let lane = 0; lane < this.#count; lane++) {
+      const beats = (this.#lanes.beat(lane) - this.#marks[item * this.#count + lane]!) | 0;
+      if (beats < BEATS && this.#lanes.isRunning(lane)) return false;
+    }
+    return true;
   }
 
   /** The lane that is to carry out orders for `item`; −1 when none runs. */
   laneFor(item: number): number {
-    const count = this.#lanes.length;
-    for (let step = 0; step < count; step++) {
-      const lane = (item + step) % count;
-      if (this.#lanes[lane]!.isRunning) return lane;
+    for (let step = 0; step < this.#count; step++) {
+      const lane = (item + step) % this.#count;
+      if (this.#lanes.isRunning(lane)) return lane;
     }
     return -1;
   }
 
   restartsOf(lane: number): number {
-    return this.#lanes[lane]?.restarts ?? 0;
+    return this.#lanes.restarts(lane);
   }
 }
