@@ -75,7 +75,8 @@ export class Bed {
 
   /** @param config of its lanes, one is run. @param macs by which the ports answer */
   constructor(config: Config, macs: Readonly<Record<Side, Mac>>) {
-    this.config = { ...config, lanes: 1 };
+    // Which keys are hot depends on what came before the capture, and Keysteer's own requests would find no node.
+    this.config = { ...config, lanes: 1, hot: { ...config.hot, enabled: false } };
     const sides: Side[] = config.ports.server ? ['client', 'server'] : ['client'];
     const nodesMax = Math.max(config.nodes.length, 1);
     const shared = planSharedMemory(this.config, nodesMax);

@@ -1,13 +1,18 @@
 import { statSync } from 'node:fs';
 import type { Command } from 'commander';
 import { explainCapture } from '../capture/explain.ts';
+import { AdminClientError, AdminRefusal, askAdmin } from '../control/admin/client.ts';
 import { ADDRESS_PATTERN } from '../control/config/addresses.ts';
 import type { Config } from '../control/config/normalise.ts';
 import { explainKey } from '../control/explain.ts';
 import { type ExplainedVerb, explainVerb, whySourceIsRefused } from '../control/explain-gate.ts';
+import { showKey } from '../control/hot/key-text.ts';
+import type { HotKey } from '../control/hot/report.ts';
+import { instanceOf } from './admin-options.ts';
 import { addConfigOptions, type ConfigOptions, readConfig } from './config-options.ts';
 import { frameText } from './frame-text.ts';
-import { printJson, table, UsageError } from './output.ts';
+import { shareText, stateText } from './hot-screen.ts';
+import { printJson, short, table, UsageError } from './output.ts';
 import { addReplayOptions, type ReplayCliOptions, withInterfaces } from './replay.ts';
 
 const KEY_BYTES_MAX = 250;
@@ -16,6 +21,7 @@ interface ExplainOptions extends ReplayCliOptions {
   readonly json?: boolean;
   readonly source?: string;
   readonly verb?: string;
+  readonly instance?: string;
 }
 
 export function registerExplain(program: Command): void {
@@ -27,11 +33,16 @@ export function registerExplain(program: Command): void {
     )
     .option('--source <address>', 'of a key: say, too, whether requests from this IPv4 address are taken')
     .option('--verb <verb>', 'of a key: say, too, what is done with this verb, as get or flush_all')
+    .option(
+      '--instance <PATH|HOST:PORT>',
+      'of a key: say, too, how hot it is in the instance with this admin interface',
+    )
     .option('--json', 'machine-readable; of a capture, one JSON object a line for each frame');
   addConfigOptions(addReplayOptions(command)).action(
-    (subject: string, { json = false, port, macOfNodes, source, verb, ...options }: ExplainOptions) => {
-      if (isCapture(subject)) explainFrames(subject, { port, macOfNodes, ...options }, json);
-      else explainOneKey(subject, options, json, source, verb);
+    async (subject: string, { json = false, port, macOfNodes, source, verb, instance, ...options }: ExplainOptions) => {
+      if (isCapture(subject)) return explainFrames(subject, { port, macOfNodes, ...options }, json);
+      const hot = await explainHeat(subject, options.config, instance);
+      explainOneKey(subject, options, json, source, verb, hot);
     },
   );
 }
@@ -50,10 +61,50 @@ function explainFrames(path: string, { port, macOfNodes, ...options }: ReplayCli
   }
 }
 
-function explainOneKey(key: string, options: ConfigOptions, json: boolean, source?: string, verb?: string): void {
+/** What a running instance says of a key: undefined when none is found, or it treats none. */
+interface Heat {
+  readonly hot: HotKey | null;
+}
+
+/**
+ * The instance that is named, or the one that was started with the file. One that merely runs here may have other nodes.
+ * @throws AdminClientError, AdminRefusal of an instance that was named
+ */
+async function explainHeat(key: string, config?: string, admin?: string): Promise<Heat | undefined> {
   checkKey(key);
+  if (config === undefined && admin === undefined) return undefined;
+  try {
+    const place = await instanceOf(admin === undefined ? { config: config! } : { admin });
+    const spelt = encodeURIComponent(showKey(Buffer.from(key)));
+    return await askAdmin<Heat>(place, 'GET', `/hot/key?key=${spelt}`);
+  } catch (error) {
+    const isAbsent = error instanceof AdminClientError || error instanceof AdminRefusal;
+    if (admin === undefined && isAbsent) return undefined;
+    throw error;
+  }
+}
+
+function heatRows({ hot }: Heat): string[][] {
+  if (hot === null) return [['heat', 'not hot']];
+  const { share, shareError, readsPerSecond, writesPerSecond, layer, replicas, pinned } = hot;
+  const heat = `${shareText(share)} of the requests (+${shareText(shareError)}), ${short(readsPerSecond)} reads/s, ${short(writesPerSecond)} writes/s`;
+  const copies = replicas.length === 0 ? '' : `, copies on ${replicas.join(', ')}`;
+  return [
+    ['heat', heat],
+    ['treated', `${stateText(hot)} in ${layer}${pinned ? ', pinned' : ''}${copies}`],
+  ];
+}
+
+function explainOneKey(
+  key: string,
+  options: ConfigOptions,
+  json: boolean,
+  source?: string,
+  verb?: string,
+  heat?: Heat,
+): void {
   const config = readConfig({ ...options, ...quietDefaults(options) });
-  const explained = { ...explainKey(config, key), ...explainGate(config, source, verb) };
+  const explained = { ...explainKey(config, key), ...explainGate(config, source, verb), ...pickHot(heat) };
   if (json) return printJson(explained);
   const { node } = explained;
   process.stdout.write(
@@ -65,11 +116,16 @@ function explainOneKey(key: string, options: ConfigOptions, json: boolean, sourc
         ['node', node ? `${node.name} at ${node.address}, weight ${node.weight}` : 'none: every node is drained'],
         ['keys there', node ? `${(100 * node.slotShare).toFixed(1)} % of the ring slots` : '–'],
         ['successor', explained.successor ?? 'none: one node holds the whole ring'],
+        ...(heat === undefined ? [] : heatRows(heat)),
         ...(explained.source ? [['source', `${source}: ${explained.source.refused ?? 'taken'}`]] : []),
         ...(explained.verbs ?? []).map(row => ['verb', `${row.verb} as ${row.class}: ${row.action}`]),
-      ].map(([name, value]) => [name.padEnd(10), value.padEnd(48)]),
+      ].map(([name, value]) => [name!.padEnd(10), value!.padEnd(48)]),
     )}\n`,
   );
+}
+
+function pickHot(heat: Heat | undefined): Partial<Heat> {
+  return heat === undefined ? {} : { hot: heat.hot };
 }
 
 interface ExplainedGate {

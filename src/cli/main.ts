@@ -5,6 +5,7 @@ import { registerCapture } from './capture.ts';
 import { registerDemo } from './demo.ts';
 import { registerDoctor } from './doctor.ts';
 import { registerExplain } from './explain.ts';
+import { registerHot } from './hot.ts';
 import { registerInit } from './init.ts';
 import { registerNodes } from './nodes.ts';
 import { EXIT_FAILURE, EXIT_USAGE, messageOf, UsageError } from './output.ts';
@@ -40,6 +41,7 @@ for (const register of [
   registerStatus,
   registerTop,
   registerNodes,
+  registerHot,
   registerReload,
   registerVerbs,
   registerPing,

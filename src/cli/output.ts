@@ -107,3 +107,9 @@ export function table(rows: readonly (readonly string[])[]): string {
     row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column]) : cell.padStart(widths[column]))).join('  ');
   return rows.map(row => line(row).trimEnd()).join('\n');
 }
+
+/** At most `width` characters, the last one … if some are missing. */
+export function clip(line: string, width: number): string {
+  const characters = [...line];
+  return characters.length <= width ? line : `${characters.slice(0, width - 1).join('')}…`;
+}

@@ -29,6 +29,7 @@ function statusText(place: AdminPlace, status: Status): string {
     ['configuration', configFile ?? 'flags alone'],
     ['reloads', `${applied} applied, ${refused} refused${last}`],
     ['requests', `${short(counters.requests!)} forwarded, ${short(counters.replies!)} datagrams of replies`],
+    ...hotFacts(status),
     ['drops', dropsText(counters)],
     ...latencyFacts(status),
     ...status.lanes.map((lane, number) => [`lane ${number}`, laneText(lane, seconds)]),
@@ -44,6 +45,18 @@ function statusText(place: AdminPlace, status: Status): string {
     nodeTable(status.nodes),
     ...(lastError === undefined ? [] : ['', 'last reload:', lastError]),
   ].join('\n');
+}
+
+function hotFacts({ hot, counters }: Status): string[][] {
+  if (hot === null) return [['hot keys', 'off']];
+  const { items, capacity, l1, cached, copies, stuck } = hot;
+  const hits = counters.hot_hits!;
+  const facts = [
+    `${items} of ${capacity}, ${l1} in L1, ${cached} cached, ${copies} copies`,
+    `${short(hits)} hits (${percent(hits, hits + counters.reads!)} of reads), ${short(counters.hot_writes!)} writes`,
+    ...(stuck > 0 ? [`${stuck} under way for too long`] : []),
+  ];
+  return [['hot keys', facts.join(', ')]];
 }
 
 function dropsText(counters: Status['counters']): string {

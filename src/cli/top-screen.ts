@@ -1,11 +1,11 @@
 /** What `keysteer top` shows, as lines of text: rates and shares of the last interval. */
 import type { Status } from '../control/admin/status.ts';
 import type { LaneRates, NodeRates, Rates } from '../control/rates.ts';
-import { bar, duration, micros, percent, short, table, wrap } from './output.ts';
+import { bar, clip, duration, micros, percent, short, table, wrap } from './output.ts';
 
 const BAR_CELLS = 10;
 /** Lines around the nodes' and lanes' tables: header, rates, latency, drops, and the blanks between. */
-const FIXED_LINES = 12;
+const FIXED_LINES = 13;
 /** Of each table, however small the terminal is. */
 const ROWS_MIN = 3;
 /** Columns that the table of nodes has beside the names. */
@@ -23,6 +23,7 @@ export function topScreen(status: Status, rates: Rates, width: number, height: n
     '',
     rateLine(rates, status),
     ...latencyLines(rates),
+    ...hotLines(rates, status),
     ...dropLines(rates, width),
     '',
     ...nodeLines(rates.nodes, nodeRows, Math.max(NAME_COLUMNS_MIN, width - FIGURE_COLUMNS)),
@@ -53,6 +54,18 @@ function latencyLines({ latency }: Rates): string[] {
     ({ verbs, path, perSecond, p50Us, p99Us }) =>
       `${verbs} ${path}: p50 ${micros(p50Us)}, p99 ${micros(p99Us)}, ${short(perSecond)}/s`,
   );
+}
+
+/** One line; none where no keys are treated as hot. */
+function hotLines({ hot: rates }: Rates, { hot }: Status): string[] {
+  if (hot === null) return [];
+  const parts = [
+    `${hot.items} keys (${hot.l1} in L1), ${hot.cached} cached`,
+    `${short(rates.hitsPerSecond)} hits/s (${percent(rates.hitShare, 1)} of reads)`,
+    `${short(rates.fillsPerSecond)} fills/s`,
+    `${short(rates.writesPerSecond)} writes/s`,
+  ];
+  return [`hot: ${parts.join(', ')}`];
 }
 
 function dropLines({ drops }: Rates, width: number): string[] {
@@ -97,9 +110,4 @@ function laneLines(lanes: readonly LaneRates[], rows: number): string[] {
   const mean = hidden.reduce((sum, { workShare }) => sum + workShare, 0) / hidden.length;
   const rest = hidden.length > 0 ? [`… and ${hidden.length} more, ${percent(mean, 1)} at work on average`] : [];
   return [...table([head, ...cells]).split('\n'), ...rest];
-}
-
-function clip(line: string, width: number): string {
-  const characters = [...line];
-  return characters.length <= width ? line : `${characters.slice(0, width - 1).join('')}…`;
 }

@@ -4,22 +4,12 @@ import type { AdminPlace } from '../control/admin/places.ts';
 import type { Status } from '../control/admin/status.ts';
 import { ratesBetween } from '../control/rates.ts';
 import { type AdminOptions, addAdminOptions, instanceOf } from './admin-options.ts';
-import { printJson, UserError } from './output.ts';
+import { drawLines, onSignals, openScreen, pause, readInterval } from './live.ts';
+import { printJson } from './output.ts';
 import { topScreen } from './top-screen.ts';
 
 const WIDTH = 80;
 const HEIGHT = 24;
-const INTERVAL_SECONDS_MIN = 0.1;
-const INTERVAL_SECONDS_MAX = 3600;
-
-/** Alternate screen and hidden cursor, so that the shell's screen is as it was afterwards. */
-const ENTER = '\x1b[?1049h\x1b[?25l';
-const LEAVE = '\x1b[?25h\x1b[?1049l';
-const HOME = '\x1b[H';
-const CLEAR_LINE = '\x1b[K';
-const CLEAR_BELOW = '\x1b[J';
-const CTRL_C = '\x03';
-
 interface TopOptions extends AdminOptions {
   readonly interval: string;
   readonly once?: boolean;
@@ -49,12 +39,6 @@ async function top({ interval, once = false, ...options }: TopOptions): Promise<
   }
 }
 
-function readInterval(text: string): number {
-  const seconds = Number(text);
-  if (seconds >= INTERVAL_SECONDS_MIN && seconds <= INTERVAL_SECONDS_MAX) return seconds;
-  throw new UserError(`--interval is ${text}; it must be ${INTERVAL_SECONDS_MIN} to ${INTERVAL_SECONDS_MAX} seconds`);
-}
-
 async function watch(place: AdminPlace, ms: number, once: boolean, show: Show, quit: AbortSignal): Promise<void> {
   let before = await askAdmin<Status>(place, 'GET', '/status');
   for (let looks = 0; !(once && looks === 1); looks++) {
@@ -64,17 +48,6 @@ async function watch(place: AdminPlace, ms: number, once: boolean, show: Show, q
     show(status, before);
     before = status;
   }
-}
-
-function pause(ms: number, quit: AbortSignal): Promise<void> {
-  return new Promise(resolve => {
-    if (quit.aborted) return resolve();
-    const timer = setTimeout(resolve, ms);
-    quit.addEventListener('abort', () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
 }
 
 function showJson(status: Status, before: Status): void {
@@ -90,30 +63,5 @@ function print(status: Status, before: Status): void {
 
 function draw(status: Status, before: Status): void {
   const { columns = WIDTH, rows = HEIGHT } = process.stdout;
-  const lines = topScreen(status, ratesBetween(before, status), columns, rows).slice(0, rows - 1);
-  process.stdout.write(`${HOME}${lines.map(line => `${line}${CLEAR_LINE}`).join('\r\n')}${CLEAR_BELOW}`);
-}
-
-/** @returns what puts the terminal back as it was */
-function openScreen(quit: AbortController): () => void {
-  const { stdin, stdout } = process;
-  stdout.write(ENTER);
-  const offSignals = onSignals(quit);
-  const onKey = (key: Buffer) => {
-    if (key.toString() === 'q' || key.toString() === CTRL_C) quit.abort();
-  };
-  if (stdin.isTTY) stdin.setRawMode(true).resume().on('data', onKey);
-  return () => {
-    if (stdin.isTTY) stdin.off('data', onKey).setRawMode(false).pause();
-    offSignals();
-    stdout.write(LEAVE);
-  };
-}
-
-function onSignals(quit: AbortController): () => void {
-  const end = () => quit.abort();
-  process.once('SIGINT', end).once('SIGTERM', end);
-  return () => {
-    process.off('SIGINT', end).off('SIGTERM', end);
-  };
+  drawLines(topScreen(status, ratesBetween(before, status), columns, rows));
 }

@@ -44,6 +44,8 @@ import {
   rowCounts,
 } from './figures.ts';
 import { type HealthEvent, HealthWatch } from './health/watch.ts';
+import { placementOf } from './hot/placement.ts';
+import { HotWatch } from './hot/watch.ts';
 import { type LaneArena, planLaneMemory, planSharedMemory, type SharedMemory } from './memory-plan.ts';
 import type { DirectoryNode } from './nodes.ts';
 import { gateRules, neighbourTimes, pathSetup } from './path-setup.ts';
@@ -94,6 +96,8 @@ export class LaneError extends Error {
 export class Conductor {
   /** Where keys go: availability, drains, and what a reload swaps. */
   readonly steering: Steering;
+  /** Which keys are hot. */
+  readonly hot: HotWatch;
   #config: Config;
   readonly #shared: SharedMemory;
   readonly #gate: GateTable;
@@ -123,17 +127,19 @@ export class Conductor {
   private constructor(config: Config) {
     refuseKernelAddresses(config);
     this.#config = config;
-    this.#shared = planSharedMemory(config, NODES_LIMIT);
+    this.#shared = planSharedMemory(config, NODES_LIMIT, randomInt(2 ** 32) | 0);
     const { arena, steerOffset, neighboursOffset, gateOffset, healthOffset, capacity } = this.#shared;
     const table = new SteerTable(arena.buffer, steerOffset, capacity);
     const neighbours = new Neighbours(arena.words, neighboursOffset >> 2, neighbourTimes(config));
-    this.steering = new Steering(config, table, neighbours, capacity, row => rowCounts(this.#lanes, row));
+    const countsOf = (row: number) => rowCounts(this.#lanes, row);
+    this.steering = new Steering(config, table, neighbours, capacity, countsOf);
     this.#nameNodes(this.steering.directory.nodes);
     this.steering.follow(nodes => this.#nameNodes(nodes));
     this.#gate = new GateTable(arena.buffer, gateOffset, config.lanes);
     this.#gate.publish(gateRules(config));
     const block = new HealthBlock(arena.words, healthOffset >> 2, capacity.nodesMax);
     this.#health = new HealthWatch(config.health, block, this.steering, neighbours, this.#lanes);
+    this.hot = new HotWatch(config, this.#shared, this.#lanes, placementOf(this.steering, countsOf));
     try {
       for (let lane = 0; lane < config.lanes; lane++) this.#lanes.push(this.#prepare(lane));
     } catch (error) {
@@ -151,6 +157,7 @@ export class Conductor {
     });
     for (const lane of this.#lanes) lane.ended = this.#run(lane);
     this.#health.start();
+    this.hot.start();
     this.#sweeper = setInterval(() => this.steering.sweep(performance.now()), SWEEP_MS).unref();
   }
 
@@ -210,6 +217,7 @@ export class Conductor {
       nodes: nodeFigures(this.#lanes, this.steering, this.#health),
       lanes: this.#lanes.map(lane => this.#laneFigures(lane)),
       latency: latencyFigures(latencyHistograms(this.#lanes)),
+      hot: this.hot.figures ?? null,
     };
   }
 
@@ -221,6 +229,7 @@ export class Conductor {
   async adopt(config: Config): Promise<string[]> {
     const silentNodes = await this.steering.adopt(config);
     await this.#adoptGate(config);
+    this.hot.adopt(config);
     this.#config = config;
     return silentNodes;
   }
@@ -251,6 +260,7 @@ export class Conductor {
     this.#stopping = true;
     this.steering.stop();
     this.#health.stop();
+    this.hot.stop();
     clearInterval(this.#sweeper);
     for (const { control } of this.#lanes) Atomics.store(control, CONTROL_STOP, 1);
     // A lane that hangs is ended with its thread; it must not hold up the others' end.

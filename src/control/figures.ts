@@ -8,6 +8,7 @@ import { HISTOGRAM_BUCKETS, Histograms, quantileUs } from '../mem/histogram.ts';
 import { PORT_COUNTERS } from '../port/port.ts';
 import { NODES_LIMIT } from '../steer/layout.ts';
 import type { NodeHealthFigures } from './health/monitor.ts';
+import type { HotFigures } from './hot/report.ts';
 import type { LaneArena } from './memory-plan.ts';
 import type { DirectoryNode } from './nodes.ts';
 import type { Steering } from './steering.ts';
@@ -82,6 +83,8 @@ export interface Figures {
   readonly lanes: readonly LaneFigures[];
   /** Of what was answered; series without a request are left out. */
   readonly latency: readonly LatencyFigures[];
+  /** Null when no keys are treated as hot. */
+  readonly hot: HotFigures | null;
 }
 
 const US_PER_SECOND = 1e6;

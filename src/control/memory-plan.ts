@@ -7,6 +7,8 @@ import { gathersByteLength, type MultigetSetup } from '../dataplane/gather.ts';
 import { chunksFor } from '../dataplane/gather-store.ts';
 import { Handover, mailByteLength } from '../dataplane/handover.ts';
 import { healthBlockByteLength } from '../dataplane/health-block.ts';
+import { Hot } from '../dataplane/hot/hot.ts';
+import { type HotSettings, type HotSetup, hotShared, hotSharedByteLength } from '../dataplane/hot/setup.ts';
 import { BATCH_BYTES } from '../dataplane/lane.ts';
 import { latencyByteLength } from '../dataplane/latency.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../dataplane/memory.ts';
@@ -26,6 +28,9 @@ import type { Config } from './config/normalise.ts';
 /** What a parked frame needs beside the MTU: the Ethernet header, a VLAN tag, rounded up. */
 const PARKED_EXTRA_BYTES = 64;
 const SLACK_BYTES = 1 << 16;
+const HOT_SEED = 0x2545f491;
+/** Of what hotShared lays out, bytes. */
+const HOT_ALIGNMENT = 128;
 
 export interface SharedMemory {
   readonly arena: Arena;
@@ -37,6 +42,8 @@ export interface SharedMemory {
   readonly healthOffset: number;
   readonly handoverOffset: number;
   readonly clientsOffset: number;
+  /** Where hot keys lie; undefined when none are treated. */
+  readonly hot: Omit<HotSetup, 'laneOffset'> | undefined;
 }
 
 export interface LaneArena {
@@ -54,9 +61,12 @@ export interface LaneArena {
   readonly missNotesOffset: number;
   readonly fragmentsOffset: number;
   readonly mailOffset: number;
+  /** Nothing when no keys are treated as hot. */
+  readonly hotOffset: number;
 }
 
-export function planSharedMemory(config: Config, nodesMax: number): SharedMemory {
+/** @param seed decides which keys share rows of the detectors: nobody who asks may know it */
+export function planSharedMemory(config: Config, nodesMax: number, seed = HOT_SEED): SharedMemory {
   const capacity = { nodesMax, lanesMax: config.lanes };
   const steerBytes = SteerTable.byteLength(capacity);
   const gateBytes = GateTable.byteLength(config.lanes);
@@ -66,7 +76,9 @@ export function planSharedMemory(config: Config, nodesMax: number): SharedMemory
   const clientBytes = config.mode === 'gateway' ? clientTableByteLength(config.lanes) : 0;
   const tables =
     steerBytes + neighboursByteLength(nodesMax) + gateBytes + nameBytes + healthBytes + handover + clientBytes;
-  const arena = Arena.create(tables + SLACK_BYTES);
+  const settings = config.hot.enabled ? seeded(config.hot.lane, seed) : undefined;
+  const hotBytes = settings === undefined ? 0 : hotSharedByteLength(settings, config.lanes);
+  const arena = Arena.create(tables + hotBytes + SLACK_BYTES);
   return {
     arena,
     capacity,
@@ -77,7 +89,13 @@ export function planSharedMemory(config: Config, nodesMax: number): SharedMemory
     healthOffset: arena.allocate(healthBytes),
     handoverOffset: arena.allocate(handover),
     clientsOffset: arena.allocate(clientBytes),
+    hot: settings && hotShared(settings, config.lanes, arena.allocate(hotBytes, HOT_ALIGNMENT)),
   };
+}
+
+function seeded(settings: HotSettings, seed: number): HotSettings {
+  const { name, options, instant } = settings.detector;
+  return { ...settings, detector: { name, options: { ...options, seed }, instant: { ...instant, seed } } };
 }
 
 /** What a port of a lane needs: slots in its receive ring, and the MTU they must hold. */
@@ -91,7 +109,10 @@ export interface PortMemory {
 export function planLaneMemory(config: Config, nodesMax: number, ports: readonly PortMemory[]): LaneArena {
   const slots = slotTableByteLength(config.slots.count);
   const mtuMax = Math.max(...ports.map(({ mtu }) => mtu));
-  const parking = Parking.byteLength(config.neighbours.queueFrames, mtuMax + PARKED_EXTRA_BYTES);
+  const frameBytesMax = mtuMax + PARKED_EXTRA_BYTES;
+  const parking = Parking.byteLength(config.neighbours.queueFrames, frameBytesMax);
+  const { enabled: isHot, lane: hotLane } = config.hot;
+  const hot = isHot ? Hot.byteLength(hotLane.operations, hotLane.waiting, frameBytesMax) : 0;
   const rings = ports.reduce((sum, port) => sum + ringBytes(port), 0);
   const sources = sourceTableByteLength(config.gatekeeper.sources);
   const fragments = Fragments.byteLength(config.fragments.datagrams);
@@ -108,6 +129,7 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
       gathers +
       fragments +
       mail +
+      hot +
       rings +
       counters +
       BATCH_BYTES +
@@ -130,6 +152,7 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
     missNotesOffset: arena.allocate(missNotes),
     fragmentsOffset: arena.allocate(fragments),
     mailOffset: arena.allocate(mail),
+    hotOffset: arena.allocate(hot),
   };
 }
 

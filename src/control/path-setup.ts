@@ -34,7 +34,7 @@ export function pathSetup(
   instance: Instance,
 ): PathSetup {
   const { vip, source, slots, neighbours, ports, gatekeeper, health } = config;
-  const { arena: _, ...offsets } = memory;
+  const { arena: _, hotOffset, ...offsets } = memory;
   return {
     ...offsets,
     ...instance,
@@ -51,6 +51,7 @@ export function pathSetup(
     replyLifetimeMs: slots.replyLifetimeMs,
     neighbourTimes: neighbourTimes(config),
     multiget: multigetSetup(config),
+    ...(shared.hot === undefined ? {} : { hot: { ...shared.hot, laneOffset: hotOffset } }),
     fragments: config.fragments,
     honoursDontFragment: false,
     newcomerSlots: gatekeeper.enabled ? slots.count / NEWCOMERS_SHARE : 0,

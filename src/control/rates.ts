@@ -33,12 +33,21 @@ export interface LatencyRates {
   readonly p99Us: number;
 }
 
+export interface HotRates {
+  /** Reads answered from the cache, and their share of all reads, 0 to 1. */
+  readonly hitsPerSecond: number;
+  readonly hitShare: number;
+  readonly fillsPerSecond: number;
+  readonly writesPerSecond: number;
+}
+
 export interface Rates {
   readonly seconds: number;
   readonly requestsPerSecond: number;
   readonly repliesPerSecond: number;
   readonly errorAnswersPerSecond: number;
   readonly latency: readonly LatencyRates[];
+  readonly hot: HotRates;
   /** Reason → frames per second; without the zeros, the most frequent first. */
   readonly drops: Readonly<Record<string, number>>;
   readonly nodes: readonly NodeRates[];
@@ -54,9 +63,21 @@ export function ratesBetween(before: Status, now: Status): Rates {
     repliesPerSecond: rate('replies'),
     errorAnswersPerSecond: rate('error_answers'),
     latency: now.histograms.flatMap(histogram => latencyRates(before.histograms, histogram, seconds)),
+    hot: hotRates(rate),
     drops: dropRates(Object.keys(now.counters), rate),
     nodes: nodeRates(before.nodes, now.nodes, seconds),
     lanes: laneRates(before, now, seconds),
+  };
+}
+
+function hotRates(rate: (name: string) => number): HotRates {
+  const hitsPerSecond = rate('hot_hits');
+  const reads = hitsPerSecond + rate('reads');
+  return {
+    hitsPerSecond,
+    hitShare: reads === 0 ? 0 : hitsPerSecond / reads,
+    fillsPerSecond: rate('hot_fills'),
+    writesPerSecond: rate('hot_writes'),
   };
 }
 

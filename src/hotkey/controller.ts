@@ -106,6 +106,8 @@ const AIM = 0.7;
 const WRITE_SHARE_MAX = 0.5;
 /** Largest part of a node's mean load that one copy should draw. */
 const COPY_PART = 0.25;
+/** What counts as lower, in parts of the whole. */
+const LEAST_GAIN = 1e-6;
 const ROUNDS_MAX = 60;
 const TURNS_MAX = 12;
 /** At the end, for what is foreseen. */
@@ -239,12 +241,14 @@ class Planner {
     return true;
   }
 
-  /** Sets the copies; whether the nodes they lie on are more even for it, and none is worse off than the worst was. */
+  /** Sets the copies. Whether that lowers the worst of the nodes they lie on; or leaves it as it is and all more even. */
   #helps(candidate: Candidate, copies: number): boolean {
     const places = candidate.key.places.slice(0, copies);
     const [worst, unevenness] = [this.#worstOf(places), this.#unevennessOf(places)];
     this.#setCopies(candidate, copies);
-    return this.#unevennessOf(places) < unevenness && this.#worstOf(places) <= Math.max(worst, this.#goal);
+    const worstNow = this.#worstOf(places);
+    if (worstNow < worst * (1 - LEAST_GAIN)) return true;
+    return worstNow <= Math.max(worst, this.#goal) && this.#unevennessOf(places) < unevenness * (1 - LEAST_GAIN);
   }
 
   #setCopies(candidate: Candidate, copies: number): void {

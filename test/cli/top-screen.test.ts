@@ -51,6 +51,7 @@ const status = (fields: Partial<Status> = {}): Status => ({
   nodes: [],
   lanes: [],
   latency: [],
+  hot: null,
   histograms: [],
   ...fields,
 });

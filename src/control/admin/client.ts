@@ -24,6 +24,8 @@ export class AdminRefusal extends Error {
   }
 }
 
+type Method = 'GET' | 'POST' | 'PUT';
+
 interface Answer {
   readonly status: number;
   readonly text: string;
@@ -33,7 +35,7 @@ interface Answer {
  * @returns what the answer's JSON says
  * @throws AdminClientError, AdminRefusal
  */
-export async function askAdmin<T>(place: AdminPlace, method: 'GET' | 'POST', path: string, body?: object): Promise<T> {
+export async function askAdmin<T>(place: AdminPlace, method: Method, path: string, body?: object): Promise<T> {
   const { status, text } = await exchange(place, method, path, body);
   const answer = parse(text);
   if (answer === undefined) throw new AdminClientError(`${placeText(place)} answers, but is no Keysteer`);

@@ -17,7 +17,7 @@ export function guardFault(
     return `Host is ${JSON.stringify(host ?? '')}; it must be ${hostsOf(place).join(' or ')}`;
   }
   // A form of a web page can send other types without asking first.
-  if (method === 'POST' && type !== '' && !/^application\/json\b/i.test(type)) {
+  if ((method === 'POST' || method === 'PUT') && type !== '' && !/^application\/json\b/i.test(type)) {
     return `Content-Type is ${JSON.stringify(type)}; it must be application/json`;
   }
   return undefined;

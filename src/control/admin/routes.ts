@@ -8,17 +8,21 @@
  *     GET  /metrics               OpenMetrics
  *     POST /nodes/NAME/drain      its keys go to its successors
  *     POST /nodes/NAME/enable     and come back
+ *     GET  /hot …                 hot keys: hot-routes.ts
  *     POST /reload                {"dryRun": true} only says what would change; {"file": …} must be the instance's own
  *
  * Errors are JSON: {"error": {"message": …}}, with `problems` where a configuration is wrong.
  */
 import { ConfigError } from '../config/error.ts';
 import { isMapping, type Mapping } from '../config/path.ts';
+import { HotListError } from '../hot/lists.ts';
+import { HotOffError, HotRequestError } from '../hot/watch.ts';
 import { metricFamilies } from '../metrics/families.ts';
 import { formatOpenMetrics, OPENMETRICS_TYPE } from '../metrics/openmetrics.ts';
 import { RowsInUseError } from '../nodes.ts';
 import { ReloadError } from '../reload/reloader.ts';
 import { NodeChoiceError, TableBusyError, UnknownNodeError } from '../steering.ts';
+import { explainHot, HOT_ORDERS, limitHot, listHot, orderHot } from './hot-routes.ts';
 import { type Instance, statusOf } from './status.ts';
 
 export interface AdminAnswer {
@@ -28,32 +32,56 @@ export interface AdminAnswer {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-type Route = (instance: Instance, body: Mapping, name: string) => unknown;
+/** What a request says: its JSON body, the NAME in its path, what follows the `?`. */
+interface Asked {
+  readonly body: Mapping;
+  readonly name: string;
+  readonly query: URLSearchParams;
+}
 
+type Route = (instance: Instance, asked: Asked) => unknown;
+
+/** What cannot be done as things are. */
+const CONFLICTS = [NodeChoiceError, ReloadError, RowsInUseError, TableBusyError, HotOffError, HotListError];
 const JSON_TYPE = 'application/json; charset=utf-8';
 const GETS: Readonly<Record<string, Route>> = {
-  '/': () => ({ endpoints: [...Object.keys(GETS), ...Object.keys(POSTS)] }),
+  '/': () => ({ endpoints: Object.values(ROUTES).flatMap(Object.keys) }),
   '/status': statusOf,
   '/nodes': ({ conductor }) => ({ nodes: conductor.figures().nodes }),
   '/metrics': metrics,
+  '/hot': (instance, { query }) => listHot(instance, query),
+  '/hot/key': (instance, { query }) => explainHot(instance, query),
   '/config': ({ conductor, reloader }) => ({ file: reloader.absolutePath ?? null, config: conductor.config.fields }),
 };
 const POSTS: Readonly<Record<string, Route>> = {
-  '/nodes/NAME/drain': (instance, _body, name) => setDrained(instance, name, true),
-  '/nodes/NAME/enable': (instance, _body, name) => setDrained(instance, name, false),
-  '/reload': reload,
+  '/nodes/NAME/drain': (instance, { name }) => setDrained(instance, name, true),
+  '/nodes/NAME/enable': (instance, { name }) => setDrained(instance, name, false),
+  '/reload': (instance, { body }) => reload(instance, body),
+  ...Object.fromEntries(
+    HOT_ORDERS.map(
+      order => [`/hot/${order}`, (instance, { query }) => orderHot(instance, order, query)] as [string, Route],
+    ),
+  ),
+};
+const PUTS: Readonly<Record<string, Route>> = {
+  '/hot/limits': (instance, { body }) => limitHot(instance, body),
+};
+const ROUTES: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
+  'GET, HEAD': GETS,
+  POST: POSTS,
+  PUT: PUTS,
 };
 
 /** @param body text of the request's body, '' without one */
 export async function answerAdmin(instance: Instance, method: string, url: string, body: string): Promise<AdminAnswer> {
-  const path = url.split('?')[0]!;
+  const [path = '', search = ''] = url.split('?', 2);
   const [, name = ''] = /^\/nodes\/([^/]+)\/[^/]+$/.exec(path) ?? [];
   const pattern = name === '' ? path : path.replace(`/${name}/`, '/NAME/');
-  const isGet = method === 'GET' || method === 'HEAD';
-  const route = isGet ? ownEntry(GETS, pattern) : method === 'POST' ? ownEntry(POSTS, pattern) : undefined;
+  const route = ownEntry(ROUTES[method === 'GET' || method === 'HEAD' ? 'GET, HEAD' : method] ?? {}, pattern);
   if (route === undefined) return notThere(method, path, pattern);
   try {
-    const value = await route(instance, parseBody(body), decodeURIComponent(name));
+    const asked = { body: parseBody(body), name: decodeURIComponent(name), query: new URLSearchParams(search) };
+    const value = await route(instance, asked);
     return route === metrics ? (value as AdminAnswer) : answer(200, value);
   } catch (error) {
     return failure(error);
@@ -74,9 +102,9 @@ function answer(status: number, value: unknown): AdminAnswer {
 
 /** Nothing of that name, or not by that method. */
 function notThere(method: string, path: string, pattern: string): AdminAnswer {
-  const isGet = Object.hasOwn(GETS, pattern);
-  if (isGet || Object.hasOwn(POSTS, pattern)) {
-    const allowed = isGet ? 'GET, HEAD' : 'POST';
+  const known = Object.entries(ROUTES).filter(([, routes]) => Object.hasOwn(routes, pattern));
+  const allowed = known.map(([methods]) => methods).join(', ');
+  if (allowed !== '') {
     return errorAnswer(405, `${path} does not know ${method}; it knows ${allowed}`, { allow: allowed });
   }
   return errorAnswer(404, `there is no ${path}; GET / lists what there is`);
@@ -122,9 +150,8 @@ function failure(error: unknown): AdminAnswer {
 }
 
 function statusOfError(error: unknown): number {
-  if (error instanceof SyntaxError || error instanceof URIError) return 400;
+  if ([SyntaxError, URIError, HotRequestError].some(kind => error instanceof kind)) return 400;
   if (error instanceof UnknownNodeError) return 404;
-  const isConflict = [NodeChoiceError, ReloadError, RowsInUseError, TableBusyError].some(kind => error instanceof kind);
-  if (isConflict) return 409;
+  if (CONFLICTS.some(kind => error instanceof kind)) return 409;
   return (error as NodeJS.ErrnoException).syscall === undefined ? 500 : 422; // the file cannot be read
 }

@@ -30,6 +30,8 @@ export interface ConfigFlags {
   readonly sourcePortBase?: string | number;
   readonly replyLifetimeMs?: string | number;
   readonly spinUs?: string | number;
+  /** `on` or `off`. */
+  readonly hot?: string;
   /** `off`, or where to listen. */
   readonly admin?: string;
 }
@@ -72,6 +74,7 @@ export const CONFIG_FLAGS: readonly ConfigFlag[] = [
   flag('sourcePortBase', 'PORT', ['slots', 'source_port_base'], readNumber),
   flag('replyLifetimeMs', 'MS', ['slots', 'reply_lifetime_ms'], readNumber),
   flag('spinUs', 'US', ['idle', 'spin_us'], readNumber),
+  flag('hot', 'on|off', ['hot', 'enabled'], readSwitch),
   flag('admin', 'off|PATH|HOST:PORT', ['admin'], given => (given === 'off' ? given : { listen: given })),
 ];
 
@@ -107,6 +110,7 @@ export function flagFor(path: Path): ConfigFlag | undefined {
 
 /** How the argument of a flag reads, where the value alone would not say. */
 export function argumentRule({ name, path }: ConfigFlag, problemAt: Path): string | undefined {
+  if (name === 'hot') return 'must be on or off';
   const isWholeNode = name === 'node' && problemAt.length === path.length + 1;
   return isWholeNode ? `must be ${NODE_ARGUMENT}, as mc1=10.77.1.11:11211` : undefined;
 }
@@ -124,6 +128,11 @@ function setAt(value: unknown, path: Path, leaf: unknown): unknown {
 
 function readNumber(given: unknown): unknown {
   return typeof given === 'string' && /^[0-9]{1,15}$/.test(given) ? Number(given) : given;
+}
+
+function readSwitch(given: unknown): unknown {
+  if (given === 'on') return true;
+  return given === 'off' ? false : given;
 }
 
 function readNumbers(given: unknown): unknown {

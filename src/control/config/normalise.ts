@@ -6,6 +6,7 @@ import type { FaultRates } from '../../port/faulty.ts';
 import { parseIpv4 } from '../../wire/ipv4-text.ts';
 import { type Mac, parseMac } from '../../wire/mac-text.ts';
 import type { HealthSettings } from '../health/settings.ts';
+import { type HotControlSettings, normaliseHot } from '../hot/settings.ts';
 import { type Endpoint, type InterfaceAddress, isHostOf, parseBlock, parseCidr, parseEndpoint } from './addresses.ts';
 import { sourcePortsFor } from './rules.ts';
 import type { ConfigFile, NodeFields } from './schema.ts';
@@ -64,6 +65,7 @@ export interface Config {
     readonly queueFrames: number;
   };
   readonly health: HealthSettings;
+  readonly hot: HotControlSettings;
   readonly admin: AdminConfig;
   /** What it was made of, defaults filled in: what a reload compares. */
   readonly fields: ConfigFile;
@@ -115,6 +117,7 @@ export function normalise(file: ConfigFile): Config {
     ...normaliseTimings(file),
     multiget: normaliseMultiget(file),
     health: normaliseHealth(file.health),
+    hot: normaliseHot(file.hot),
     admin: normaliseAdmin(file.admin),
     fields: file,
   };

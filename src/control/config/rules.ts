@@ -44,6 +44,10 @@ const RULES: readonly ((judged: Judged) => void)[] = [
   limitsNeedGatekeeper,
   missesComeInTime,
   holdsAreInOrder,
+  hotLayersFit,
+  hotErrorIsBelowShare,
+  hotInstantFits,
+  hotPinsAreNotBanned,
   dsrKeepsPorts,
   dsrNodesAreOnLink,
 ];
@@ -345,4 +349,32 @@ function holdsAreInOrder({ config, sound, report }: Judged): void {
   if (!sound('health', 'return_after_ms') || !sound('health', 'return_after_max_ms')) return;
   const { return_after_ms: least, return_after_max_ms: most } = config.health;
   if (most < least) report(['health', 'return_after_max_ms'], `must be at least health.return_after_ms (${least})`);
+}
+
+function hotLayersFit({ config, sound, report }: Judged): void {
+  if (!sound('hot', 'keys') || !sound('hot', 'l1_keys')) return;
+  const { keys, l1_keys } = config.hot;
+  if (2 * l1_keys > keys) report(['hot', 'l1_keys'], `must be at most half of hot.keys (${keys})`);
+}
+
+/** A detector that errs by the share it looks for names anything. */
+function hotErrorIsBelowShare({ config, sound, report }: Judged): void {
+  if (!sound('hot', 'share') || !sound('hot', 'error')) return;
+  const { share, error } = config.hot;
+  if (error >= share) report(['hot', 'error'], `must be below hot.share (${share})`);
+}
+
+function hotInstantFits({ config, sound, report }: Judged): void {
+  if (!sound('hot', 'instant')) return;
+  const { window, count } = config.hot.instant;
+  if (count > window) report(['hot', 'instant', 'count'], `must be at most hot.instant.window (${window})`);
+}
+
+function hotPinsAreNotBanned({ config, sound, report }: Judged): void {
+  if (!sound('hot', 'pin') || !sound('hot', 'ban') || !sound('hot', 'keys')) return;
+  const { pin, ban, keys } = config.hot;
+  const banned = new Set(ban);
+  const at = pin.findIndex(key => banned.has(key));
+  if (at >= 0) report(['hot', 'pin', at], 'must not be in hot.ban, too');
+  if (2 * pin.length > keys) report(['hot', 'pin'], `must have at most half as many keys as hot.keys (${keys})`);
 }

@@ -8,32 +8,14 @@ import { DENIABLE, WRITES } from '../../dataplane/commands.ts';
 import { ALLOW_MAX, RATIO_MAX, REQUEST_RATE_MAX } from '../../dataplane/gate-table.ts';
 import { FAULT_DIRECTIONS } from '../../port/faulty.ts';
 import { ADDRESS_PATTERN, BLOCK_PATTERN, CIDR_PATTERN, ENDPOINT_PATTERN, LOOPBACK_PATTERN } from './addresses.ts';
+import { mapping, oneOf, powerOfTwo, share, textLike, wholeNumber, yesOrNo } from './fields.ts';
+import { hot } from './hot-fields.ts';
 
 export const LANES_MAX = 64;
 /** A node is 16 bits of a ring slot, and 160 points of every node must fit the ring. */
 export const NODES_MAX = 1024;
 /** IFNAMSIZ less its closing zero. */
 const INTERFACE_BYTES_MAX = 15;
-
-const mapping = <S extends z.core.$ZodLooseShape>(fields: S) =>
-  z.strictObject(fields, { error: `must be a mapping with the fields ${Object.keys(fields).join(', ')}` });
-
-const textLike = (pattern: RegExp, error: string) => z.string({ error }).regex(pattern, { error });
-
-const oneOf = <const M extends readonly string[]>(members: M) =>
-  z.enum(members, { error: `must be ${members.join(' or ')}` });
-
-const yesOrNo = () => z.boolean({ error: 'must be true or false' });
-
-const wholeNumber = (from: number, to: number, error = `must be a whole number from ${from} to ${to}`) =>
-  z.int({ error }).min(from, { error }).max(to, { error });
-
-/** A literal of all members, so that an editor can offer them. */
-const powerOfTwo = (from: number, to: number) => {
-  const members: number[] = [];
-  for (let member = from; member <= to; member *= 2) members.push(member);
-  return z.literal(members, { error: `must be a power of two from ${from} to ${to}` });
-};
 
 const endpoint = () =>
   textLike(
@@ -64,18 +46,10 @@ const interfaceTowards = (whom: string) =>
 /** Bit 0 of the first octet would make it a group's. */
 const MAC_PATTERN = /^(auto|interface|[0-9a-fA-F][02468aceACE](:[0-9a-fA-F]{2}){5})$/;
 
-const share = (what: string) =>
-  z
-    .number({ error: 'must be a number from 0 to 1' })
-    .min(0, { error: 'must be a number from 0 to 1' })
-    .max(1, { error: 'must be a number from 0 to 1' })
-    .default(0)
-    .describe(what);
-
 const faults = mapping({
-  drop: share('Share of the frames that are lost, 0 to 1.'),
-  duplicate: share('Share of the frames that come twice.'),
-  reorder: share('Share of the frames that come late, after others that were behind them.'),
+  drop: share().default(0).describe('Share of the frames that are lost, 0 to 1.'),
+  duplicate: share().default(0).describe('Share of the frames that come twice.'),
+  reorder: share().default(0).describe('Share of the frames that come late, after others that were behind them.'),
   direction: oneOf(FAULT_DIRECTIONS)
     .default('both')
     .describe('Which frames: both, receive (those that come in) or transmit (those that go out).'),
@@ -350,10 +324,7 @@ const health = mapping({
     .describe(
       'Whether a node is flushed before it takes keys again. Without it, it may answer with values from before it was taken out.',
     ),
-  keep_share: z
-    .number({ error: 'must be a number from 0 to 1' })
-    .min(0, { error: 'must be a number from 0 to 1' })
-    .max(1, { error: 'must be a number from 0 to 1' })
+  keep_share: share()
     .default(0.5)
     .describe(
       'Share of the weights that must be left when a node is taken out, 0 to 1. A node that may not go keeps its keys, and reads that wait for it are answered as misses. The last node is never taken out.',
@@ -424,6 +395,7 @@ export const configSchema = mapping({
   idle: idle.prefault({}).describe('What a lane does when there is nothing to do.'),
   fragments: fragments.prefault({}).describe('Requests and replies that arrive as IP fragments.'),
   neighbours: neighbours.prefault({}).describe('Resolution of IPv4 to Ethernet addresses (ARP).'),
+  hot: hot.prefault({}).describe('Keys that are asked for much more than others: found, cached, copied to more nodes.'),
   health: health.prefault({}).describe('When nodes are taken out of steering, and when they return.'),
   admin,
 });

@@ -33,6 +33,7 @@ const LIVE: readonly Path[] = [
   ['steering'],
   ['commands'],
   ...['allow', 'nodes_may_ask', 'requests_per_second', 'response_bytes_per_second'].map(field => ['gatekeeper', field]),
+  ...['share', 'imbalance', 'copies_max', 'write_share_max', 'pin', 'ban'].map(field => ['hot', field]),
   ...['response_ratio_max', 'newcomers_per_second'].map(field => ['gatekeeper', field]),
 ];
 

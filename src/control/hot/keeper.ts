@@ -1,0 +1,466 @@
+/**
+ * Decides which keys are hot. It alone puts items into the layers and takes them out; lanes carry its orders out. It has no
+ * clock of its own: whoever drives it says the time, each TICK_MS by the conductor or the simulation.
+ *
+ *     each tick    candidates that lanes have said → items; items under way move on (roster.ts); thresholds for lanes
+ *     each epoch   heat (heat.ts) → layers; who is cold, or written too much, leaves; copies (replication.ts)
+ *
+ * A tick costs what has changed, an epoch what there is. A candidate with the share that is asked for becomes an item in the
+ * tick it is said in. With all items in use, newcomers wait until the end of the epoch, where the coolest make room.
+ */
+import { itemWord } from '../../cache/items.ts';
+import { ADMITTED as LAYERS_ADMITTED, Layers, REFUSED_HASH } from '../../cache/layers.ts';
+import * as directory from '../../coherence/directory.ts';
+import {
+  type HotSetup,
+  ORDER_COPY,
+  ORDER_DEMOTE,
+  ORDER_PROMOTE,
+  ORDER_ROWS,
+  ORDER_WORDS,
+  perLane,
+} from '../../dataplane/hot/setup.ts';
+import type { Arena } from '../../mem/arena.ts';
+import { hashKey } from '../../mem/murmur3.ts';
+import { Ring } from '../../mem/ring.ts';
+import { Heat } from './heat.ts';
+import { type Candidate, type DetectorFigures, Intake } from './intake.ts';
+import { admitItem, order } from './items.ts';
+import { LeftAlone } from './left-alone.ts';
+import { HotLists } from './lists.ts';
+import type { Placement } from './placement.ts';
+import { type KeptLanes, Pulse } from './pulse.ts';
+import { type BareKey, Replication } from './replication.ts';
+import * as roster from './roster.ts';
+import type { HotControlSettings, HotLimits } from './settings.ts';
+
+export const TICK_MS = 10;
+/** Requests, halved each epoch, from which a key may be hot, however little else there is; and when it rose in an instant. */
+const HEAT_MIN = 32;
+const HEAT_MIN_INSTANT = 8;
+/** Below it, or below a fraction of the share that makes a key hot, an item is cold. */
+const HEAT_COLD = 4;
+const COLD_FRACTION = 0.25;
+/** So many epochs in a row, and it leaves. */
+const COLD_EPOCHS = 2;
+/** Requests from which a share of writes counts. */
+const WRITES_JUDGED_MIN = 32;
+/** Epochs in a row in which an item was read and could not be cached: its value is too large. */
+const BARE_EPOCHS = 3;
+/** How soon that is tried again, ms. */
+const BARE_RETRY_MS = 30_000;
+/** Lanes that do not take a new item up for so long stall: it is given up, for writes to it wait, ms. */
+const ADMIT_MS_MAX = 150;
+/** How long keys are left alone at first, ms: written too much; not drained; no place for their hash. */
+const WRITTEN_MS = 10_000;
+const UNDRAINED_MS = 1000;
+const HASHED_MS = 30_000;
+/** Newcomers that wait for the end of the epoch. */
+const NEWCOMERS_MAX = 1024;
+/** An item that is under way for so long is reported, beyond what L explains, ms. */
+const STUCK_MS = 5000;
+
+type Area = Omit<HotSetup, 'laneOffset'>;
+
+export interface KeeperPlace {
+  readonly shared: Arena;
+  readonly area: Area;
+  readonly settings: HotControlSettings;
+  /** Asked in ticks alone. */
+  readonly lanes: KeptLanes;
+  readonly placement: Placement;
+  /** Any int32, all equally likely. */
+  readonly random: () => number;
+}
+
+/** What the keeper has done since the start. */
+export interface KeeperCounts {
+  candidates: number;
+  /** Items made; and of them, those that never became hot, as their stores did not drain. */
+  admitted: number;
+  undrained: number;
+  /** Keys whose hash another hot key has; that found no place. */
+  twins: number;
+  crowded: number;
+  leftCold: number;
+  leftWritten: number;
+  leftCrowded: number;
+  leftBanned: number;
+  /** Requests for items, as lanes counted them, by the layer that the item was in at the end of the epoch. */
+  l1Reads: number;
+  l2Reads: number;
+  writes: number;
+}
+
+type Leaving = 'leftCold' | 'leftWritten' | 'leftCrowded' | 'leftBanned';
+
+export class Keeper {
+  readonly layers: Layers;
+  readonly heat: Heat;
+  readonly items: roster.Roster;
+  readonly lists: HotLists;
+  readonly intake: Intake;
+  readonly replication: Replication;
+  readonly area: Area;
+  readonly shared: Arena;
+  readonly counts: KeeperCounts = {
+    candidates: 0,
+    admitted: 0,
+    undrained: 0,
+    twins: 0,
+    crowded: 0,
+    leftCold: 0,
+    leftWritten: 0,
+    leftCrowded: 0,
+    leftBanned: 0,
+    l1Reads: 0,
+    l2Reads: 0,
+    writes: 0,
+  };
+  limits: HotLimits;
+  /** As of the last epoch. */
+  detectors: DetectorFigures = { count: 0, epsilon: 0, entries: 0, displaced: 0 };
+  /** Length of the last epoch, ms. */
+  epochMs: number;
+  nowMs = 0;
+  #configured: HotLimits;
+  readonly #caches: boolean;
+  readonly #pulse: Pulse;
+  readonly #alone = new LeftAlone();
+  readonly #rings: readonly Ring[];
+  /** When each lane's ring of orders was last seen empty, ms. */
+  readonly #emptyMs: Float64Array;
+  readonly #newcomers = new Map<number, Candidate>();
+  readonly #scores = new Int32Array(NEWCOMERS_MAX);
+  /** Share in force: that of the coolest item when no number is free. */
+  #share: number;
+  #epochSinceMs = Number.NaN;
+
+  /** Before any lane attaches. */
+  constructor(place: KeeperPlace) {
+    const { shared, area, settings, lanes, placement, random } = place;
+    this.shared = shared;
+    this.area = area;
+    this.limits = settings.limits;
+    this.#configured = settings.limits;
+    this.epochMs = area.epochMs;
+    this.#caches = settings.cache;
+    this.#share = settings.limits.share;
+    this.layers = new Layers(shared.words, area.layersOffset >> 2, area, random);
+    this.heat = new Heat(shared.words, area);
+    this.items = new roster.Roster(area.items);
+    this.lists = new HotLists(settings, area.items);
+    this.intake = new Intake(shared, area);
+    this.replication = new Replication(placement);
+    this.#pulse = new Pulse(lanes, area.lanes, area.items);
+    this.#rings = Array.from({ length: area.lanes }, (_, lane) => {
+      return new Ring(shared.words, perLane(area, lane).ordersOffset >> 2, ORDER_ROWS, ORDER_WORDS);
+    });
+    this.#emptyMs = new Float64Array(area.lanes).fill(-1);
+    this.intake.setThresholds(this.#share, HEAT_MIN);
+  }
+
+  /** @param nowMs of the lanes' clock */
+  tick(nowMs: number): void {
+    this.nowMs = nowMs;
+    if (Number.isNaN(this.#epochSinceMs)) this.#epochSinceMs = nowMs;
+    for (const [lane, ring] of this.#rings.entries()) if (!ring.mayHaveRow) this.#emptyMs[lane] = nowMs;
+    for (const candidate of this.intake.candidates()) this.#consider(candidate);
+    for (const item of this.items.moving) this.#moveOn(item);
+    this.#admitPinned();
+    this.intake.setThresholds(this.#share, HEAT_MIN);
+    if (nowMs - this.#epochSinceMs >= this.area.epochMs) this.#endEpoch();
+  }
+
+  /** What can change at run time. */
+  adopt(settings: HotControlSettings): void {
+    // Limits that were said at run time stay until the file says others.
+    if (JSON.stringify(settings.limits) !== JSON.stringify(this.#configured)) this.limits = settings.limits;
+    this.#configured = settings.limits;
+    this.lists.adopt(settings);
+    for (const item of this.items.live) {
+      this.#mark(item, this.lists.isPinned(this.items.key[item]!));
+      if (this.lists.isBanned(this.items.key[item]!)) this.#leave(item, 'leftBanned');
+    }
+  }
+
+  /** @throws HotListError */
+  pin(key: Uint8Array): void {
+    this.lists.pin(key);
+    const item = this.find(key);
+    this.#alone.delete(this.#hashOf(key));
+    if (item >= 0 && this.items.live.has(item)) this.#mark(item, true);
+    else this.#admitPinned();
+  }
+
+  unpin(key: Uint8Array): void {
+    this.lists.unpin(key);
+    const item = this.find(key);
+    if (item >= 0) this.#mark(item, false);
+  }
+
+  ban(key: Uint8Array): void {
+    const item = this.find(key);
+    this.lists.ban(key);
+    if (item < 0) return;
+    this.#mark(item, false);
+    this.#leave(item, 'leftBanned');
+  }
+
+  unban(key: Uint8Array): void {
+    this.lists.unban(key);
+  }
+
+  /** The item of this key, leaving or not; −1 when it has none. */
+  find(key: Uint8Array): number {
+    const item = this.layers.find(this.#hashOf(key));
+    return item >= 0 && this.items.key[item] === Buffer.from(key).toString('latin1') ? item : -1;
+  }
+
+  /** First word of an item. */
+  wordOf(item: number): number {
+    return itemWord(this.area.itemsOffset >> 2, item);
+  }
+
+  /** Items that are under way for longer than anything explains. */
+  get stuck(): number {
+    let stuck = 0;
+    for (const item of this.items.moving) {
+      const isLong = this.nowMs - this.items.sinceMs[item]! > 3 * this.area.lifeMs + STUCK_MS;
+      if (isLong && this.items.phase[item] !== roster.RESTING) stuck++;
+    }
+    return stuck;
+  }
+
+  /** Share of the requests from which a key is hot now. */
+  get share(): number {
+    return this.#share;
+  }
+
+  get leftAlone(): number {
+    return this.#alone.size;
+  }
+
+  #hashOf(key: Uint8Array): number {
+    return hashKey(key, new DataView(key.buffer, key.byteOffset, key.byteLength), 0, key.byteLength);
+  }
+
+  #consider(candidate: Candidate): void {
+    this.counts.candidates++;
+    const { hash, key, isInstant } = candidate;
+    if (this.layers.find(hash) >= 0 || this.#alone.has(hash, this.nowMs)) return;
+    if (this.lists.isBanned(key.toString('latin1'))) return;
+    const { estimate, error } = this.intake.heavy(hash);
+    const isHeavy = estimate >= HEAT_MIN && estimate + error >= this.#share * this.intake.count;
+    if (!isHeavy && !(isInstant && estimate >= HEAT_MIN_INSTANT)) return;
+    if (this.items.freeCount > this.#reserved) this.#admit(hash, key, estimate);
+    else if (this.#newcomers.size < NEWCOMERS_MAX) this.#newcomers.set(hash, candidate);
+  }
+
+  /** Numbers that are kept for pinned keys. */
+  get #reserved(): number {
+    return this.lists.waiting.size;
+  }
+
+  #admit(hash: number, key: Buffer, score: number): boolean {
+    const item = this.items.nextFree;
+    if (item < 0) return false;
+    const treatment = { cached: this.#caches, copies: 1 };
+    const { shared, area, layers } = this;
+    const answer = admitItem(shared, area, layers, item, key, score, this.nowMs | 0, treatment);
+    if (answer !== LAYERS_ADMITTED) {
+      this.counts[answer === REFUSED_HASH ? 'twins' : 'crowded']++;
+      this.#alone.add(hash, this.nowMs, HASHED_MS);
+      return false;
+    }
+    this.counts.admitted++;
+    const text = key.toString('latin1');
+    this.items.take(hash, text, this.nowMs);
+    this.heat.begin(item, score);
+    this.replication.forget(item);
+    this.#pulse.mark(item);
+    if (this.lists.isPinned(text)) this.layers.pin(item);
+    return true;
+  }
+
+  #admitPinned(): void {
+    for (const text of this.lists.waiting) {
+      const key = Buffer.from(text, 'latin1');
+      const hash = this.#hashOf(key);
+      if (this.layers.find(hash) >= 0 || this.#alone.has(hash, this.nowMs)) continue;
+      if (this.#admit(hash, key, HEAT_MIN)) this.lists.waiting.delete(text);
+    }
+  }
+
+  #mark(item: number, isPinned: boolean): void {
+    if (!isPinned) return this.layers.unpin(item);
+    this.layers.pin(item);
+    this.lists.waiting.delete(this.items.key[item]!);
+  }
+
+  /** An item in a phase that ends by what lanes do. */
+  #moveOn(item: number): void {
+    const phase = this.items.phase[item]!;
+    const state = this.shared.words[this.wordOf(item) + directory.STATE]! & directory.STATE_MASK;
+    if (phase === roster.RESTING) return this.#rest(item);
+    if (state === directory.FREE) return this.#freed(item, phase);
+    if (phase === roster.ADMITTED) return this.#awaitLanes(item);
+    if (phase === roster.PROMOTING && state !== directory.PROMOTING) {
+      return this.items.enter(item, roster.HOT, this.nowMs);
+    }
+    this.#see(item, phase === roster.PROMOTING ? ORDER_PROMOTE : ORDER_DEMOTE);
+  }
+
+  #awaitLanes(item: number): void {
+    if (this.#pulse.hasPassed(item)) {
+      this.items.enter(item, roster.PROMOTING, this.nowMs);
+      this.#see(item, ORDER_PROMOTE);
+    } else if (this.nowMs - this.items.sinceMs[item]! > ADMIT_MS_MAX) {
+      this.#alone.add(this.items.hash[item]!, this.nowMs, UNDRAINED_MS);
+      this.#enterLeaving(item);
+    }
+  }
+
+  /** Sees to it that some lane has the order of the item's phase: it is given once, and again when that lane died. */
+  #see(item: number, kind: number): void {
+    const { orderLane, orderRestarts } = this.items;
+    const given = orderLane[item]!;
+    if (given !== roster.NO_LANE && this.#pulse.restartsOf(given) === orderRestarts[item]) return;
+    const lane = this.#pulse.laneFor(item);
+    if (lane < 0 || !order(this.shared, this.area, lane, kind, item)) return;
+    orderLane[item] = lane;
+    orderRestarts[item] = this.#pulse.restartsOf(lane);
+  }
+
+  /** Lanes have let go of the item, as ordered or because it did not drain. */
+  #freed(item: number, phase: number): void {
+    const { items } = this;
+    if (phase !== roster.LEAVING) {
+      this.counts.undrained++;
+      this.#alone.add(items.hash[item]!, this.nowMs, UNDRAINED_MS);
+    }
+    const text = items.key[item]!;
+    if (this.lists.isPinned(text)) this.lists.waiting.add(text);
+    this.layers.unpin(item);
+    this.layers.remove(item);
+    items.enter(item, roster.RESTING, this.nowMs);
+    this.#pulse.mark(item);
+  }
+
+  #rest(item: number): void {
+    const { sinceMs } = this.items;
+    if (this.nowMs - sinceMs[item]! <= this.area.lifeMs || !this.#pulse.hasPassed(item)) return;
+    // An order for its last key must not be carried out on its next.
+    if (this.#emptyMs.some(ms => ms <= sinceMs[item]!)) return;
+    this.items.enter(item, roster.FREE, this.nowMs);
+  }
+
+  #leave(item: number, why: Leaving): void {
+    if (!this.items.live.has(item)) return;
+    this.counts[why]++;
+    this.#enterLeaving(item);
+  }
+
+  #enterLeaving(item: number): void {
+    this.layers.unpin(item);
+    this.items.enter(item, roster.LEAVING, this.nowMs);
+    this.#see(item, ORDER_DEMOTE);
+  }
+
+  #endEpoch(): void {
+    this.epochMs = this.nowMs - this.#epochSinceMs;
+    this.#epochSinceMs = this.nowMs;
+    const count = this.intake.count;
+    const cold = Math.max(HEAT_COLD, COLD_FRACTION * this.limits.share * count);
+    for (const item of this.items.live) this.#judge(item, cold);
+    this.#turnLayers(count);
+    this.#replicate();
+    this.#alone.sweep(this.nowMs);
+    this.detectors = this.intake.figures();
+  }
+
+  #judge(item: number, cold: number): void {
+    const { heat, items, counts } = this;
+    heat.turn(item);
+    counts[this.layers.layerOf(item) === 1 ? 'l1Reads' : 'l2Reads'] += heat.lastReads[item]!;
+    counts.writes += heat.lastWrites[item]!;
+    this.layers.rescore(item, heat.reads[item]!);
+    this.#watchValue(item);
+    if (items.phase[item] !== roster.HOT || this.lists.isPinned(items.key[item]!)) return;
+    items.coldEpochs[item] = heat.of(item) < cold ? items.coldEpochs[item]! + 1 : 0;
+    if (items.coldEpochs[item]! >= COLD_EPOCHS) return this.#leave(item, 'leftCold');
+    if (heat.of(item) < WRITES_JUDGED_MIN || heat.writeShare(item) <= this.limits.writeShareMax) return;
+    this.#alone.add(items.hash[item]!, this.nowMs, WRITTEN_MS);
+    this.#leave(item, 'leftWritten');
+  }
+
+  /** A value that does not fit is not asked for all the time; it may be another one some day. */
+  #watchValue(item: number): void {
+    const { words } = this.shared;
+    const { bareEpochs, retryMs, phase } = this.items;
+    const at = this.wordOf(item);
+    const state = words[at + directory.STATE]!;
+    if (!this.#caches || phase[item] !== roster.HOT) return;
+    if (words[at + directory.CACHED] === 0) {
+      if (this.nowMs < retryMs[item]!) return;
+      words[at + directory.CACHED] = 1;
+      bareEpochs[item] = 0;
+    } else if ((state & directory.VALUED) !== 0) {
+      bareEpochs[item] = 0;
+    } else if ((state & directory.CAS_KNOWN) !== 0 && this.heat.lastReads[item]! > 0) {
+      bareEpochs[item] = bareEpochs[item]! + 1;
+      if (bareEpochs[item]! < BARE_EPOCHS) return;
+      words[at + directory.CACHED] = 0;
+      retryMs[item] = this.nowMs + BARE_RETRY_MS;
+    }
+  }
+
+  /** Newcomers that found no number take the places of the coolest. */
+  #turnLayers(count: number): void {
+    const waiting = [...this.#newcomers.values()].map(({ hash }) => this.intake.heavy(hash).estimate);
+    const scores = waiting.sort((a, b) => b - a);
+    this.#scores.set(scores);
+    this.layers.epoch(this.#scores, scores.length);
+    for (const item of this.layers.leaving.slice(0, this.layers.leavingCount)) this.#leave(item, 'leftCrowded');
+    const coolest = this.layers.coldest();
+    const isFull = scores.length > 0 && coolest >= 0 && count > 0;
+    this.#share = Math.max(this.limits.share, isFull ? this.layers.scoreOf(coolest) / count : 0);
+    this.#newcomers.clear();
+  }
+
+  #replicate(): void {
+    const bare = this.bareKeys();
+    const changes = this.replication.plan(bare, this.limits);
+    const { words } = this.shared;
+    for (const { item } of bare) {
+      const copies = changes.get(item);
+      const at = this.wordOf(item);
+      if (copies !== undefined) words[at + directory.COPIES] = copies;
+      // A lane that has all copies finds nothing to do; a lease that runs out is renewed.
+      if (copies === undefined && words[at + directory.COPIES]! <= 1) continue;
+      const lane = this.#pulse.laneFor(item);
+      if (lane >= 0) order(this.shared, this.area, lane, ORDER_COPY, item);
+    }
+  }
+
+  /** Hot keys whose reads go to nodes, the hottest first. */
+  bareKeys(): BareKey[] {
+    const { words } = this.shared;
+    const { heat, items } = this;
+    const bare = [...items.live].filter(item => {
+      const at = this.wordOf(item);
+      return (
+        items.phase[item] === roster.HOT && (words[at + directory.CACHED] === 0 || words[at + directory.COPIES]! > 1)
+      );
+    });
+    bare.sort((a, b) => heat.reads[b]! - heat.reads[a]!);
+    return bare.map(item => ({
+      item,
+      hash: items.hash[item]!,
+      key: Buffer.from(items.key[item]!, 'latin1'),
+      reads: heat.reads[item]!,
+      writes: heat.writes[item]!,
+      copies: words[this.wordOf(item) + directory.COPIES]!,
+    }));
+  }
+}

@@ -1,0 +1,143 @@
+/** What the keeper says of hot keys to people and to metrics. */
+import { ITEM_VALUE_LENGTH } from '../../cache/items.ts';
+import { IN_L1 } from '../../cache/layers.ts';
+import * as directory from '../../coherence/directory.ts';
+import type { DetectorFigures } from './intake.ts';
+import type { Keeper, KeeperCounts } from './keeper.ts';
+import { showKey } from './key-text.ts';
+import type { Balance } from './replication.ts';
+import * as roster from './roster.ts';
+import type { HotLimits } from './settings.ts';
+
+/** A hot key, as `GET /hot` lists it. */
+export interface HotKey {
+  /** As people read it: key-text.ts. */
+  readonly key: string;
+  /** Share of all requests that it has at least, and what it may have beyond that: of the last seconds. */
+  readonly share: number;
+  readonly shareError: number;
+  readonly readsPerSecond: number;
+  readonly writesPerSecond: number;
+  readonly layer: 'L1' | 'L2';
+  /** Of the protocol: promoting, clean, writing, unsure, leaving. */
+  readonly state: string;
+  readonly pinned: boolean;
+  /** Whether its value is here; its length, bytes. */
+  readonly cached: boolean;
+  readonly valueBytes: number;
+  /** Names of the nodes with a current copy, home not among them; how many there shall be with home. */
+  readonly replicas: readonly string[];
+  readonly copies: number;
+  readonly ageSeconds: number;
+  /** Reads since it is hot, as of the last epoch. */
+  readonly reads: number;
+}
+
+export interface HotFigures {
+  readonly enabled: boolean;
+  readonly capacity: number;
+  readonly items: number;
+  readonly l1: number;
+  readonly l2: number;
+  /** State → items. */
+  readonly states: Readonly<Record<string, number>>;
+  /** Items whose value is here; with copies on other nodes; those copies. */
+  readonly cached: number;
+  readonly replicated: number;
+  readonly copies: number;
+  readonly pinned: number;
+  readonly banned: number;
+  /** Keys that are left alone for now: written too much, or not treated in vain. */
+  readonly leftAlone: number;
+  /** Items under way for longer than anything explains. */
+  readonly stuck: number;
+  /** Share of the requests from which a key is hot now. */
+  readonly share: number;
+  readonly limits: HotLimits;
+  readonly detectors: DetectorFigures;
+  readonly balance: Balance;
+  readonly counts: KeeperCounts;
+}
+
+export function hotFigures(keeper: Keeper): HotFigures {
+  const { layers, area, lists, counts, limits, detectors } = keeper;
+  return {
+    enabled: true,
+    capacity: area.items,
+    items: layers.size,
+    l1: layers.l1Size,
+    l2: layers.size - layers.l1Size,
+    ...census(keeper),
+    pinned: lists.pinned.size,
+    banned: lists.banned.size,
+    leftAlone: keeper.leftAlone,
+    stuck: keeper.stuck,
+    share: keeper.share,
+    limits,
+    detectors,
+    balance: keeper.replication.balance,
+    counts: { ...counts },
+  };
+}
+
+function census(keeper: Keeper): Pick<HotFigures, 'states' | 'cached' | 'replicated' | 'copies'> {
+  const { words } = keeper.shared;
+  const states: Record<string, number> = Object.fromEntries(directory.STATE_NAMES.slice(1).map(name => [name, 0]));
+  let [cached, replicated, copies] = [0, 0, 0];
+  for (const item of itemsIn(keeper)) {
+    const at = keeper.wordOf(item);
+    states[stateOf(words, at)]! += 1;
+    if ((words[at + directory.STATE]! & directory.VALUED) !== 0) cached++;
+    const count = words[at + directory.REPLICA_COUNT]!;
+    if (count > 0) replicated++;
+    copies += count;
+  }
+  return { states, cached, replicated, copies };
+}
+
+/** Those that lanes find. One that a lane has let go a moment ago counts as leaving. */
+function itemsIn({ items }: Keeper): number[] {
+  const leaving = [...items.moving].filter(item => items.phase[item] === roster.LEAVING);
+  return [...items.live, ...leaving];
+}
+
+function stateOf(words: Int32Array, at: number): string {
+  const state = words[at + directory.STATE]! & directory.STATE_MASK;
+  return directory.STATE_NAMES[state === directory.FREE ? directory.LEAVING : state] ?? 'leaving';
+}
+
+/** @param nodeName of a row, '' when nobody has it. The hottest keys, the hottest first */
+export function hotKeys(keeper: Keeper, limit: number, nodeName: (row: number) => string): HotKey[] {
+  const { heat } = keeper;
+  const hottest = itemsIn(keeper).sort((a, b) => heat.of(b) - heat.of(a));
+  return hottest.slice(0, limit).map(item => hotKey(keeper, item, nodeName));
+}
+
+export function hotKey(keeper: Keeper, item: number, nodeName: (row: number) => string): HotKey {
+  const { heat, items, layers, epochMs, nowMs, intake } = keeper;
+  const { words } = keeper.shared;
+  const at = keeper.wordOf(item);
+  const { estimate, error } = intake.heavy(items.hash[item]!);
+  const count = Math.max(1, intake.count);
+  const copies = words[at + directory.REPLICA_COUNT]!;
+  const cached = (words[at + directory.STATE]! & directory.VALUED) !== 0;
+  const perSecond = 1000 / epochMs;
+  return {
+    key: showKey(Buffer.from(items.key[item]!, 'latin1')),
+    share: Math.min(1, estimate / count),
+    shareError: error / count,
+    readsPerSecond: heat.lastReads[item]! * perSecond,
+    writesPerSecond: heat.lastWrites[item]! * perSecond,
+    layer: layers.layerOf(item) === IN_L1 ? 'L1' : 'L2',
+    state: stateOf(words, at),
+    pinned: keeper.lists.isPinned(items.key[item]!),
+    cached,
+    valueBytes: cached ? words[at + ITEM_VALUE_LENGTH]! : 0,
+    replicas: Array.from({ length: copies }, (_, copy) =>
+      nodeName(words[at + directory.REPLICA_ROWS + copy * directory.REPLICA_ROW_WORDS]!),
+    ),
+    copies: words[at + directory.COPIES]!,
+    ageSeconds: (nowMs - items.admittedMs[item]!) / 1000,
+    reads: heat.total[item]!,
+  };
+}
