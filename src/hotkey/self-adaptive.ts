@@ -34,4 +34,12 @@ export class SelfAdaptive extends SetTable {
   constructor(words: Int32Array, base: number, { bytes = BYTES, seed }: SelfAdaptiveOptions) {
     super(words, base, setsLog2Within(bytes), 0, seed);
   }
+
+  protected override bucket(): number {
+    return 0;
+  }
+
+  protected override absentUpper(bound: number, _hash: number): number {
+    return bound;
+  }
 }
