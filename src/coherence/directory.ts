@@ -97,6 +97,13 @@ export const REPLICA_CAS_LOW = 2;
 export const REPLICA_LOOSE_UNTIL = 3;
 export const REPLICAS_MAX = 7;
 
+/** Copies of the item that may be read, home not among them. */
+export function joinedCount(words: Int32Array, item: number): number {
+  let count = 0;
+  for (let bits = words[item + REPLICAS_JOINED]; bits !== 0; bits &= bits - 1) count++;
+  return count;
+}
+
 /** Takes the item for `lane`; false when another has it. A lane that has it already must not ask. */
 export function tryLock(words: Int32Array, item: number, lane: number): boolean {
   return Atomics.compareExchange(words, item + LOCK, 0, lane + 1) === 0;
