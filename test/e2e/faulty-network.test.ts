@@ -65,8 +65,8 @@ describe.skipIf(requireBed())('a faulty network, under load', () => {
   });
   afterAll(() => bed?.close());
 
-  async function underLoad(faults: { client?: string; server?: string }, seconds: number) {
-    balancer = await bed.startBalancerWith(['--config', bed.writeConfig('faults.yaml', configOf(bed, faults))]);
+  async function underLoad(faults: { client?: string; server?: string }, seconds: number, more = '') {
+    balancer = await bed.startBalancerWith(['--config', bed.writeConfig('faults.yaml', configOf(bed, faults, more))]);
     const load = await new Load(bed.network, { ...PLAN, seconds }).result;
     const { figures } = await balancer.stop();
     const [client, server] = figures.ports.map(port => port.counters);
@@ -102,17 +102,21 @@ describe.skipIf(requireBed())('a faulty network, under load', () => {
   });
 
   test('and towards the nodes: probes are lost as well, and nobody is taken out', async () => {
-    const { load, figures, server } = await underLoad({ server: 'drop: 0.2, seed: 4' }, 4);
+    // With the default of five, one next hop in fifty counts as unreachable at the start, and its node as down.
+    const patient = 'neighbours: { retry_ms: 50, retries: 25 }';
+    const { load, figures, server } = await underLoad({ server: 'drop: 0.2, seed: 4' }, 4, patient);
     expectRight(load, figures);
     const { sent, missing, excused } = sumsOf(load, figures);
-    const { probes_sent: probes, arp_requests: arp } = figures.counters;
+    const { probes_sent: probes, arp_requests: arp, pings_sent: pings } = figures.counters;
+    // ARP is lost as well: a next hop may be found so late that no more requests could wait for it.
+    const unresolved = figures.counters.drop_neighbour_queue_full! + figures.counters.drop_neighbour_unreachable!;
     console.log(
-      `20 % each way, nodes: ${sent} sent, ${missing} missing (and ${excused} late or in full rings), ${server.fault_dropped} frames dropped, ${probes} probes`,
+      `20 % each way, nodes: ${sent} sent, ${missing} missing (and ${excused} late or in full rings), ${server.fault_dropped} frames dropped, ${probes} probes, ${unresolved} without next hop`,
     );
-    const beside = server.fault_dropped! - missing;
+    const beside = server.fault_dropped! + unresolved - missing;
     expect(beside).toBeGreaterThanOrEqual(-nodesLost());
-    expect(beside).toBeLessThanOrEqual(2 * (probes! + arp! + figures.counters.pings_sent!) + 10);
-    expect(Math.abs(missing / sent - 0.36)).toBeLessThan(0.03);
+    expect(beside).toBeLessThanOrEqual(2 * (probes! + arp! + pings!) + 10);
+    expect(Math.abs((missing - unresolved) / sent - 0.36)).toBeLessThan(0.03);
   });
 
   test('doubled and late frames on both sides: all are answered, once each by value, none wrong', async () => {
