@@ -24,6 +24,8 @@ const PLAN = {
   seed: 11,
 };
 
+/** Lanes killed, 5 s apart. */
+const CRASHES = 3;
 /** Outlasts the restart of a lane. */
 const RING = ', ring: { frames: 8192 }';
 
@@ -144,9 +146,9 @@ describe.skipIf(requireBed())('a faulty network, under load', () => {
     const config = bed.writeConfig('lanes.yaml', configOf(bed, {}, 'lanes: 2\nadmin: off', RING));
     const { host } = bed.network.balancer;
     const conductor = await Program.start<ConductorOrder, Figures>(bed.namespaces, host, 'conductor', [config]);
-    const load = new Load(bed.network, { ...PLAN, seconds: 20, rate: 6000, timeoutMs: 2000 });
+    const load = new Load(bed.network, { ...PLAN, seconds: 14, rate: 6000, timeoutMs: 2000 });
     await load.measuring;
-    for (let crash = 0; crash < 4; crash++) {
+    for (let crash = 0; crash < CRASHES; crash++) {
       await sleep(crash === 0 ? 2000 : 5000);
       await conductor.ask({ order: 'crash', thread: crash % 2 });
     }
@@ -156,10 +158,10 @@ describe.skipIf(requireBed())('a faulty network, under load', () => {
     await conductor.stop();
     const { sent, lost, missing } = sumsOf(result, figures);
     console.log(
-      `4 lanes killed: ${sent} sent, ${lost} lost, ${counters.drop_lane_crash} in dying hands, ${ringDropsOf(figures)} in full rings`,
+      `${CRASHES} lanes killed: ${sent} sent, ${lost} lost, ${counters.drop_lane_crash} in dying hands, ${ringDropsOf(figures)} in full rings`,
     );
     expect({ wrong: result.wrong, errorTexts: result.errorTexts }).toEqual({ wrong: 0, errorTexts: {} });
-    expect(lanes.reduce((sum, { restarts }) => sum + restarts, 0)).toBe(4);
+    expect(lanes.reduce((sum, { restarts }) => sum + restarts, 0)).toBe(CRASHES);
     // While a lane starts again its rings fill up; beyond them the kernel drops, and counts.
     expect(missing).toBeLessThanOrEqual(counters.drop_lane_crash! + nodesLost());
     expect(nodes.map(({ health }) => health)).toEqual(['healthy', 'healthy', 'healthy']);

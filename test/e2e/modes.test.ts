@@ -122,7 +122,7 @@ describe.skipIf(requireBed()).each(['gateway', 'dsr'] as const)('mode %s', mode 
   });
 });
 
-const PLAN = { keyCount: 2000, window: 16, getRatio: 0.9, warmupSeconds: 0, seconds: 3, timeoutMs: 2000 };
+const PLAN = { keyCount: 2000, window: 16, getRatio: 0.9, warmupSeconds: 0, seconds: 1.5, timeoutMs: 2000 };
 
 describe.skipIf(requireBed()).each([
   ['gateway', TWO_ARMS, 2],
