@@ -4,10 +4,10 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Figures } from '../../src/control/conductor.ts';
-import { runIn } from '../../src/experiment/namespaces.ts';
 import type { LoadResult } from '../../src/load/result.ts';
 import type { Balancer } from './balancer.ts';
 import { Bed } from './bed.ts';
+import { receiveErrorsIn, ringDropsOf } from './kernel-losses.ts';
 import { Load } from './load.ts';
 import { Program, requireBed } from './program.ts';
 import type { ConductorOrder } from './programs/conductor.ts';
@@ -42,9 +42,6 @@ function configOf(bed: Bed, faults: { client?: string; server?: string }, more =
     more,
   ].join('\n');
 }
-
-/** Frames that came into a full ring: what a machine busy with other tests loses, counted. */
-const ringDropsOf = ({ ports }: Figures) => ports.reduce((sum, { counters }) => sum + counters.ring_dropped!, 0);
 
 /**
  * Of the whole run, prefill and warm-up among it: what was sent; what had no answer; and what of that is missing still
@@ -167,13 +164,6 @@ describe.skipIf(requireBed())('a faulty network, under load', () => {
     expect(nodes.map(({ health }) => health)).toEqual(['healthy', 'healthy', 'healthy']);
   });
 });
-
-/** RcvbufErrors of UDP in a namespace. */
-function receiveErrorsIn(host: string): number {
-  const lines = runIn(host, ['cat', '/proc/net/snmp']).split('\n');
-  const [names, values] = lines.filter(line => line.startsWith('Udp:')).map(line => line.split(' '));
-  return Number(values![names!.indexOf('RcvbufErrors')]);
-}
 
 function sleep(ms: number): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, ms));
