@@ -1,5 +1,6 @@
 /** Nodes that die, hang, lose their link and return, under load and watched; real memcached, real kernels. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Figures } from '../../src/control/conductor.ts';
 import { ipBatch } from '../../src/experiment/namespaces.ts';
 import type { LoadResult } from '../../src/load/result.ts';
 import type { Balancer, HealthLine } from './balancer.ts';
@@ -58,9 +59,17 @@ describe.skipIf(requireBed())('health, under load', () => {
     const unanswered = nodes.map(({ requests, replies }) => requests - replies);
     const writes = ((RATE * 0.1) / 3) * (silentMs / 1000) * 2 + 20;
     expect({ wrong, errorTexts }).toEqual({ wrong: 0, errorTexts: {} });
-    expect(unanswered[1]! - counters.misses_answered!).toBeLessThanOrEqual(writes + kernelLost);
+    const told = `${JSON.stringify(faults(figures))}, ${counters.misses_answered} misses answered, ${kernelLost} lost by kernels, ${lost} lost`;
+    expect(unanswered[1]! - counters.misses_answered!, told).toBeLessThanOrEqual(writes + kernelLost);
     expect(lost).toBeLessThanOrEqual(unanswered[0]! + unanswered[2]! + writes);
     expect(lost).toBeLessThan(RATE / 10);
+  }
+
+  /** A miss was said for a read whose answer still lay in a ring of a busy machine: it comes, and has no slot. */
+  function expectNoOther(figures: Figures): void {
+    const { drop_reply_no_slot = 0, ...others } = faults(figures);
+    expect(others).toEqual({});
+    expect(drop_reply_no_slot).toBeLessThanOrEqual(figures.counters.misses_answered!);
   }
 
   const detections: Record<string, number> = {};
@@ -84,7 +93,7 @@ describe.skipIf(requireBed())('health, under load', () => {
     expect([balancer.health('mc1'), balancer.health('mc3')]).toEqual([[], []]);
     const { figures } = await balancer.stop();
     expect(figures.counters.misses_answered).toBeGreaterThan(0);
-    expect(faults(figures)).toEqual({});
+    expectNoOther(figures);
   });
 
   test('hung (SIGSTOP): 80 ms are nothing, longer is out; its host answers ICMP, and the reason says so', async () => {
@@ -127,7 +136,7 @@ describe.skipIf(requireBed())('health, under load', () => {
     expect(detections.linkDown).toBeLessThan(DETECTION_MS_MAX);
     await expectClean(result, detections.linkDown!);
     const { figures } = await balancer.stop();
-    expect(faults(figures)).toEqual({});
+    expectNoOther(figures);
   });
 
   test('how fast: eight kills', async () => {
