@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 /** Rooms whose tests lay networks and measure time: one file after another, with both cores to themselves. */
 const ALONE = ['e2e', 'experiment', 'load', 'port', 'client'].map(room => `test/${room}/**/*.test.ts`);
 
-const common = { testTimeout: 30_000, hookTimeout: 60_000, pool: 'forks' } as const;
+const common = { hookTimeout: 60_000, pool: 'forks' } as const;
 
 export default defineConfig({
   test: {
@@ -12,6 +12,7 @@ export default defineConfig({
         test: {
           ...common,
           name: 'rooms',
+          testTimeout: 120_000, // properties, which take CPU time alone
           include: ['test/**/*.test.ts'],
           exclude: ALONE,
           maxWorkers: 2,
@@ -22,6 +23,7 @@ export default defineConfig({
         test: {
           ...common,
           name: 'networks',
+          testTimeout: 30_000,
           include: ALONE,
           fileParallelism: false,
           sequence: { groupOrder: 1 },
