@@ -108,6 +108,11 @@ export class HotBed {
     return bits.toString(2).replaceAll('0', '').length;
   }
 
+  /** Its home node, by its position. */
+  home(item: number): number {
+    return this.bed.shared.words[this.word(item) + directory.HOME]! - 1;
+  }
+
   /** First word of the item. */
   word(item: number): number {
     return itemWord(this.bed.hot!.itemsOffset >> 2, item);
