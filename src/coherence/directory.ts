@@ -58,6 +58,8 @@ export const COPIER = 15;
 /** Behind the value header (cache/items.ts). */
 export const ALIAS_HIGH = 28;
 export const ALIAS_LOW = 29;
+/** 1: while the write under way was, a read has gone home. What that saw may be gone again: see `writes.ts`. Any lane. */
+export const LEAKED = 30;
 
 export const STATE_MASK = 7;
 export const FREE = 0;
@@ -119,8 +121,14 @@ export function stateOf(words: Int32Array, item: number): number {
 
 /** Holder of the lock: another state; `keep` says which of the other bits stay. Readers that copy meanwhile notice. */
 export function enter(words: Int32Array, item: number, state: number, keep: number): void {
+  if (state === WRITING) words[item + LEAKED] = 0;
   words[item + STATE] = (words[item + STATE] & keep & ~STATE_MASK) | state;
   Atomics.add(words, item + VERSION, 2);
+}
+
+/** Any lane: a read goes home though a write may be under way. */
+export function leak(words: Int32Array, item: number): void {
+  if (stateOf(words, item) === WRITING) Atomics.store(words, item + LEAKED, 1);
 }
 
 /** Holder: the value's bytes are about to change. VERSION is odd until `endChange`. */

@@ -11,6 +11,7 @@
  *
  * Each request is kept until its key is settled, for what is lost can be asked for again (gather.ts says when).
  */
+import { leak } from '../coherence/directory.ts';
 import { copyBytes } from '../mem/copy.ts';
 import { hashKey } from '../mem/murmur3.ts';
 import * as binary from '../memcached/binary.ts';
@@ -126,6 +127,7 @@ export class Splitter {
       hotLane.touched(item);
       return false;
     }
+    leak(hotLane.keys.words, item);
     const { bytes } = this.#path.memory;
     const start = this.#scratch + OWN_HEADERS_BYTES + FRAME_HEADER_BYTES;
     const end = this.#writeRequest(start, row);

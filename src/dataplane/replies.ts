@@ -110,7 +110,9 @@ export class ReplyStage {
   /** No outstanding slot: the answer to a probe, or to nothing. */
   #unasked(slot: number, ipOffset: number, udpOffset: number, end: number): number {
     const isProbes = slot < 0 && this.#path.prober !== undefined && this.#path.prober.hears(ipOffset, udpOffset, end);
-    return isProbes ? DROP : this.#drop(COUNT.drop_reply_no_slot);
+    if (isProbes) return DROP;
+    const isSpare = slot >= 0 && (this.#path.memory.words[slot + SLOT_STATE] & SLOT_HOT) !== 0;
+    return this.#drop(isSpare ? COUNT.hot_replies_spare : COUNT.drop_reply_no_slot);
   }
 
   /** The first datagram of a reply: the request counts as answered. */

@@ -444,6 +444,7 @@ export function endedFrames(counters: Float64Array): number {
     'hot_replies',
     'hot_copies_gone',
     'hot_parts',
+    'hot_replies_spare',
   ] as const;
   const ends = [...answered, ...others];
   const forwarded = ends.reduce((sum, name) => sum + counters[COUNT[name]]!, 0);

@@ -231,8 +231,10 @@ export class Fills {
   /** The value is the one that is cached: its time begins anew, no reader need notice. */
   #renew(item: number, sentMs: number, ttl: number): void {
     const { words } = this.#keys;
-    const state =
-      (words[item + directory.STATE] & ~(directory.TTL_SET | directory.LOOSE)) | this.#looseStill(item, sentMs);
+    const before = words[item + directory.STATE];
+    const state = (before & ~(directory.TTL_SET | directory.LOOSE)) | this.#looseStill(item, sentMs);
+    // A fetch of before may have read what a late ME had brought back.
+    if (((before ^ state) & directory.LOOSE) !== 0) Atomics.add(words, item + directory.VERSION, 2);
     words[item + directory.STATE] = ttl === NEVER ? state : state | directory.TTL_SET;
     this.#setTimes(item, sentMs, ttl);
   }

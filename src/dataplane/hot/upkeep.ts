@@ -193,10 +193,11 @@ export class Upkeep {
   /** A store's late answer, or a miss, has passed: what is cached may be out of date. */
   invalidate(item: number): void {
     const { words, lane } = this.#keys;
-    const state = words[item + directory.STATE];
-    if ((state & directory.STATE_MASK) !== directory.CLEAN) return;
+    const phase = directory.stateOf(words, item);
+    if (phase === directory.FREE || phase === directory.LEAVING) return;
     this.#path.memory.counters[COUNT.hot_invalidations] += 1;
-    if (!directory.tryLock(words, item, lane)) {
+    // In every state: what was fetched before must not be believed any more.
+    if (phase !== directory.CLEAN || !directory.tryLock(words, item, lane)) {
       Atomics.add(words, item + directory.VERSION, 2);
       return;
     }

@@ -2,6 +2,8 @@
  * Requests that wait for a hot key: a write under way, a value being fetched. Copied aside, in order of arrival, bounded in
  * number and time. A frame leaves when its item's VERSION has moved or its time is over, and goes through the stage again.
  *
+ * Most places hold a frame; LARGE_PLACES hold a datagram that came in fragments.
+ *
  * A place that a frame has left is used again last of all, and not before the next cycle, so its bytes outlast the batch.
  */
 import { VERSION } from '../../coherence/directory.ts';
@@ -19,6 +21,10 @@ const ITEM = 5;
 const SEEN = 6;
 const UNTIL = 7;
 
+const LARGE_PLACES = 8;
+/** Ethernet header, and the largest IPv4 datagram. */
+const LARGE_BYTES = 14 + 65_535;
+
 export class WaitingRoom {
   /** Frames waiting. */
   count = 0;
@@ -29,26 +35,22 @@ export class WaitingRoom {
   /** Until when the frame of each row may wait, ms. */
   readonly untilMs = new Int32Array(BATCH_ROWS);
   readonly #bytes: Uint8Array;
-  readonly #base: number;
-  readonly #placeBytes: number;
   readonly #places: Int32Array;
   readonly #waiting: Int32Array;
-  readonly #free: Int32Array;
-  #freeHead = 0;
-  #freeCount: number;
+  readonly #small: Places;
+  readonly #large: Places;
 
   static byteLength(frames: number, frameBytesMax: number): number {
-    return frames * placeBytes(frameBytesMax);
+    return frames * placeBytes(frameBytesMax) + LARGE_PLACES * placeBytes(LARGE_BYTES);
   }
 
   constructor(bytes: Uint8Array, base: number, frames: number, frameBytesMax: number) {
     this.#bytes = bytes;
-    this.#base = base;
-    this.#placeBytes = placeBytes(frameBytesMax);
-    this.#places = new Int32Array(frames * PLACE_WORDS);
-    this.#waiting = new Int32Array(frames);
-    this.#free = Int32Array.from({ length: frames }, (_, place) => place);
-    this.#freeCount = frames;
+    this.#places = new Int32Array((frames + LARGE_PLACES) * PLACE_WORDS);
+    this.#waiting = new Int32Array(frames + LARGE_PLACES);
+    this.#small = new Places(base, 0, frames, placeBytes(frameBytesMax));
+    const largeBase = base + frames * placeBytes(frameBytesMax);
+    this.#large = new Places(largeBase, frames, LARGE_PLACES, placeBytes(LARGE_BYTES));
   }
 
   /** Copies the frame of a row aside; false when there is no place for it. @param seen VERSION of the item */
@@ -64,10 +66,8 @@ export class WaitingRoom {
   ): boolean {
     const offset = batch[row + ROW_OFFSET];
     const length = batch[row + ROW_LENGTH];
-    if (this.#freeCount === 0 || length > this.#placeBytes - HEADROOM_BYTES) return false;
-    const place = this.#free[this.#freeHead];
-    this.#freeHead = (this.#freeHead + 1) % this.#free.length;
-    this.#freeCount--;
+    const place = length <= this.#small.frameBytesMax ? this.#small.take() : this.#large.take();
+    if (place < 0) return false;
     const words = this.#places;
     const at = place * PLACE_WORDS;
     words[at + LENGTH] = length;
@@ -78,7 +78,7 @@ export class WaitingRoom {
     words[at + ITEM] = item;
     words[at + SEEN] = seen;
     words[at + UNTIL] = untilMs;
-    this.#bytes.copyWithin(this.#offset(place), offset, offset + length);
+    this.#bytes.copyWithin(this.#of(place).offset(place), offset, offset + length);
     this.#waiting[this.count++] = place;
     return true;
   }
@@ -96,6 +96,10 @@ export class WaitingRoom {
     return taken;
   }
 
+  #of(place: number): Places {
+    return this.#small.has(place) ? this.#small : this.#large;
+  }
+
   #isDue(place: number, items: Int32Array, nowMs: number): boolean {
     const at = place * PLACE_WORDS;
     const words = this.#places;
@@ -105,7 +109,7 @@ export class WaitingRoom {
   #give(place: number, number: number, batch: Int32Array, nowMs: number): void {
     const words = this.#places;
     const at = place * PLACE_WORDS;
-    const offset = this.#offset(place);
+    const offset = this.#of(place).offset(place);
     const row = number * ROW_WORDS;
     batch[row + ROW_OFFSET] = offset;
     batch[row + ROW_LENGTH] = words[at + LENGTH];
@@ -118,12 +122,48 @@ export class WaitingRoom {
     this.rows[entry + LIST_END] = offset + words[at + END];
     this.untilMs[number] = words[at + UNTIL];
     this.isLate[number] = ((nowMs - words[at + UNTIL]) | 0) >= 0 ? 1 : 0;
-    this.#free[(this.#freeHead + this.#freeCount) % this.#free.length] = place;
-    this.#freeCount++;
+    this.#of(place).giveBack(place);
+  }
+}
+
+/** Places of one size, numbered from `first` on. The one given back last is taken last. */
+class Places {
+  readonly frameBytesMax: number;
+  readonly #base: number;
+  readonly #first: number;
+  readonly #bytes: number;
+  readonly #free: Int32Array;
+  #head = 0;
+  #count: number;
+
+  constructor(base: number, first: number, places: number, bytes: number) {
+    this.frameBytesMax = bytes - HEADROOM_BYTES;
+    this.#base = base;
+    this.#first = first;
+    this.#bytes = bytes;
+    this.#free = Int32Array.from({ length: places }, (_, place) => first + place);
+    this.#count = places;
   }
 
-  #offset(place: number): number {
-    return this.#base + place * this.#placeBytes + HEADROOM_BYTES;
+  has(place: number): boolean {
+    return place >= this.#first && place < this.#first + this.#free.length;
+  }
+
+  take(): number {
+    if (this.#count === 0) return -1;
+    const place = this.#free[this.#head];
+    this.#head = (this.#head + 1) % this.#free.length;
+    this.#count--;
+    return place;
+  }
+
+  giveBack(place: number): void {
+    this.#free[(this.#head + this.#count) % this.#free.length] = place;
+    this.#count++;
+  }
+
+  offset(place: number): number {
+    return this.#base + (place - this.#first) * this.#bytes + HEADROOM_BYTES;
   }
 }
 

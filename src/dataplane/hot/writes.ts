@@ -15,7 +15,11 @@
  *     any ─silence→ again after 20, 40, 80 ms ─silence→ WRITE, MOVE: UNSURE, not answered; LOOK, CHECK: as nothing is known
  *
  * An answer is given only where the outcome is certain. `ME` is no fence: for the life of a datagram after it the key is
- * LOOSE (directory.ts).
+ * LOOSE (directory.ts), and what is found then under another CAS than ours came back from the dead: it is deleted before
+ * anything is written, never written over (an unresolved write over it would be resolved by believing it).
+ *
+ * Reads wait for the write. One that goes home all the same (LEAKED) may see the value applied, and another see it evicted:
+ * so it must not come back. From then on NF means "applied, then evicted", and HD tells the CAS, not that the value is there.
  */
 import { ITEM_EXPIRES, ITEM_KEY_AT, ITEM_KEY_LENGTH } from '../../cache/items.ts';
 import * as directory from '../../coherence/directory.ts';
@@ -46,6 +50,8 @@ const STEP_BURY = 5;
 const CREATES = 1;
 /** The item was UNSURE when it began. */
 const WAS_UNSURE = 2;
+/** An earlier `ME` may have been under way when this one was sent. */
+const WAS_LOOSE = 4;
 /** Outcome: the node said why not, in a line of its own. */
 const REFUSED_BY_NODE = -1;
 /** Longest answer to a write. */
@@ -279,14 +285,16 @@ export class Writes {
         ? this.#writeRequest(operation, item, at)
         : this.#writeFence(operation, item, at, step === STEP_MOVE);
     this.#sender.finish(operation, end);
-    if (step === STEP_WRITE && (this.#ops[operation + op.FLAGS] & CREATES) !== 0) this.#noteLoose(item);
+    if (step === STEP_WRITE && (this.#ops[operation + op.FLAGS] & CREATES) !== 0)
+      this.#noteLoose(operation, item, isRepetition);
     line.at = 0;
     return true;
   }
 
   /** An `ME` is under way: until it must be gone, home alone is not believed. */
-  #noteLoose(item: number): void {
+  #noteLoose(operation: number, item: number, isRepetition: boolean): void {
     const { words, nowMs, setup } = this.#keys;
+    if (!isRepetition && this.#isLoose(item)) this.#ops[operation + op.FLAGS] |= WAS_LOOSE;
     words[item + directory.LOOSE_UNTIL] = (nowMs + setup.lifeMs) | 0;
     words[item + directory.STATE] |= directory.LOOSE;
   }
@@ -376,17 +384,21 @@ export class Writes {
     this.#decideAbsent(operation);
   }
 
-  /** Holder, WRITING: nothing is at home. A tomb whose time is over is closed by that. */
-  #setAbsent(item: number): void {
+  #isLoose(item: number): boolean {
     const { words, nowMs } = this.#keys;
-    const isLoose =
-      (words[item + directory.STATE] & directory.LOOSE) !== 0 &&
-      ((nowMs - words[item + directory.LOOSE_UNTIL]) | 0) < 0;
-    words[item + directory.STATE] =
-      directory.WRITING | directory.ABSENT | (isLoose ? directory.LOOSE | directory.TOMB : 0);
+    return (
+      (words[item + directory.STATE] & directory.LOOSE) !== 0 && ((nowMs - words[item + directory.LOOSE_UNTIL]) | 0) < 0
+    );
   }
 
-  /** A late `ME` has brought an old value back. A store overwrites it; for all else it goes first. */
+  /** Holder, WRITING: nothing is at home. A tomb whose time is over is closed by that. */
+  #setAbsent(item: number): void {
+    const { words } = this.#keys;
+    words[item + directory.STATE] =
+      directory.WRITING | directory.ABSENT | (this.#isLoose(item) ? directory.LOOSE | directory.TOMB : 0);
+  }
+
+  /** A late `ME` has brought an old value back: it goes before anything else is done. */
   #foundZombie(operation: number): void {
     this.#path.memory.counters[COUNT.hot_zombies] += 1;
     this.#ops[operation + op.FENCE_HIGH] = NUMBER[0];
@@ -448,9 +460,15 @@ export class Writes {
     const isCertain = this.#ops[operation + op.TRIES] === 1;
     this.#setAbsent(this.#ops[operation + op.ITEM]);
     const recreates = this.#kind === terms.WRITE_SET && !this.#isConditional;
+    if (recreates && this.#hasLeaked(operation)) return this.#finish(operation, outcome.OUTCOME_DONE);
     if (recreates || isCertain || this.#kind === terms.WRITE_DELETE) return this.#decideAbsent(operation);
     // It may have applied before the item went, and somebody may have seen that.
     this.#abandon(operation, this.#keys.words[this.#ops[operation + op.ITEM] + directory.STATE]);
+  }
+
+  #hasLeaked(operation: number): boolean {
+    const { words } = this.#keys;
+    return Atomics.load(words, this.#ops[operation + op.ITEM] + directory.LEAKED) !== 0;
   }
 
   /** After EX or NS: whose value is it? Ours, if it is the value we sent: no other writer of ours is unresolved. */
@@ -464,8 +482,11 @@ export class Writes {
     if (this.#told[located.OUT_STATUS] !== reply.STATUS_VA) return this.#giveUp(operation);
     this.#readCas(start, end);
     if (this.#isApplied(start, end)) return this.#apply(operation);
-    this.#path.memory.counters[COUNT.hot_foreign_writes] += 1;
     this.#readCas(start, end);
+    const creates = (this.#ops[operation + op.FLAGS] & CREATES) !== 0;
+    const isFromTheDead = creates ? (this.#ops[operation + op.FLAGS] & WAS_LOOSE) !== 0 : this.#isLoose(item);
+    if (isFromTheDead) return this.#foundZombie(operation);
+    this.#path.memory.counters[COUNT.hot_foreign_writes] += 1;
     this.#learn(item, start, end, 0);
     if (this.#isConditional) return this.#finish(operation, outcome.OUTCOME_EXISTS);
     this.#decidePresent(operation);
@@ -519,7 +540,7 @@ export class Writes {
     const valueBytes = this.#asked[located.OUT_VALUE_LENGTH];
     const at = this.#asked[located.OUT_VALUE_OFFSET];
     const loose = words[item + directory.STATE] & directory.LOOSE;
-    const mayCache = words[item + directory.CACHED] !== 0 && !this.#fills.isFlushing;
+    const mayCache = words[item + directory.CACHED] !== 0 && !this.#fills.isFlushing && !this.#hasLeaked(operation);
     directory.beginChange(words, item);
     const isKept =
       mayCache &&
