@@ -2,8 +2,9 @@
 import { ITEM_VALUE_LENGTH } from '../../cache/items.ts';
 import { IN_L1 } from '../../cache/layers.ts';
 import * as directory from '../../coherence/directory.ts';
+import type { KeeperCounts } from './counts.ts';
 import type { DetectorFigures } from './intake.ts';
-import type { Keeper, KeeperCounts } from './keeper.ts';
+import type { Keeper } from './keeper.ts';
 import { showKey } from './key-text.ts';
 import type { Balance } from './replication.ts';
 import * as roster from './roster.ts';
