@@ -9,7 +9,7 @@ export interface Stream {
 
 /** One process: one detector on one stream. */
 export interface DetectResult {
-  /** ns an update, the stream's own reading taken off. */
+  /** ns an update of each slice of the stream. */
   readonly nanosecondsPerUpdate: number[];
   /** Rows held at the end. */
   readonly entries: number;

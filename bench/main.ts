@@ -8,6 +8,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
   compare: () => import('./compare.ts'),
   idle: () => import('./idle.ts'),
   multiget: () => import('./multiget.ts'),
+  detect: () => import('./detect.ts'),
 };
 
 const USAGE = `usage: npm run --silent bench -- <${Object.keys(BENCHES).join('|')}> [--json] [--rounds N] [--seconds S]`;

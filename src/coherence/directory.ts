@@ -16,6 +16,7 @@
  *          12  RELAY         slot, in the lane that holds the lock, of the client's own request that is under way
  *          13  RETRY_MS      no fetch before
  *          14  CACHED        1: its value may be cached; 0: it is replicated alone            writer: keeper
+ *          15  COPIER        lane that brings its copies up to date, + 1
  *
  *     state       meaning                                                reads                    writes
  *     FREE        no key                                                 –                        –
@@ -52,6 +53,8 @@ export const COPIES = 11;
 export const RELAY = 12;
 export const RETRY_MS = 13;
 export const CACHED = 14;
+/** Lane that copies it, + 1. */
+export const COPIER = 15;
 /** Behind the value header (cache/items.ts). */
 export const ALIAS_HIGH = 28;
 export const ALIAS_LOW = 29;
@@ -80,11 +83,26 @@ export const LOOSE = 256;
 /** A client may hold the CAS in ALIAS_*: it was moved without a change of the value, and stands for the one in CAS_*. */
 export const ALIASED = 512;
 
-/** The copies, home not among them: COUNT, then rows of three words: node's row, CAS_HIGH, CAS_LOW. */
-export const REPLICA_COUNT = ITEM_REPLICAS;
+/**
+ * The copies, home not among them: JOINED, bit i: row i has the present version and may be read. Then rows of four words:
+ * the node's row + 1 (0: none), CAS_HIGH and CAS_LOW of its copy (0, 0: not known), and until when an `ME` of ours may yet
+ * arrive there, ms (0: never). Written by the holder of the lock; JOINED also by whoever forgets all of them at once.
+ */
+export const REPLICAS_JOINED = ITEM_REPLICAS;
 export const REPLICA_ROWS = ITEM_REPLICAS + 1;
-export const REPLICA_ROW_WORDS = 3;
-export const REPLICAS_MAX = 10;
+export const REPLICA_ROW_WORDS = 4;
+export const REPLICA_NODE = 0;
+export const REPLICA_CAS_HIGH = 1;
+export const REPLICA_CAS_LOW = 2;
+export const REPLICA_LOOSE_UNTIL = 3;
+export const REPLICAS_MAX = 7;
+
+/** Copies of the item that may be read, home not among them. */
+export function joinedCount(words: Int32Array, item: number): number {
+  let count = 0;
+  for (let bits = words[item + REPLICAS_JOINED]; bits !== 0; bits &= bits - 1) count++;
+  return count;
+}
 
 /** Takes the item for `lane`; false when another has it. A lane that has it already must not ask. */
 export function tryLock(words: Int32Array, item: number, lane: number): boolean {
@@ -129,9 +147,10 @@ export function releaseAll(
   for (let i = 0; i < items; i++) {
     const item = base + i * itemWords;
     if (words[item + FETCHER] === lane + 1) words[item + FETCHER] = 0;
+    if (words[item + COPIER] === lane + 1) words[item + COPIER] = 0;
     if (words[item + LOCK] !== lane + 1) continue;
     words[item + UNSURE_UNTIL] = untilMs;
-    words[item + REPLICA_COUNT] = 0;
+    words[item + REPLICAS_JOINED] = 0;
     words[item + STATE] = (words[item + STATE] & (LOOSE | TOMB)) | UNSURE;
     Atomics.add(words, item + VERSION, (words[item + VERSION] & 1) === 0 ? 2 : 1);
     unlock(words, item);

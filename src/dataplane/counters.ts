@@ -10,7 +10,7 @@
  *     handed over handed_over; another lane counts `taken_over`, and then what becomes of the frame
  *     foreign     not for our addresses: left to the kernel's own copy
  *     swallowed   quiet_misses
- *     hot         hot_hits, hot_misses, hot_writes, hot_repeats, hot_unanswered, hot_replies
+ *     hot         hot_hits, hot_misses, hot_writes, hot_repeats, hot_unanswered, hot_replies, hot_copies_gone; of multiget_keys: hot_parts
  *     drop_*      ours, and not fit to travel on
  *     refused_*   a request turned away with a memcached error line (error_answers counts the line), or in silence when
  *                 the client asked for none
@@ -186,6 +186,12 @@ export const COUNT = {
   /** Keys taken into treatment; those whose home changed meanwhile. */
   hot_promotions: 106,
   hot_moves: 107,
+  /** Copies that nodes have taken; values that are too large for one; copies found gone by a reader, who is sent home. */
+  hot_copies: 108,
+  hot_copies_too_large: 109,
+  hot_copies_gone: 110,
+  /** Keys of requests for several that were answered from the cache. */
+  hot_parts: 111,
 } as const;
 
 /** Position of the first `refused_*` counter; reason r stands at this + r. */

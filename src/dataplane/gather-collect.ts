@@ -89,6 +89,13 @@ export class Collector {
     return this.#takePart(gather, key, sequence(bytes, header), header + FRAME_HEADER_BYTES, end);
   }
 
+  /** A whole answer to key `key`, at `start` … `end` − 1 of the arena, is there without a node. */
+  takeHere(gather: number, key: number, start: number, end: number): number {
+    const row = this.#table.key(gather, key);
+    this.#path.memory.words[row + KEY_TOTAL] = 1;
+    return this.#takePart(gather, row, 0, start, end);
+  }
+
   /** Every key that is still waited for becomes a miss; returns their number. */
   giveUp(gather: number): number {
     const { words } = this.#path.memory;

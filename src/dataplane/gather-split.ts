@@ -16,12 +16,14 @@ import { hashKey } from '../mem/murmur3.ts';
 import * as binary from '../memcached/binary.ts';
 import { FRAME_HEADER_BYTES, writeFrameHeader } from '../memcached/frame-header.ts';
 import { OPCODE_GETK } from '../memcached/key-list.ts';
-import { OUT_KEY_OFFSET, OUT_PROTOCOL, OUT_VERB, PROTOCOL_BINARY } from '../memcached/located.ts';
+import { OUT_KEY_OFFSET, OUT_PROTOCOL, OUT_VERB, OUT_WORDS, PROTOCOL_BINARY } from '../memcached/located.ts';
 import { REFUSED_BUSY, REFUSED_NUMBER } from '../memcached/refusals.ts';
+import { parseRequest } from '../memcached/request.ts';
 import { CLASS_READ, VERB_CLASS } from '../memcached/verbs.ts';
 import { steerHash } from '../steer/hash.ts';
 import { lookup, nodeAddress, nodeNeighbour, nodePort } from '../steer/lookup.ts';
 import { COUNT, NODE_COUNT, NODE_COUNTER_COUNT } from './counters.ts';
+import { type Collector, PART_LAST } from './gather-collect.ts';
 import { ASKED_BYTES, ASKED_HASH, ASKED_KEY, ASKED_NODE, ASKED_SLOT, AskedKeys } from './gather-keys.ts';
 import { type ChunkStore, NO_CHUNK } from './gather-store.ts';
 import {
@@ -35,6 +37,7 @@ import {
   KEY_REQUEST,
   KEY_SLOT,
 } from './gather-table.ts';
+import type { Hot } from './hot/hot.ts';
 import { OWN_HEADERS_BYTES, writeOwnHeaders } from './own-datagram.ts';
 import type { Path } from './path.ts';
 import {
@@ -60,6 +63,9 @@ const LF = 0x0a;
 const SPACE = 0x20;
 /** `gats`, an expiry time and the spaces behind them. */
 const PREFIX_BYTES_MAX = 48;
+/** Of the scratch room, for a request; then there is room for a reply. */
+export const SCRATCH_REQUEST_BYTES = 512;
+const REPLY_BYTES = 1400;
 
 export class Splitter {
   readonly keys: AskedKeys;
@@ -69,6 +75,7 @@ export class Splitter {
   #prefixBytes = 0;
   #isBinary = false;
   #verb = 0;
+  readonly #located = new Int32Array(OUT_WORDS);
   /** Of the key that is asked again. */
   #keyHash = 0;
   readonly #table: GatherTable;
@@ -102,9 +109,32 @@ export class Splitter {
     this.#giveBackSlots(this.keys.count);
   }
 
-  /** Sends the requests prepared last: their replies belong to `gather`. */
-  ask(gather: number): void {
-    for (let key = 0; key < this.keys.count; key++) this.#ask(gather, key);
+  /** Sends the requests prepared last: their replies belong to `gather`. What is cached needs none. */
+  ask(gather: number, collector: Collector): void {
+    const { hotLane } = this.#path;
+    for (let key = 0; key < this.keys.count; key++) {
+      if (hotLane === undefined || !this.#answerHere(hotLane, collector, gather, key)) this.#ask(gather, key);
+    }
+  }
+
+  #answerHere(hotLane: Hot, collector: Collector, gather: number, key: number): boolean {
+    const row = this.keys.row(key);
+    const { words } = this.keys;
+    const item = hotLane.find(words[row + ASKED_HASH], words[row + ASKED_KEY], words[row + ASKED_BYTES]);
+    if (item < 0) return false;
+    if (VERB_CLASS[this.#verb] !== CLASS_READ) {
+      hotLane.touched(item);
+      return false;
+    }
+    const { bytes } = this.#path.memory;
+    const start = this.#scratch + OWN_HEADERS_BYTES + FRAME_HEADER_BYTES;
+    const end = this.#writeRequest(start, row);
+    if (parseRequest(bytes, start, end, this.#located) !== 0) return false;
+    const reply = this.#scratch + SCRATCH_REQUEST_BYTES;
+    const replyBytes = hotLane.hits.part(item, this.#located, reply, REPLY_BYTES);
+    if (replyBytes === 0 || collector.takeHere(gather, key, reply, reply + replyBytes) > PART_LAST) return false;
+    this.#path.slots.free(words[row + ASKED_SLOT]);
+    return true;
   }
 
   /** The words before the first key, one space behind each. False when they are longer than any sense. */

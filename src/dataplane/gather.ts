@@ -25,7 +25,7 @@ import { COUNT, REFUSED_FIRST } from './counters.ts';
 import { Collector, PART_DROPPED, PART_LAST, PART_NO_ROOM } from './gather-collect.ts';
 import { ASKED_OPCODE, ASKED_SLOT } from './gather-keys.ts';
 import { Merger } from './gather-merge.ts';
-import { Splitter } from './gather-split.ts';
+import { SCRATCH_REQUEST_BYTES, Splitter } from './gather-split.ts';
 import { ChunkStore, chunkStoreByteLength, NO_CHUNK } from './gather-store.ts';
 import {
   ASKED_AGAIN,
@@ -85,8 +85,8 @@ const LONG_DATAGRAMS = 32;
 /** What a key that is asked for earns, and what one that is asked for again costs: a tenth of them may. */
 const RETRY_COST = 10;
 const RETRY_CREDIT_MAX = 256 * RETRY_COST;
-/** Room to write the frame of a key's request, or a tail. */
-const SCRATCH_BYTES = 512;
+/** Room to write the frame of a key's request, or a tail; and behind it, the answer to one from the cache. */
+const SCRATCH_BYTES = SCRATCH_REQUEST_BYTES + 1536;
 /** One request may hold this part of all chunks, so that it does not take the room of all others. */
 const SHARE = 2;
 /** Datagrams of one reply that leave in one go, and of all replies in one cycle. */
@@ -144,7 +144,8 @@ export class Gathers {
     this.#noteClient(gather, offset, ipOffset, udpOffset, located[OUT_PROTOCOL] === PROTOCOL_BINARY);
     this.table.waiting.push(gather);
     this.#countKeys(gather);
-    this.#splitter.ask(gather);
+    this.#splitter.ask(gather, this.#collector);
+    if (this.#path.memory.words[gather + GATHER_OPEN] === 0) this.#answer(gather);
     return 0;
   }
 

@@ -97,7 +97,9 @@ export class ReplyStage {
     const isHot = (words[slot + SLOT_STATE] & SLOT_HOT) !== 0;
     slots.noteReply(slot, sequence(bytes, header), total(bytes, header));
     if (isHot) hotLane?.hear(slot, header, end);
-    else if (hotLane !== undefined && sequence(bytes, header) === 0) hotLane.pass(slot, this.#located);
+    else if (hotLane !== undefined && sequence(bytes, header) === 0 && !hotLane.pass(slot, this.#located)) {
+      return this.#drop(COUNT.hot_copies_gone);
+    }
     if (isGathered && !this.#path.gathers.collect(slot, header, end)) return DROP;
     nodeCounters[figures + NODE_COUNT.replies] += 1;
     nodeCounters[figures + NODE_COUNT.reply_bytes] += end - header;

@@ -206,51 +206,25 @@ export abstract class SetTable implements Detector {
     return -1;
   }
 
-  /** Gives a row of a set of this epoch to a key; returns its HASH word. */
+  /** Gives the least row of a set of this epoch to a key; returns its HASH word. */
   #admit(set: number, hash: number): number {
     const words = this.words;
-    let row = this.#idleRow(set);
-    if (row < 0) row = this.#displaceLeast(set);
-    if (words[row + UPPER] > 0) this.departed(words[row], words[row + LOWER], words[row + UPPER]);
+    const row = (leastOf(words, set + HASHES + UPPER) - UPPER) | 0;
+    const upper = words[row + UPPER];
+    if (upper > words[set + BOUND] && upper > this.bucket()) this.#displace(set, upper);
+    if (upper > 0) this.departed(words[row], words[row + LOWER], upper);
     words[row + LOWER] = this.absentLower(hash);
     words[row + UPPER] = this.absentUpper(words[set + BOUND], hash);
     words[row] = hash;
     return row;
   }
 
-  /** HASH word of a row that may go for nothing, −1 when there is none. */
-  #idleRow(set: number): number {
-    const words = this.words;
-    const bucket = this.bucket();
-    const bar = Math.max(bucket, words[set + BOUND]);
-    const end = set + HASHES + SET_ROWS;
-    for (let row = set + HASHES; row < end; row++) if (words[row + UPPER] <= bar) return row;
-    return -1;
-  }
-
-  /** HASH word of the row that must go; BOUND grows to its UPPER. */
-  #displaceLeast(set: number): number {
+  /** A row goes before its time: BOUND grows to what it had. */
+  #displace(set: number, upper: number): void {
     const { words, base } = this;
-    const row = this.#leastRow(set);
-    const upper = words[row + UPPER];
     words[base + DISPLACED]++;
     words[set + BOUND] = upper;
     if (upper > words[base + WORST]) words[base + WORST] = upper;
-    return row;
-  }
-
-  /** HASH word of the row with the least UPPER. Without branches: which row it is cannot be foretold. */
-  #leastRow(set: number): number {
-    const words = this.words;
-    let least = set + HASHES;
-    let upper = words[least + UPPER];
-    for (let row = least + 1; row < set + HASHES + SET_ROWS; row++) {
-      const gap = (words[row + UPPER] - upper) | 0;
-      const less = gap >> 31;
-      upper = (upper + (gap & less)) | 0;
-      least = (least + ((row - least) & less)) | 0;
-    }
-    return least;
   }
 
   /** A count of a set, as it is in the present epoch. */
@@ -303,4 +277,16 @@ export abstract class SetTable implements Detector {
     }
     return found;
   }
+}
+
+/** Word of the least of ten counts from `at` on. No branches, since which it is cannot be foretold: a tournament. */
+function leastOf(words: Int32Array, at: number): number {
+  const first = lesser(words, lesser(words, at, at + 1), lesser(words, at + 2, at + 3));
+  const second = lesser(words, lesser(words, at + 4, at + 5), lesser(words, at + 6, at + 7));
+  return lesser(words, lesser(words, first, second), lesser(words, at + 8, at + 9));
+}
+
+/** That of two words which has the lesser count, neither negative. */
+function lesser(words: Int32Array, a: number, b: number): number {
+  return (a + ((b - a) & (((words[b] - words[a]) | 0) >> 31))) | 0;
 }

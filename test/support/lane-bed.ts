@@ -7,6 +7,7 @@
  * Every frame that leaves is judged by the strict decoder and the slow checksum before the test sees it.
  */
 
+import { Layers } from '../../src/cache/layers.ts';
 import { clientTableByteLength } from '../../src/dataplane/client-table.ts';
 import { DEFAULT_POLICY } from '../../src/dataplane/commands.ts';
 import { COUNT, LANE_COUNTERS, REFUSED_FIRST } from '../../src/dataplane/counters.ts';
@@ -16,6 +17,9 @@ import { type GateOptions, GateTable } from '../../src/dataplane/gate-table.ts';
 import { gathersByteLength, type MultigetSetup } from '../../src/dataplane/gather.ts';
 import { Handover, mailByteLength } from '../../src/dataplane/handover.ts';
 import { HealthBlock, healthBlockByteLength } from '../../src/dataplane/health-block.ts';
+import { Hot } from '../../src/dataplane/hot/hot.ts';
+import { OPERATION_WRITE } from '../../src/dataplane/hot/operations.ts';
+import { type HotSettings, type HotSetup, hotShared, hotSharedByteLength } from '../../src/dataplane/hot/setup.ts';
 import { BATCH_BYTES, Lane } from '../../src/dataplane/lane.ts';
 import { latencyByteLength } from '../../src/dataplane/latency.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
@@ -119,8 +123,23 @@ export interface BedOptions {
   /** Default 1024. */
   sourceRows?: number;
   missAfterMs?: number;
+  /** Left out: no key is hot. */
+  hot?: Partial<HotSettings>;
 }
 
+/** Of a bed with hot keys. */
+export const BED_HOT: HotSettings = {
+  items: 64,
+  l1Items: 16,
+  detector: { name: 'exact', options: { rows: 1024 }, instant: {} },
+  epochMs: 1000,
+  lifeMs: 2000,
+  leaseMs: 10_000,
+  refreshMs: 1000,
+  ttlGuardMs: 2000,
+  operations: 64,
+  waiting: 64,
+};
 /** What comes by here is not looked at. */
 const SCRATCH = new Int32Array(BATCH_BYTES / 4);
 const RING_FRAMES = 128;
@@ -169,6 +188,9 @@ export class LaneBed {
   readonly neighbours: Neighbours;
   readonly gate: GateTable;
   readonly health: HealthBlock;
+  /** Where hot keys lie, and the keeper's layers. */
+  readonly hot: Omit<HotSetup, 'laneOffset'> | undefined;
+  readonly layers: Layers | undefined;
   nowMs: number;
   readonly #options: BedOptions;
   readonly #lanes: BedLane[] = [];
@@ -189,10 +211,12 @@ export class LaneBed {
     const nameBytes = nodeNamesByteLength(NODES_MAX);
     const healthBytes = healthBlockByteLength(NODES_MAX);
     const handoverBytes = Handover.byteLength(lanes);
+    const hotSettings = options.hot && { ...BED_HOT, ...options.hot };
+    const hotBytes = hotSettings === undefined ? 0 : hotSharedByteLength(hotSettings, lanes);
     const clientBytes = options.mode === MODE_GATEWAY ? clientTableByteLength(lanes) : 0;
     const tables =
       steerBytes + neighboursByteLength(NODES_MAX) + gateBytes + nameBytes + healthBytes + handoverBytes + clientBytes;
-    this.shared = Arena.create(tables + 4096);
+    this.shared = Arena.create(tables + hotBytes + 8192);
     this.#clientsOffset = this.shared.allocate(clientBytes);
     this.steer = new SteerTable(this.shared.buffer, this.shared.allocate(steerBytes), capacity);
     this.#neighboursOffset = this.shared.allocate(neighboursByteLength(NODES_MAX));
@@ -203,6 +227,8 @@ export class LaneBed {
     this.neighbours = new Neighbours(this.shared.words, this.#neighboursOffset >> 2, times);
     this.gate = new GateTable(this.shared.buffer, this.shared.allocate(gateBytes), lanes);
     this.#nodeNamesOffset = this.shared.allocate(nameBytes);
+    this.hot = hotSettings && hotShared(hotSettings, lanes, this.shared.allocate(hotBytes, 128));
+    this.layers = this.hot && new Layers(this.shared.words, this.hot.layersOffset >> 2, this.hot, () => 0x5a5a5a5a);
     this.publishGate(options.gate ?? {});
     this.publish(nodes);
     if (resolved) for (const node of nodes) this.resolve(node);
@@ -317,7 +343,8 @@ export class LaneBed {
       slotTableByteLength(slots) + slots * NOTE_BYTES + sources + parkingBytes + gathersByteLength(this.#multiget);
     const fragmentBytes = Fragments.byteLength({ ...BED_FRAGMENTS, ...this.#options.fragments }.datagrams);
     const mailBytes = mailByteLength(this.#options.lanes ?? 1);
-    const arena = Arena.create(tables + fragmentBytes + mailBytes + ports + 65_536);
+    const hotBytes = this.hot === undefined ? 0 : Hot.byteLength(this.hot.operations, this.hot.waiting, 2048);
+    const arena = Arena.create(tables + fragmentBytes + mailBytes + ports + hotBytes + 65_536);
     const wires = [openWire('client', 0, arena, NF_CLIENT_MAC, clientMtu, clientVlan)];
     if (arms === 2) wires.push(openWire('server', 1, arena, NF_SERVER_MAC, serverMtu, serverVlan));
     const setup = this.#setup(lane, arena, parkingBytes);
@@ -368,6 +395,9 @@ export class LaneBed {
       gathersOffset: arena.allocate(gathersByteLength(this.#multiget)),
       multiget: this.#multiget,
       latencyOffset: arena.allocate(latencyByteLength()),
+      ...(this.hot && {
+        hot: { ...this.hot, laneOffset: arena.allocate(Hot.byteLength(this.hot.operations, this.hot.waiting, 2048)) },
+      }),
       nodesMax: NODES_MAX,
       steerOffset: this.steer.base << 2,
       neighboursOffset: this.#neighboursOffset,
@@ -406,6 +436,14 @@ export function endedFrames(counters: Float64Array): number {
     'probe_answers',
     'ping_answers',
     'icmp_unreachable',
+    'hot_hits',
+    'hot_misses',
+    'hot_writes',
+    'hot_repeats',
+    'hot_unanswered',
+    'hot_replies',
+    'hot_copies_gone',
+    'hot_parts',
   ] as const;
   const ends = [...answered, ...others];
   const forwarded = ends.reduce((sum, name) => sum + counters[COUNT[name]]!, 0);
@@ -420,8 +458,9 @@ export function endedFrames(counters: Float64Array): number {
 }
 
 /** Requests that wait for their next hop, or for the parts of their answer; fragments that wait for others. */
-export function waitingFrames({ parking, broadcasts, gathers, fragments }: Path): number {
-  return parking.count + broadcasts.active + gathers.table.waiting.count + fragments.held;
+export function waitingFrames({ parking, broadcasts, gathers, fragments, hotLane }: Path): number {
+  const hot = hotLane === undefined ? 0 : hotLane.waiting.count + hotLane.operations.countOf(OPERATION_WRITE);
+  return parking.count + broadcasts.active + gathers.table.waiting.count + fragments.held + hot;
 }
 
 /** Flags of a frame whose UDP checksum is partial. */

@@ -1,5 +1,12 @@
 /** How the keeper makes an item, and what it orders of lanes: the other end of dataplane/hot/setup.ts. */
-import { ITEM_KEY_AT, ITEM_KEY_HASH, ITEM_KEY_LENGTH, ITEM_REPLICAS, itemWord } from '../../cache/items.ts';
+import {
+  ITEM_KEY_AT,
+  ITEM_KEY_HASH,
+  ITEM_KEY_LENGTH,
+  ITEM_REPLICA_WORDS,
+  ITEM_REPLICAS,
+  itemWord,
+} from '../../cache/items.ts';
 import type { Layers } from '../../cache/layers.ts';
 import * as directory from '../../coherence/directory.ts';
 import {
@@ -43,7 +50,7 @@ export function admitItem(
   const { words, bytes } = shared;
   const at = itemWord(area.itemsOffset >> 2, item);
   const version = words[at + directory.VERSION]!;
-  words.fill(0, at, at + ITEM_REPLICAS + 1);
+  words.fill(0, at, at + ITEM_REPLICAS + ITEM_REPLICA_WORDS);
   words[at + directory.VERSION] = version;
   bytes.set(key, (at << 2) + ITEM_KEY_AT);
   const hash = hashKey(bytes, shared.view, (at << 2) + ITEM_KEY_AT, key.length);

@@ -89,7 +89,7 @@ function census(keeper: Keeper): Pick<HotFigures, 'states' | 'cached' | 'replica
     const at = keeper.wordOf(item);
     states[stateOf(words, at)]! += 1;
     if ((words[at + directory.STATE]! & directory.VALUED) !== 0) cached++;
-    const count = words[at + directory.REPLICA_COUNT]!;
+    const count = directory.joinedCount(words, at);
     if (count > 0) replicated++;
     copies += count;
   }
@@ -120,7 +120,7 @@ export function hotKey(keeper: Keeper, item: number, nodeName: (row: number) => 
   const at = keeper.wordOf(item);
   const { estimate, error } = intake.heavy(items.hash[item]!);
   const count = Math.max(1, intake.count);
-  const copies = words[at + directory.REPLICA_COUNT]!;
+  const copies = directory.joinedCount(words, at);
   const cached = (words[at + directory.STATE]! & directory.VALUED) !== 0;
   const perSecond = 1000 / epochMs;
   return {

@@ -63,6 +63,8 @@ const LETTER_C = 0x63;
 const LETTER_F = 0x66;
 const LETTER_T = 0x74;
 const MINUS = 0x2d;
+/** How long a value whose time to be compared has come is served on, beside as long again as that, ms. */
+const GRACE_MS = 50;
 /** No time to live. */
 export const NEVER = -1;
 
@@ -112,6 +114,17 @@ export class Fills {
     if (words[control + HOT_FLUSHING] !== 0) return true;
     const dueMs = words[control + HOT_FLUSH_DUE];
     return dueMs !== 0 && ((dueMs - nowMs) | 0) >= 0;
+  }
+
+  /** Whether the cached value may be served now; sees to it that it is compared with home now and then. */
+  isServable(item: number): boolean {
+    const { words, nowMs, control, setup } = this.#keys;
+    if (words[item + ITEM_STAMP] !== words[control + HOT_STAMP]) return false;
+    const overMs = (nowMs - words[item + ITEM_SERVE_UNTIL]) | 0;
+    if (overMs < 0) return true;
+    if (overMs >= GRACE_MS + setup.refreshMs) return false;
+    this.want(item);
+    return !this.isOver(item);
   }
 
   /** Whether the cached value's time to live is over, or its last second has begun. */
@@ -228,7 +241,7 @@ export class Fills {
     const { words } = this.#keys;
     const kept = words[item + directory.STATE] & (directory.LOOSE | directory.TOMB);
     directory.beginChange(words, item);
-    words[item + directory.REPLICA_COUNT] = 0;
+    words[item + directory.REPLICAS_JOINED] = 0;
     directory.endChange(words, item, directory.CLEAN, directory.ABSENT | kept);
   }
 
@@ -245,7 +258,7 @@ export class Fills {
     const isOurs = (state & directory.CAS_KNOWN) !== 0 && !this.#isForeign(item, casHigh, casLow);
     if (isOurs) return false;
     directory.beginChange(words, item);
-    words[item + directory.REPLICA_COUNT] = 0;
+    words[item + directory.REPLICAS_JOINED] = 0;
     directory.endChange(words, item, directory.CLEAN, directory.ABSENT | directory.LOOSE | directory.TOMB);
     this.#path.memory.counters[COUNT.hot_zombies] += 1;
     return true;

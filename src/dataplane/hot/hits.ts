@@ -49,6 +49,7 @@ import type { Asked } from '../asked.ts';
 import { COUNT } from '../counters.ts';
 import { TTL_DEFAULT } from '../host.ts';
 import type { Path } from '../path.ts';
+import type { Fills } from './fills.ts';
 import type { HotKeys } from './keys.ts';
 
 /** The value cannot be used for this request, or was changed while it was copied. */
@@ -60,15 +61,17 @@ const PADDED_BYTES_MIN = ethernet.HEADER_BYTES;
 export class Hits {
   readonly #path: Path;
   readonly #keys: HotKeys;
+  readonly #fills: Fills;
   /** A copy of an item, where its reply is not the plain one. */
   readonly #copy = new Uint8Array(ITEM_BYTES);
   readonly #words = new Int32Array(this.#copy.buffer);
   readonly #copyView = new DataView(this.#copy.buffer);
   readonly #hit = new Int32Array(HIT_WORDS);
 
-  constructor(path: Path, keys: HotKeys) {
+  constructor(path: Path, keys: HotKeys, fills: Fills) {
     this.#path = path;
     this.#keys = keys;
+    this.#fills = fills;
   }
 
   /** The item was seen CLEAN and VALUED at `version`. Returns the verdict, or NO_HIT with the request as it was. */
@@ -152,13 +155,44 @@ export class Hits {
     asked: Asked,
   ): number {
     const { memory, clientPort } = this.#path;
+    if (!this.#copyItem(item, version)) return NO_HIT;
+    const body = udpOffset + udp.HEADER_BYTES + FRAME_HEADER_BYTES;
+    const room = clientPort.roomBytes - (body - batch[row + ROW_OFFSET]);
+    const { view, bytes } = memory;
+    const bodyBytes = writeHit(asked.located, bytes, this.#hit, this.#copyView, view, body, room);
+    if (bodyBytes <= 0) return NO_HIT;
+    turnIntoAnswer(memory, batch, row, ipOffset, udpOffset, bodyBytes);
+    return this.#send(batch, row, ipOffset, FRAME_HEADER_BYTES + bodyBytes, COUNT.hot_hits);
+  }
+
+  /**
+   * What a request for several keys has of this one: the answer to the request for it alone, at `offset` of the lane's
+   * arena. Returns its bytes, or 0: a node must be asked.
+   * @param located of the request for the one key, which lies in the arena, too
+   */
+  part(item: number, located: Int32Array, offset: number, room: number): number {
+    const { view, bytes, counters } = this.#path.memory;
+    const { words } = this.#keys;
+    const version = Atomics.load(words, item + directory.VERSION);
+    const state = words[item + directory.STATE];
+    if ((state & (directory.STATE_MASK | directory.TOMB)) === (directory.CLEAN | directory.TOMB)) {
+      counters[COUNT.hot_parts] += 1;
+      return Math.max(0, writeAbsent(located, bytes, view, offset, room));
+    }
+    if ((state & (directory.STATE_MASK | directory.VALUED)) !== (directory.CLEAN | directory.VALUED)) return 0;
+    if (!this.#fills.isServable(item) || !this.#copyItem(item, version)) return 0;
+    this.#keys.countRead(item);
+    counters[COUNT.hot_parts] += 1;
+    return writeHit(located, bytes, this.#hit, this.#copyView, view, offset, room);
+  }
+
+  /** Copies what is needed of an item; false when it changed meanwhile. */
+  #copyItem(item: number, version: number): boolean {
     const { words } = this.#keys;
     const copied = this.#words;
     const used = Math.min(ITEM_WORDS, ((ITEM_BODY_AT + words[item + ITEM_BODY_LENGTH] + 3) >> 2) | 0);
     for (let word = 0; word < used; word++) copied[word] = words[item + word];
-    if (Atomics.load(words, item + directory.VERSION) !== version) return NO_HIT;
-    const body = udpOffset + udp.HEADER_BYTES + FRAME_HEADER_BYTES;
-    const room = clientPort.roomBytes - (body - batch[row + ROW_OFFSET]);
+    if (Atomics.load(words, item + directory.VERSION) !== version) return false;
     const hit = this.#hit;
     hit[HIT_KEY_AT] = ITEM_KEY_AT;
     hit[HIT_KEY_LENGTH] = copied[ITEM_KEY_LENGTH];
@@ -169,10 +203,7 @@ export class Hits {
     hit[HIT_CAS_HIGH] = copied[ITEM_CAS_HIGH];
     hit[HIT_CAS_LOW] = copied[ITEM_CAS_LOW];
     hit[HIT_TTL] = this.#secondsLeft(copied);
-    const bodyBytes = writeHit(asked.located, memory.bytes, hit, this.#copyView, memory.view, body, room);
-    if (bodyBytes <= 0) return NO_HIT;
-    turnIntoAnswer(memory, batch, row, ipOffset, udpOffset, bodyBytes);
-    return this.#send(batch, row, ipOffset, FRAME_HEADER_BYTES + bodyBytes, COUNT.hot_hits);
+    return true;
   }
 
   #secondsLeft(item: Int32Array): number {

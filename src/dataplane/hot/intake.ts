@@ -169,7 +169,7 @@ export class Intake {
     const operation = node < 0 ? -1 : this.#operations.take(op.OPERATION_RELAY, item);
     if (operation < 0) return this.#leave(item);
     this.#repeats.begin(this.#client, this.#portAndId, this.#hash, nowMs);
-    words[item + directory.REPLICA_COUNT] = 0;
+    words[item + directory.REPLICAS_JOINED] = 0;
     directory.enter(words, item, directory.WRITING, directory.LOOSE);
     forwarder.slot = -1;
     const verdict = forwarder.throughSlot(batch, row, ipOffset, udpOffset, end, node);

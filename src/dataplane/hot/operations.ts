@@ -123,6 +123,13 @@ export class Operations {
     return this.active[i] * RECORD_WORDS;
   }
 
+  /** Operations of a kind under way. */
+  countOf(kind: number): number {
+    let count = 0;
+    for (let i = 0; i < this.count; i++) if (this.words[this.at(i) + KIND] === kind) count++;
+    return count;
+  }
+
   /** How a slot names the operation: number and generation. */
   tag(op: number): number {
     return (op / RECORD_WORDS) | (this.words[op + GENERATION] << GENERATION_SHIFT);

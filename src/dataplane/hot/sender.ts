@@ -69,17 +69,22 @@ export class Sender {
    * Returns the offset of the request behind its frame header, or −1: not now.
    */
   begin(operation: number, node: number, isRepetition: boolean): number {
-    const { neighbours, serverOut, steerWords, table } = this.#path;
+    const frame = this.#path.serverOut.claim();
+    if (frame < 0 || !this.prepare(operation, node, isRepetition)) return -1;
+    this.#frame = frame;
+    return frame + OWN_HEADERS_BYTES + FRAME_HEADER_BYTES;
+  }
+
+  /** Slot and nonce for a request to `node`; false: not now. */
+  prepare(operation: number, node: number, isRepetition: boolean): boolean {
+    const { neighbours, steerWords, table } = this.#path;
     const { words } = this.#operations;
     const neighbour = nodeNeighbour(steerWords, table, node);
     if (!neighbours.isUsable(neighbour)) {
       neighbours.want(neighbour);
-      return -1;
+      return false;
     }
-    const frame = serverOut.claim();
-    if (frame < 0) return -1;
-    if (!isRepetition && !this.#takeSlot(operation, node)) return -1;
-    this.#frame = frame;
+    if (!isRepetition && !this.#takeSlot(operation, node)) return false;
     if (!isRepetition) {
       words[operation + op.NODE] = node;
       this.#requests = (this.#requests + 1) | 0;
@@ -88,7 +93,17 @@ export class Sender {
     }
     this.nonceHigh = words[operation + op.NONCE_HIGH];
     this.nonceLow = words[operation + op.NONCE_LOW];
-    return frame + OWN_HEADERS_BYTES + FRAME_HEADER_BYTES;
+    return true;
+  }
+
+  /** Sends what was prepared: the request lies behind headers that begin at `frame`, and stays there until the flush. */
+  finishAt(operation: number, frame: number, end: number): void {
+    this.#frame = frame;
+    this.finish(operation, end);
+  }
+
+  hashOf(item: number): number {
+    return this.#keys.words[item + ITEM_KEY_HASH];
   }
 
   /** Sends what was begun; it ends at `end`. */

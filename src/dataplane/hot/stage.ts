@@ -11,7 +11,6 @@
  * Who has waited as long as it may: a read goes home, which is always right; a write is refused. While a late `ME` of ours
  * may be under way (LOOSE) reads do not go home: only fetches are, whose CAS is compared.
  */
-import { ITEM_SERVE_UNTIL, ITEM_STAMP } from '../../cache/items.ts';
 import * as directory from '../../coherence/directory.ts';
 import { FRAME_HEADER_BYTES } from '../../memcached/frame-header.ts';
 import { OUT_CLASS } from '../../memcached/located.ts';
@@ -26,12 +25,9 @@ import { LIST_END, LIST_IP, LIST_ROW, LIST_UDP, LIST_WORDS } from '../list.ts';
 import type { Path } from '../path.ts';
 import { NO_HIT } from './hits.ts';
 import type { Hot } from './hot.ts';
-import { HOT_STAMP } from './setup.ts';
 
 /** Longest wait of a request, ms: the sum of a write's repetitions. */
 const WAIT_MS = 160;
-/** How long a value whose time to be compared has come is served on while it is fetched, ms. */
-const GRACE_MS = 50;
 
 export class HotStage {
   readonly #path: Path;
@@ -94,23 +90,12 @@ export class HotStage {
     const state = words[item + directory.STATE];
     if (!this.#hasWaited) keys.countRead(item);
     if ((state & (directory.STATE_MASK | directory.VALUED)) === (directory.CLEAN | directory.VALUED)) {
-      if (this.#isServable(item)) {
+      if (this.#hot.fills.isServable(item)) {
         const verdict = hits.answer(batch, row, ipOffset, udpOffset, item, version, this.#asked);
         if (verdict !== NO_HIT) return verdict;
       }
     }
     return this.#readSlowly(batch, row, ipOffset, udpOffset, end, item, version, state);
-  }
-
-  /** Whether the cached value may be served now; sees to it that it is compared with home now and then. */
-  #isServable(item: number): boolean {
-    const { keys, fills } = this.#hot;
-    const { words, nowMs, control } = keys;
-    if (words[item + ITEM_STAMP] !== words[control + HOT_STAMP]) return false;
-    if (((words[item + ITEM_SERVE_UNTIL] - nowMs) | 0) > 0) return true;
-    if (((nowMs - words[item + ITEM_SERVE_UNTIL]) | 0) >= GRACE_MS + keys.setup.refreshMs) return false;
-    fills.want(item);
-    return !fills.isOver(item);
   }
 
   #readSlowly(

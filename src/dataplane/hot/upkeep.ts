@@ -1,5 +1,5 @@
 /** What must be done to an item before anything else: its home has changed, an unsure time is over, a tomb wants a look. */
-import { ITEM_KEY_HASH } from '../../cache/items.ts';
+import { ITEM_EXPIRES, ITEM_KEY_HASH } from '../../cache/items.ts';
 import * as directory from '../../coherence/directory.ts';
 import { nodeAddress } from '../../steer/lookup.ts';
 import { COUNT } from '../counters.ts';
@@ -54,13 +54,46 @@ export class Upkeep {
     const wasKnown = words[item + directory.HOME] !== 0;
     words[item + directory.HOME] = node + 1;
     words[item + directory.HOME_ADDRESS] = node < 0 ? 0 : nodeAddress(steerWords, table, node);
-    words[item + directory.REPLICA_COUNT] = 0;
     if (!wasKnown) return;
     this.#path.memory.counters[COUNT.hot_moves] += 1;
+    this.#moveHome(item, node);
+  }
+
+  /**
+   * Another node is home. If it has the present version as a copy, it is warm; another copy there is of old, and must go
+   * before anything is believed. What is unresolved at the old home is lost with it.
+   */
+  #moveHome(item: number, node: number): void {
+    const { words, nowMs } = this.#keys;
     const state = directory.stateOf(words, item);
-    // What is unresolved at the old home is lost with it.
-    const next = state === directory.UNSURE ? directory.CLEAN : state;
-    directory.enter(words, item, next, 0);
+    const phase = state === directory.UNSURE ? directory.CLEAN : state;
+    const joined = words[item + directory.REPLICAS_JOINED];
+    words[item + directory.REPLICAS_JOINED] = 0;
+    const copy = this.#copyAt(item, node);
+    if (copy < 0) return directory.enter(words, item, phase, 0);
+    const row = item + directory.REPLICA_ROWS + copy * directory.REPLICA_ROW_WORDS;
+    words[row + directory.REPLICA_NODE] = 0;
+    const isWarm = (joined & (1 << copy)) !== 0 && state === directory.CLEAN;
+    if (!isWarm) {
+      words[item + directory.LOOSE_UNTIL] = nowMs;
+      words[item + directory.STATE] |= directory.LOOSE | directory.TOMB | directory.ABSENT;
+      return directory.enter(words, item, phase, directory.LOOSE | directory.TOMB | directory.ABSENT);
+    }
+    words[item + directory.CAS_HIGH] = words[row + directory.REPLICA_CAS_HIGH];
+    words[item + directory.CAS_LOW] = words[row + directory.REPLICA_CAS_LOW];
+    // It lives for a lease: what is sent there looks first.
+    words[item + ITEM_EXPIRES] = nowMs;
+    words[item + directory.STATE] |= directory.CAS_KNOWN | directory.TTL_SET;
+    directory.enter(words, item, phase, directory.CAS_KNOWN | directory.TTL_SET);
+  }
+
+  #copyAt(item: number, node: number): number {
+    const { words } = this.#keys;
+    for (let copy = 0; copy < directory.REPLICAS_MAX; copy++) {
+      const row = item + directory.REPLICA_ROWS + copy * directory.REPLICA_ROW_WORDS;
+      if (words[row + directory.REPLICA_NODE] === node + 1) return copy;
+    }
+    return -1;
   }
 
   /** UNSURE for as long as a datagram lives: nothing of it can still arrive. Returns whether that was so. */
@@ -117,11 +150,22 @@ export class Upkeep {
       this.endUnsure(item);
       return false;
     }
-    if (phase !== directory.CLEAN) return phase === directory.LEAVING ? this.#free(item) : false;
+    if (phase === directory.LEAVING) return !this.#hasCopies(item) && this.#free(item);
+    if (phase !== directory.CLEAN) return false;
     if ((state & directory.LOOSE) !== 0 && !this.#isVerified(item, state, nowMs)) return false;
     if (!directory.tryLock(words, item, lane)) return false;
     if (words[item + directory.STATE] === state) directory.enter(words, item, directory.LEAVING, 0);
     directory.unlock(words, item);
+    return false;
+  }
+
+  #hasCopies(item: number): boolean {
+    const { words } = this.#keys;
+    if (words[item + directory.COPIER] !== 0) return true;
+    for (let copy = 0; copy < directory.REPLICAS_MAX; copy++) {
+      const row = item + directory.REPLICA_ROWS + copy * directory.REPLICA_ROW_WORDS;
+      if (words[row + directory.REPLICA_NODE] !== 0) return true;
+    }
     return false;
   }
 
@@ -157,7 +201,7 @@ export class Upkeep {
       return;
     }
     if (directory.stateOf(words, item) === directory.CLEAN) {
-      words[item + directory.REPLICA_COUNT] = 0;
+      words[item + directory.REPLICAS_JOINED] = 0;
       directory.enter(words, item, directory.CLEAN, directory.LOOSE | directory.TOMB);
     }
     directory.unlock(words, item);

@@ -107,7 +107,7 @@ export class Writes {
     const { words } = this.#keys;
     const item = this.#ops[operation + op.ITEM];
     this.#recall(operation);
-    words[item + directory.REPLICA_COUNT] = 0;
+    words[item + directory.REPLICAS_JOINED] = 0;
     if (directory.stateOf(words, item) === directory.UNSURE) {
       this.#ops[operation + op.FLAGS] |= WAS_UNSURE;
       directory.enter(words, item, directory.WRITING, directory.CAS_KNOWN | directory.LOOSE | directory.TOMB);

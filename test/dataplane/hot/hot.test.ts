@@ -1,0 +1,259 @@
+/** Hot keys in a lane, against nodes that behave as memcached does. */
+import { describe, expect, test } from 'vitest';
+import { HotBed } from './hot-bed.ts';
+
+describe('a hot key', () => {
+  test('is fetched once and then answered here', () => {
+    const bed = new HotBed();
+    expect(bed.say('set k 5 0 3\r\nabc\r\n')).toBe('STORED\r\n');
+    const item = bed.promote('k');
+    expect(bed.state(item)).toBe('clean');
+    const before = bed.asked.length;
+    expect(bed.say('get k\r\n')).toBe('VALUE k 5 3\r\nabc\r\nEND\r\n');
+    expect(bed.say('get k\r\n')).toBe('VALUE k 5 3\r\nabc\r\nEND\r\n');
+    expect(bed.asked.length).toBe(before);
+    expect(bed.bed.count('hot_hits')).toBe(2);
+  });
+
+  test('a write goes home, fenced, and the next read has it from the cache', () => {
+    const bed = new HotBed();
+    bed.say('set k 0 0 3\r\nabc\r\n');
+    bed.promote('k');
+    bed.say('get k\r\n');
+    expect(bed.say('set k 7 0 5\r\nfghij\r\n')).toBe('STORED\r\n');
+    const before = bed.asked.length;
+    expect(bed.say('get k\r\n')).toBe('VALUE k 7 5\r\nfghij\r\nEND\r\n');
+    expect(bed.asked.length).toBe(before);
+    expect(bed.asked.at(-1)!.body).toMatch(/^ms k 5 c F7 C\d+ O[0-9a-f]{16}\r\nfghij\r\n$/);
+  });
+
+  test.each([
+    ['add, present', 'add k 0 0 1\r\nx\r\n', 'NOT_STORED\r\n', 'VALUE k 0 2\r\n10\r\nEND\r\n'],
+    ['replace', 'replace k 1 0 1\r\nx\r\n', 'STORED\r\n', 'VALUE k 1 1\r\nx\r\nEND\r\n'],
+    ['append', 'append k 0 0 1\r\nx\r\n', 'STORED\r\n', 'VALUE k 0 3\r\n10x\r\nEND\r\n'],
+    ['prepend', 'prepend k 0 0 1\r\nx\r\n', 'STORED\r\n', 'VALUE k 0 3\r\nx10\r\nEND\r\n'],
+    ['incr', 'incr k 5\r\n', '15\r\n', 'VALUE k 0 2\r\n15\r\nEND\r\n'],
+    ['decr', 'decr k 3\r\n', '7\r\n', 'VALUE k 0 2\r\n7 \r\nEND\r\n'],
+    ['delete', 'delete k\r\n', 'DELETED\r\n', 'END\r\n'],
+    ['touch', 'touch k 100\r\n', 'TOUCHED\r\n', 'VALUE k 0 2\r\n10\r\nEND\r\n'],
+    ['gat', 'gat 100 k\r\n', 'VALUE k 0 2\r\n10\r\nEND\r\n', 'VALUE k 0 2\r\n10\r\nEND\r\n'],
+    ['noreply', 'set k 0 0 1 noreply\r\nx\r\n', undefined, 'VALUE k 0 1\r\nx\r\nEND\r\n'],
+    ['ms', 'ms k 1 F3 c\r\nx\r\n', /^HD c\d+\r\n$/, 'VALUE k 3 1\r\nx\r\nEND\r\n'],
+    ['ma', 'ma k D2 v\r\n', 'VA 2\r\n12\r\n', 'VALUE k 0 2\r\n12\r\nEND\r\n'],
+    ['md', 'md k q\r\n', undefined, 'END\r\n'],
+    ['cas, wrong', 'cas k 0 0 1 99999\r\nx\r\n', 'EXISTS\r\n', 'VALUE k 0 2\r\n10\r\nEND\r\n'],
+    ['incr of no number', 'incr k abc\r\n', 'CLIENT_ERROR bad command line format\r\n', 'VALUE k 0 2\r\n10\r\nEND\r\n'],
+  ] as const)('%s', (_, write, answer, after) => {
+    for (const isValued of [true, false]) {
+      const bed = new HotBed();
+      bed.say('set k 0 0 2\r\n10\r\n');
+      bed.promote('k', { cached: isValued });
+      const said = bed.say(write);
+      if (answer instanceof RegExp) expect(said).toMatch(answer);
+      else expect(said).toBe(answer);
+      expect(bed.say('get k\r\n')).toBe(after);
+      expect(bed.say('get k\r\n')).toBe(after);
+      expect(bed.bed.unaccounted()).toBe(0);
+    }
+  });
+});
+
+describe('a write that the network spoils', () => {
+  const isWrite = (body: string): boolean => /^m[sad] /.test(body);
+
+  function hotBed(): { bed: HotBed; item: number } {
+    const bed = new HotBed();
+    bed.say('set k 0 0 2\r\n10\r\n');
+    const item = bed.promote('k');
+    bed.say('get k\r\n');
+    return { bed, item };
+  }
+
+  test('lost on its way: sent again, by the same fence', () => {
+    const { bed } = hotBed();
+    let lost = 0;
+    bed.judge = ({ body }) => (isWrite(body) && lost++ < 2 ? 'lose' : 'deliver');
+    expect(bed.say('set k 0 0 2\r\n20\r\n')).toBeUndefined();
+    expect(bed.wait(70).map(({ body }) => body)).toEqual(['STORED\r\n']);
+    expect(bed.say('get k\r\n')).toBe('VALUE k 0 2\r\n20\r\nEND\r\n');
+    const writes = bed.asked.filter(({ body }) => isWrite(body));
+    expect(new Set(writes.map(({ body }) => body)).size).toBe(1);
+  });
+
+  test('reads wait for it, and see it', () => {
+    const { bed } = hotBed();
+    bed.judge = ({ body }) => (isWrite(body) ? 'hold' : 'deliver');
+    bed.ask('set k 0 0 2\r\n20\r\n');
+    expect(bed.ask('get k\r\n', { id: 7 })).toEqual([]);
+    bed.judge = () => 'deliver';
+    const heard = [...bed.release(), ...bed.turn()];
+    expect(heard.map(({ body }) => body)).toEqual(['STORED\r\n', 'VALUE k 0 2\r\n20\r\nEND\r\n']);
+  });
+
+  test('its acknowledgement lost: the repetition is told apart from a foreign write', () => {
+    const { bed } = hotBed();
+    let first = true;
+    bed.judge = ({ body }) => {
+      if (!isWrite(body) || !first) return 'deliver';
+      first = false;
+      return 'hold';
+    };
+    bed.ask('incr k 5\r\n');
+    // The node carries it out, and what it says is lost.
+    const held = bed.held.splice(0)[0]!;
+    const bytes = Buffer.from(held.body, 'latin1');
+    bed.servers[held.node]!.answer(bytes, 0, bytes.length, bed.bed.nowMs);
+    expect(bed.wait(30).map(({ body }) => body)).toEqual(['15\r\n']);
+    expect(bed.say('get k\r\n')).toBe('VALUE k 0 2\r\n15\r\nEND\r\n');
+  });
+
+  test('silence: no answer, unsure, reads go home; the next write resolves it', () => {
+    const { bed, item } = hotBed();
+    bed.judge = ({ body }) => (isWrite(body) ? 'hold' : 'deliver');
+    expect(bed.say('set k 0 0 2\r\n20\r\n')).toBeUndefined();
+    expect(bed.wait(300)).toEqual([]);
+    expect(bed.state(item)).toBe('unsure');
+    expect(bed.say('get k\r\n', { id: 3 })).toBe('VALUE k 0 2\r\n10\r\nEND\r\n');
+    bed.judge = () => 'deliver';
+    expect(bed.say('set k 0 0 2\r\n30\r\n', { id: 4 })).toBe('STORED\r\n');
+    expect(bed.state(item)).toBe('clean');
+    bed.release(); // all that was under way: dead, as the CAS has moved
+    expect(bed.say('get k\r\n', { id: 5 })).toBe('VALUE k 0 2\r\n30\r\nEND\r\n');
+    const home = bed.asked.at(-1)!.node;
+    expect(bed.servers[home]!.store.get('k')!.value).toBe('30');
+  });
+
+  test('a repeated request of the client is carried out once, and answered again', () => {
+    const { bed } = hotBed();
+    expect(bed.say('incr k 5\r\n', { id: 9 })).toBe('15\r\n');
+    expect(bed.say('incr k 5\r\n', { id: 9 })).toBe('15\r\n');
+    expect(bed.say('incr k 5\r\n', { id: 10 })).toBe('20\r\n');
+  });
+
+  test('evicted at home: a set creates the item, an incr finds none', () => {
+    const { bed } = hotBed();
+    const home = bed.asked.at(-1)!.node;
+    bed.servers[home]!.store.delete('k');
+    expect(bed.say('incr k 1\r\n')).toBe('NOT_FOUND\r\n');
+    expect(bed.say('get k\r\n')).toBe('END\r\n');
+    expect(bed.say('set k 0 0 2\r\n40\r\n', { id: 11 })).toBe('STORED\r\n');
+    expect(bed.say('get k\r\n')).toBe('VALUE k 0 2\r\n40\r\nEND\r\n');
+  });
+
+  test('a late add brings a deleted value back: nobody sees it, and it is buried', () => {
+    const { bed } = hotBed();
+    const home = bed.asked.at(-1)!.node;
+    bed.servers[home]!.store.delete('k');
+    bed.say('incr k 1\r\n');
+    bed.say('set k 0 0 2\r\n40\r\n', { id: 12 });
+    const add = bed.asked.at(-1)!.body;
+    expect(add).toContain(' ME ');
+    expect(bed.say('delete k\r\n', { id: 13 })).toBe('DELETED\r\n');
+    const again = Buffer.from(add, 'latin1');
+    bed.servers[home]!.answer(again, 0, again.length, bed.bed.nowMs);
+    expect(bed.say('get k\r\n')).toBe('END\r\n');
+    bed.wait(2100);
+    expect(bed.say('get k\r\n')).toBe('END\r\n');
+    bed.wait(20);
+    expect(bed.servers[home]!.store.get('k')).toBeUndefined();
+  });
+
+  test('a fetch that a write overtakes is not taken over', () => {
+    const bed = new HotBed();
+    bed.say('set k 0 0 2\r\n10\r\n');
+    bed.judge = ({ body }) => (body.startsWith('mg') ? 'hold' : 'deliver');
+    bed.promote('k');
+    const fetches = bed.held.splice(0);
+    bed.judge = () => 'deliver';
+    expect(bed.say('set k 0 0 2\r\n20\r\n')).toBe('STORED\r\n');
+    bed.held.push(...fetches);
+    bed.release();
+    expect(bed.say('get k\r\n')).toBe('VALUE k 0 2\r\n20\r\nEND\r\n');
+  });
+});
+
+describe('copies', () => {
+  function replicated(value: string, copies = 3): { bed: HotBed; item: number } {
+    const bed = new HotBed();
+    bed.servers[bed.homeOf('k')]!.store.create('k', value, 0);
+    const item = bed.promote('k', { cached: false, copies });
+    bed.copy(item);
+    return { bed, item };
+  }
+  const holders = (bed: HotBed): number => bed.servers.filter(({ store }) => store.get('k') !== undefined).length;
+
+  test.each([3, 2000, 20_000])(
+    'of %i bytes: on every node wanted, read only when no late add can spoil them',
+    bytes => {
+      const value = 'v'.repeat(bytes);
+      const { bed, item } = replicated(value);
+      expect(holders(bed)).toBe(3);
+      expect(bed.joined(item)).toBe(0);
+      bed.wait(2100);
+      expect(bed.joined(item)).toBe(2);
+      expect(bed.say('get k\r\n')).toBe(`VALUE k 0 ${bytes}\r\n${value}\r\nEND\r\n`);
+    },
+  );
+
+  test('a write takes them out, and they come back with the new value', () => {
+    const { bed, item } = replicated('abc');
+    bed.wait(2100);
+    expect(bed.say('set k 0 0 3\r\nxyz\r\n')).toBe('STORED\r\n');
+    bed.wait(20);
+    expect(bed.joined(item)).toBe(2);
+    expect(bed.servers.map(({ store }) => store.get('k')!.value)).toEqual(['xyz', 'xyz', 'xyz']);
+  });
+
+  test('reads go to whom has least to do', () => {
+    const { bed } = replicated('abc');
+    bed.wait(2100);
+    const before = bed.asked.length;
+    bed.judge = () => 'hold';
+    for (let id = 0; id < 6; id++) bed.ask('get k\r\n', { id });
+    const asked = bed.asked.slice(before).map(({ node }) => node);
+    expect([0, 1, 2].map(node => asked.filter(other => other === node).length)).toEqual([2, 2, 2]);
+  });
+
+  test('a copy that is gone is no miss: home answers', () => {
+    const { bed, item } = replicated('abc');
+    bed.wait(2100);
+    for (const { store } of bed.servers) if (store !== bed.servers[bed.homeOf('k')]!.store) store.delete('k');
+    for (let id = 0; id < 6; id++) expect(bed.say('get k\r\n', { id })).toBe('VALUE k 0 3\r\nabc\r\nEND\r\n');
+    expect(bed.joined(item)).toBeLessThan(2);
+  });
+
+  test('go with the demotion', () => {
+    const { bed, item } = replicated('abc');
+    bed.wait(2100);
+    bed.demote(item);
+    bed.wait(20);
+    expect(bed.state(item)).toBe('free');
+    expect(holders(bed)).toBe(1);
+  });
+});
+
+describe('requests for several keys', () => {
+  test('what is cached needs no node; the reply is one', () => {
+    const bed = new HotBed();
+    for (const key of ['a', 'b', 'c']) bed.say(`set ${key} 1 0 2\r\n${key}!\r\n`);
+    bed.promote('a');
+    bed.promote('c');
+    const before = bed.asked.length;
+    expect(bed.say('get a b c d\r\n')).toBe('VALUE a 1 2\r\na!\r\nVALUE b 1 2\r\nb!\r\nVALUE c 1 2\r\nc!\r\nEND\r\n');
+    expect(bed.asked.slice(before).map(({ body }) => body)).toEqual(['get b\r\n', 'get d\r\n']);
+    expect(bed.say('get a c\r\n')).toBe('VALUE a 1 2\r\na!\r\nVALUE c 1 2\r\nc!\r\nEND\r\n');
+    expect(bed.asked.length).toBe(before + 2);
+    expect(bed.say('gets a b\r\n')).toMatch(/^VALUE a 1 2 \d+\r\na!\r\nVALUE b 1 2 \d+\r\nb!\r\nEND\r\n$/);
+    expect(bed.bed.unaccounted()).toBe(0);
+  });
+
+  test('a touch of several takes what is cached out', () => {
+    const bed = new HotBed();
+    for (const key of ['a', 'b']) bed.say(`set ${key} 0 0 2\r\n${key}!\r\n`);
+    bed.promote('a');
+    bed.say('gat 100 a b\r\n');
+    const before = bed.asked.length;
+    expect(bed.say('get a\r\n')).toBe('VALUE a 0 2\r\na!\r\nEND\r\n');
+    expect(bed.asked.length).toBe(before + 1);
+  });
+});
