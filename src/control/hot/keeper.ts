@@ -352,15 +352,19 @@ export class Keeper {
   #replicate(): void {
     const bare = this.bareKeys();
     const changes = this.replication.plan(bare, this.limits);
+    for (const { item } of bare) this.#seeToCopies(item, changes.get(item));
+  }
+
+  /** Lanes are told when copies are to be made, are missing, or their lease is half over. */
+  #seeToCopies(item: number, copies: number | undefined): void {
     const { words } = this.shared;
-    for (const { item } of bare) {
-      const copies = changes.get(item);
-      const at = this.wordOf(item);
-      if (copies !== undefined) words[at + directory.COPIES] = copies;
-      // A lane that has all copies finds nothing to do; a lease that runs out is renewed.
-      if (copies === undefined && words[at + directory.COPIES]! <= 1) continue;
-      this.#orders.give(item, ORDER_COPY);
-    }
+    const { copiedMs } = this.items;
+    const at = this.wordOf(item);
+    if (copies !== undefined) words[at + directory.COPIES] = copies;
+    const wanted = words[at + directory.COPIES]! - 1;
+    const isOld = this.nowMs - copiedMs[item]! >= this.area.leaseMs / 2;
+    if (wanted < 1 || !(isOld || directory.joinedCount(words, at) < wanted)) return;
+    if (this.#orders.give(item, ORDER_COPY) >= 0) copiedMs[item] = this.nowMs;
   }
 
   /** Hot keys whose reads go to nodes, the hottest first. */

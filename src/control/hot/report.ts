@@ -120,7 +120,6 @@ export function hotKey(keeper: Keeper, item: number, nodeName: (row: number) => 
   const at = keeper.wordOf(item);
   const { estimate, error } = intake.heavy(items.hash[item]!);
   const count = Math.max(1, intake.count);
-  const copies = directory.joinedCount(words, at);
   const cached = (words[at + directory.STATE]! & directory.VALUED) !== 0;
   const perSecond = 1000 / epochMs;
   return {
@@ -134,11 +133,19 @@ export function hotKey(keeper: Keeper, item: number, nodeName: (row: number) => 
     pinned: keeper.lists.isPinned(items.key[item]!),
     cached,
     valueBytes: cached ? words[at + ITEM_VALUE_LENGTH]! : 0,
-    replicas: Array.from({ length: copies }, (_, copy) =>
-      nodeName(words[at + directory.REPLICA_ROWS + copy * directory.REPLICA_ROW_WORDS]!),
-    ),
+    replicas: joinedNodes(words, at).map(nodeName),
     copies: words[at + directory.COPIES]!,
     ageSeconds: (nowMs - items.admittedMs[item]!) / 1000,
     reads: heat.total[item]!,
   };
+}
+
+/** Rows of the nodes whose copies may be read. */
+function joinedNodes(words: Int32Array, at: number): number[] {
+  const joined = words[at + directory.REPLICAS_JOINED]!;
+  const rows = Array.from({ length: directory.REPLICAS_MAX }, (_, row) => row).filter(
+    row => ((joined >> row) & 1) !== 0,
+  );
+  const place = at + directory.REPLICA_ROWS + directory.REPLICA_NODE;
+  return rows.map(row => words[place + row * directory.REPLICA_ROW_WORDS]! - 1);
 }

@@ -30,6 +30,8 @@ export class Roster {
   readonly key: string[];
   /** Epochs in a row in which it was cold. */
   readonly coldEpochs: Uint8Array;
+  /** When its copies were ordered last, ms. */
+  readonly copiedMs: Float64Array;
   /** In any phase but FREE and HOT. */
   readonly moving = new Set<number>();
   /** ADMITTED, PROMOTING, HOT. */
@@ -47,6 +49,7 @@ export class Roster {
     this.orderRestarts = new Int32Array(items);
     this.key = new Array<string>(items).fill('');
     this.coldEpochs = new Uint8Array(items);
+    this.copiedMs = new Float64Array(items);
     this.#free = Int32Array.from({ length: items }, (_, item) => item);
     this.#freeCount = items;
   }

@@ -53,6 +53,10 @@ export const LANE_HELP: Readonly<Record<string, string>> = {
   hot_unsure: 'Hot keys of which a write was not acknowledged: read at home until that can no longer apply.',
   hot_zombies: 'Values that a late datagram brought back after their delete, and that were deleted again.',
   hot_promotions: 'Keys that became hot once their stores had drained.',
+  hot_copies: 'Copies of hot keys that nodes have taken.',
+  hot_copies_too_large: 'Hot keys that were not copied, as their values do not fit one datagram.',
+  hot_copies_gone: 'Reads that found a copy gone, and were sent home.',
+  hot_parts: 'Keys of requests for several answered from the cache.',
   hot_moves: 'Hot keys whose home has changed.',
 };
 

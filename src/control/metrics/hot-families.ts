@@ -30,7 +30,7 @@ function itemFamilies(hot: HotFigures): Family[] {
     gauge('keysteer_hot_keys_in_state', 'Hot keys, by the state of their coherence protocol.', inStates),
     plainGauge('keysteer_hot_keys_max', 'Keys that can be hot at a time.', capacity),
     plainGauge('keysteer_hot_keys_cached', 'Hot keys whose value is cached.', cached),
-    plainGauge('keysteer_hot_copies', 'Copies of hot keys on other nodes than their homes.', copies),
+    plainGauge('keysteer_hot_replicas', 'Copies of hot keys on other nodes than their homes.', copies),
     plainGauge('keysteer_hot_keys_pinned', 'Keys that are hot whatever happens.', pinned),
     plainGauge('keysteer_hot_keys_banned', 'Keys that are never treated.', banned),
     plainGauge(
