@@ -79,7 +79,7 @@ function clientsOf(random: Random): ClientOptions[] {
   return Array.from({ length: random.whole(3, 8) }, () => ({
     sockets: random.whole(2, 6),
     isOpenLoop,
-    pauseMs: random.of([5, 15, 30]) * (isOpenLoop ? 3 : 1),
+    pauseMs: random.of([5, 20, 60]) * (isOpenLoop ? 3 : 1),
     timeoutMs,
     isOffloading: random.chance(0.5),
   }));

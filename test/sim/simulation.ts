@@ -26,6 +26,8 @@ import { Workload } from './workload.ts';
 
 /** After the last operation all faults end; then so long until everything must be answered again, ms. */
 const RECOVERY_MS = 8000;
+/** How many events, less one, between two looks at whether the run is over. */
+const EVENTS_MASK = 31;
 
 export interface SimulationOptions {
   /** Actors of the product's that live beside the lanes: made anew with each process. */
@@ -230,9 +232,9 @@ export class Simulation implements FaultWorld, Clock {
   }
 
   async #until(isDone: () => boolean): Promise<void> {
-    for (;;) {
+    for (let i = 0; ; ) {
       while (!this.#unsettled) {
-        if (isDone()) return;
+        if ((++i & EVENTS_MASK) === 0 && isDone()) return;
         if (!this.events.step()) return;
       }
       this.#unsettled = false;
