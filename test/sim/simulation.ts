@@ -251,8 +251,9 @@ export class Simulation implements FaultWorld, Clock {
     const untilMs = this.events.nowMs + RECOVERY_MS;
     await this.#until(() => this.events.nowMs >= untilMs);
     const first = this.history.operations.length;
-    for (const [i, key] of this.workload.keys.entries()) this.clients[i % this.clients.length]!.askOnce(key);
-    await this.#until(() => this.#tally.waiting === 0);
+    const { keys } = this.workload;
+    for (const [i, key] of keys.entries()) this.later(i, () => this.clients[i % this.clients.length]!.askOnce(key));
+    await this.#until(() => this.history.operations.length >= first + keys.length && this.#tally.waiting === 0);
     const silent = this.history.operations
       .slice(first)
       .find(({ output }) => output === undefined || output.kind === 'unknown');
