@@ -117,10 +117,14 @@ function changed(item: Item, op: Operation, order: Order): Register | typeof ILL
       return isNumber(item.value) ? { ...item, value: counted(item.value, op), token: undefined } : ILLEGAL;
     case 'touch':
     case 'gat':
-      return (op.ttl ?? 0) < 0 ? null : { ...item, deadline: deadlineOf(op, order) };
+      return (op.ttl ?? 0) < 0 ? null : until(item, deadlineOf(op, order));
     default:
       return item;
   }
+}
+
+function until(item: Item, deadline: number): Item {
+  return item.deadline === deadline ? item : { ...item, deadline };
 }
 
 function seen(item: Item, op: Operation, order: Order): Register | typeof ILLEGAL {

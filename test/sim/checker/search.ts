@@ -7,7 +7,8 @@
  *
  * - an operation that changes nothing and is allowed now is taken at once, without alternatives;
  * - a value that is still to be read and can no more be written must not be left;
- * - a write without a reply is taken only where the next operation cares;
+ * - a write without a reply is taken only where the next operation cares, and of those whose values nobody reads one
+ *   stands for all;
  * - (taken, register) pairs are remembered: what is left of all that began until now, the replyless ones taken (64
  *   random bits each, summed by xor), the register.
  */
@@ -48,8 +49,10 @@ export class Search implements Order {
   private readonly writes = new Map<string, number>();
   /** Values come from sets alone: what nobody can write any more is known. */
   private readonly isPlain: boolean;
+  /** No two writes of one value, and no arithmetic on values. */
   private readonly isUnique: boolean;
-  private readonly seen = new Set<string>();
+  private readonly isTimed: boolean;
+  private readonly seen = new Map<string, number>();
   private readonly openWords: Int32Array;
   private readonly openSum = new Int32Array(2);
   private steps = 0;
@@ -70,7 +73,8 @@ export class Search implements Order {
     this.next = Int32Array.from({ length: this.required + 1 }, (_, i) => (i === this.required ? 0 : i + 1));
     this.previous = Int32Array.from({ length: this.required + 1 }, (_, i) => (i === 0 ? this.required : i - 1));
     this.isPlain = !history.some(producesUnforeseen);
-    this.isUnique = this.countValues();
+    this.isUnique = this.countValues() && !history.some(op => op.verb === 'incr' || op.verb === 'decr');
+    this.isTimed = history.some(op => op.ttl);
     this.openWords = randomWords(open.length * 2);
   }
 
@@ -156,12 +160,37 @@ export class Search implements Order {
       ends = Math.min(ends, endOf(this.operations[i]!));
       near.push(i);
     }
-    for (let i = this.required; i < this.operations.length; i++) {
-      if (this.operations[i]!.invokedAt > ends) break;
-      if (this.isTaken[i] === 0) this.propose(frame, i);
-    }
+    this.listOpen(frame, near, ends);
     near.sort((a, b) => endOf(this.operations[b]!) - endOf(this.operations[a]!));
     for (const i of near) if (this.operations[i]!.invokedAt <= ends) this.propose(frame, i);
+  }
+
+  /** Replyless operations: those that one of the near ones may care for. */
+  private listOpen(frame: Frame, near: readonly number[], ends: number): void {
+    const open: number[] = [];
+    for (let i = this.required; i < this.operations.length && this.operations[i]!.invokedAt <= ends; i++) {
+      if (this.isTaken[i] === 0) open.push(i);
+    }
+    if (!this.isUnique) {
+      for (const i of open) this.propose(frame, i);
+      return;
+    }
+    const readNear = new Set(near.map(i => readBy(this.operations[i]!)));
+    const isWitnessed = (i: number): boolean => (this.reads.get(writtenBy(this.operations[i]!) ?? '') ?? 0) > 0;
+    const needsAny =
+      near.some(i => this.operations[i]!.outcome === 'exists') ||
+      (frame.register === null &&
+        (near.some(i => needsSomeItem(this.operations[i]!)) ||
+          open.some(i => needsSomeItem(this.operations[i]!) && isWitnessed(i))));
+    let hasStandIn = false;
+    for (const i of open) {
+      if (readNear.has(writtenBy(this.operations[i]!)) || this.operations[i]!.verb === 'touch') this.propose(frame, i);
+      else if (needsAny && (isWitnessed(i) || !hasStandIn || this.isTimed)) {
+        const before = frame.candidates.length;
+        this.propose(frame, i);
+        hasStandIn ||= !isWitnessed(i) && frame.candidates.length > before;
+      }
+    }
   }
 
   private propose(frame: Frame, index: number): void {
@@ -205,7 +234,10 @@ export class Search implements Order {
     return (this.reads.get(before.value) ?? 0) - own > 0 && supply <= 0;
   }
 
-  /** What is taken is told by what is left among all that began until now; nothing later is taken. */
+  /**
+   * What is taken is told by what is left among all that began until now; nothing later is taken. Whoever may live longer
+   * can do all that the other can.
+   */
   private isNew(register: Register): boolean {
     let key = `${this.earliest},${this.openSum[0]},${this.openSum[1]}`;
     for (
@@ -215,9 +247,10 @@ export class Search implements Order {
     ) {
       key += `,${i}`;
     }
-    key += `|${registerKey(register)}`;
-    if (this.seen.has(key)) return false;
-    this.seen.add(key);
+    key += register === null ? '-' : `|${register.value}|${register.flags}|${register.token ?? ''}`;
+    const deadline = register?.deadline ?? 0;
+    if ((this.seen.get(key) ?? Number.NEGATIVE_INFINITY) >= deadline) return false;
+    this.seen.set(key, deadline);
     return true;
   }
 
@@ -281,6 +314,14 @@ function mayMatter(op: Operation): boolean {
 function producesUnforeseen(op: Operation): boolean {
   if (op.verb === 'append' || op.verb === 'prepend') return isOpen(op) || op.outcome === 'stored';
   return (op.verb === 'incr' || op.verb === 'decr') && isOpen(op);
+}
+
+/** Needs an item, whichever. */
+function needsSomeItem(op: Operation): boolean {
+  if (op.verb === 'add') return op.outcome === 'not_stored';
+  if (op.verb === 'replace') return isOpen(op) || op.outcome === 'stored';
+  if (op.verb === 'cas') return isOpen(op) || op.outcome !== 'not_found';
+  return op.outcome === 'deleted' || op.outcome === 'touched';
 }
 
 function isPlainRead(op: Operation): boolean {
