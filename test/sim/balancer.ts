@@ -155,6 +155,11 @@ export class Balancer {
     );
   }
 
+  /** Frames received that ended in no counter and wait for nothing; of lanes that have never died. */
+  unaccounted(): number {
+    return this.lanes.reduce((sum, lane) => sum + lane.unaccounted(), 0);
+  }
+
   #sweep(nowMs: number): number {
     this.steering.sweep(nowMs);
     return SWEEP_MS;

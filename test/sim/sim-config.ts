@@ -44,5 +44,12 @@ multiget: { gathers: 64, buffer_bytes: 1048576 }
 commands: { flush_all: broadcast }
 admin: off
 ${more}`;
-  return loadConfig(text, 'simulation');
+  const known = read.get(text);
+  if (known !== undefined) return known;
+  const config = loadConfig(text, 'simulation');
+  read.set(text, config);
+  return config;
 }
+
+/** Texts that were read before: most reloads go back to one. */
+const read = new Map<string, Config>();
