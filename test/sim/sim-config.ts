@@ -12,10 +12,8 @@ export interface SimConfig {
   readonly lanes: number;
   readonly nodes: readonly SimNode[];
   readonly algorithm: 'ketama' | 'maglev';
-  /** More of the file, as it stands there; for what a run wants otherwise. */
+  /** More of the file, as it stands there; for what a run wants otherwise. Keys are hot only with a section `hot`. */
   readonly more?: string;
-  /** Section `hot`, as it stands in a file; left out: no key is treated. */
-  readonly hot?: string;
 }
 
 export interface SimNode {
@@ -23,15 +21,7 @@ export interface SimNode {
   readonly weight: number;
 }
 
-export function configOf({
-  mode,
-  arms,
-  lanes,
-  nodes,
-  algorithm,
-  more = '',
-  hot = '{ enabled: false }',
-}: SimConfig): Config {
+export function configOf({ mode, arms, lanes, nodes, algorithm, more = '' }: SimConfig): Config {
   const server = arms === 2 ? '  server: { interface: sim1, address: 10.77.1.1/24 }\n' : '';
   const client = arms === 2 ? '{ interface: sim0 }' : '{ interface: sim0, address: 10.77.1.1/16 }';
   const lines = nodes.map(
@@ -53,8 +43,7 @@ fragments: { datagrams: 4, per_source: 4 }
 multiget: { gathers: 64, buffer_bytes: 1048576 }
 commands: { flush_all: broadcast }
 admin: off
-hot: ${hot}
-${more}`;
+${/^hot:/m.test(more) ? '' : 'hot: { enabled: false }\n'}${more}`;
   const known = read.get(text);
   if (known !== undefined) return known;
   const config = loadConfig(text, 'simulation');
