@@ -131,7 +131,7 @@ describe.skipIf(requireBed())('hot keys', () => {
     expect((await keysteer(['top', '--once', '--interval', '0.2', '--admin', path])).stdout).toMatch(/^hot: 1 keys/m);
     const explain = ['explain', 'told', '--instance', path, '--node', 'mc1=10.77.1.11'];
     expect((await keysteer(explain)).stdout).toMatch(/^heat +\d.*\ntreated +cached in L[12]/m);
-    expect(JSON.parse((await keysteer([...explain, '--json'])).stdout).hot).toMatchObject({ key: 'told' });
+    expect(JSON.parse((await keysteer([...explain, '--json'])).stdout).heat).toMatchObject({ hot: { key: 'told' } });
   });
 
   test('limits at run time; what is wrong is refused', async () => {

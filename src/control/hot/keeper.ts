@@ -74,8 +74,6 @@ export class Keeper {
   readonly shared: Arena;
   readonly counts = noCounts();
   limits: HotLimits;
-  /** As of the last epoch. */
-  detectors: DetectorFigures = { count: 0, epsilon: 0, entries: 0, displaced: 0 };
   /** Length of the last epoch, ms. */
   epochMs: number;
   nowMs = 0;
@@ -89,6 +87,7 @@ export class Keeper {
   /** Share in force: that of the coolest item when no number is free. */
   #share: number;
   #epochSinceMs = Number.NaN;
+  #detectors: DetectorFigures | undefined;
 
   /** Before any lane attaches. */
   constructor(place: KeeperPlace) {
@@ -186,6 +185,12 @@ export class Keeper {
   /** Share of the requests from which a key is hot now. */
   get share(): number {
     return this.#share;
+  }
+
+  /** As they were when they were asked for first in this epoch: every row is looked at. */
+  get detectors(): DetectorFigures {
+    this.#detectors ??= this.intake.figures();
+    return this.#detectors;
   }
 
   get leftAlone(): number {
@@ -317,7 +322,7 @@ export class Keeper {
     this.#turnLayers(count);
     this.#replicate();
     this.#alone.sweep(this.nowMs);
-    this.detectors = this.intake.figures();
+    this.#detectors = undefined;
   }
 
   #judge(item: number, cold: number): void {
