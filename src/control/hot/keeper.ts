@@ -3,7 +3,7 @@
  * clock of its own: whoever drives it says the time, each TICK_MS by the conductor or the simulation.
  *
  *     each tick    candidates that lanes have said → items; items under way move on (roster.ts); thresholds for lanes
- *     each epoch   heat (heat.ts) → layers; who is cold, or written too much, leaves; copies (replication.ts)
+ *     each epoch   spread over ticks: heat (heat.ts) → layers; who is cold, or written too much, leaves; copies (replication.ts)
  *
  * A tick costs what has changed, an epoch what there is. A candidate with the share that is asked for becomes an item in the
  * tick it is said in. With all items in use, newcomers wait until the end of the epoch, where the coolest make room.
@@ -23,7 +23,7 @@ import { HotLists } from './lists.ts';
 import { Orders } from './orders.ts';
 import type { Placement } from './placement.ts';
 import type { KeptLanes } from './pulse.ts';
-import { type BareKey, Replication } from './replication.ts';
+import { bareKeys, Replication } from './replication.ts';
 import * as roster from './roster.ts';
 import type { HotControlSettings, HotLimits } from './settings.ts';
 import { ValueWatch } from './values.ts';
@@ -45,6 +45,8 @@ const ADMIT_MS_MAX = 150;
 const WRITTEN_MS = 10_000;
 const UNDRAINED_MS = 1000;
 const HASHED_MS = 30_000;
+/** Items that are judged in a tick, at least. */
+const JUDGED_MIN = 32;
 /** Newcomers that wait for the end of the epoch. */
 const NEWCOMERS_MAX = 1024;
 /** An item that is under way for so long is reported, beyond what L explains, ms. */
@@ -88,6 +90,8 @@ export class Keeper {
   #share: number;
   #epochSinceMs = Number.NaN;
   #detectors: DetectorFigures | undefined;
+  /** Items whose turn in this epoch is still to come. */
+  #unjudged: number[] = [];
 
   /** Before any lane attaches. */
   constructor(place: KeeperPlace) {
@@ -119,6 +123,7 @@ export class Keeper {
     for (const item of this.items.moving) this.#moveOn(item);
     this.#admitPinned();
     this.intake.setThresholds(this.#share, HEAT_MIN);
+    this.#judgeSome(this.#judgedPerTick);
     if (nowMs - this.#epochSinceMs >= this.area.epochMs) this.#endEpoch();
   }
 
@@ -195,6 +200,10 @@ export class Keeper {
 
   get leftAlone(): number {
     return this.#alone.size;
+  }
+
+  get #judgedPerTick(): number {
+    return JUDGED_MIN + Math.ceil((2 * this.items.live.size * TICK_MS) / this.area.epochMs);
   }
 
   #hashOf(key: Uint8Array): number {
@@ -314,15 +323,21 @@ export class Keeper {
   }
 
   #endEpoch(): void {
+    this.#judgeSome(this.#unjudged.length);
     this.epochMs = this.nowMs - this.#epochSinceMs;
     this.#epochSinceMs = this.nowMs;
-    const count = this.intake.count;
-    const cold = Math.max(HEAT_COLD, COLD_FRACTION * this.limits.share * count);
-    for (const item of this.items.live) this.#judge(item, cold);
-    this.#turnLayers(count);
-    this.#replicate();
-    this.#alone.sweep(this.nowMs);
     this.#detectors = undefined;
+    this.#alone.sweep(this.nowMs);
+    this.#unjudged = [...this.items.live];
+    if (this.#unjudged.length === 0) this.#turnLayers();
+  }
+
+  /** Items are judged over half an epoch, a few a tick: a tick must not take long. Then layers and copies follow. */
+  #judgeSome(count: number): void {
+    if (this.#unjudged.length === 0) return;
+    const cold = Math.max(HEAT_COLD, COLD_FRACTION * this.limits.share * this.intake.count);
+    for (const item of this.#unjudged.splice(-count)) if (this.items.live.has(item)) this.#judge(item, cold);
+    if (this.#unjudged.length === 0) this.#turnLayers();
   }
 
   #judge(item: number, cold: number): void {
@@ -342,7 +357,8 @@ export class Keeper {
   }
 
   /** Newcomers that found no number take the places of the coolest. */
-  #turnLayers(count: number): void {
+  #turnLayers(): void {
+    const { count } = this.intake;
     const waiting = [...this.#newcomers.values()].map(({ hash }) => this.intake.heavy(hash).estimate);
     const scores = waiting.sort((a, b) => b - a);
     this.#scores.set(scores);
@@ -352,10 +368,11 @@ export class Keeper {
     const isFull = scores.length > 0 && coolest >= 0 && count > 0;
     this.#share = Math.max(this.limits.share, isFull ? this.layers.scoreOf(coolest) / count : 0);
     this.#newcomers.clear();
+    this.#replicate();
   }
 
   #replicate(): void {
-    const bare = this.bareKeys();
+    const bare = bareKeys(this);
     const changes = this.replication.plan(bare, this.limits);
     for (const { item } of bare) this.#seeToCopies(item, changes.get(item));
   }
@@ -370,26 +387,5 @@ export class Keeper {
     const isOld = this.nowMs - copiedMs[item]! >= this.area.leaseMs / 2;
     if (wanted < 1 || !(isOld || directory.joinedCount(words, at) < wanted)) return;
     if (this.#orders.give(item, ORDER_COPY) >= 0) copiedMs[item] = this.nowMs;
-  }
-
-  /** Hot keys whose reads go to nodes, the hottest first. */
-  bareKeys(): BareKey[] {
-    const { words } = this.shared;
-    const { heat, items } = this;
-    const bare = [...items.live].filter(item => {
-      const at = this.wordOf(item);
-      return (
-        items.phase[item] === roster.HOT && (words[at + directory.CACHED] === 0 || words[at + directory.COPIES]! > 1)
-      );
-    });
-    bare.sort((a, b) => heat.reads[b]! - heat.reads[a]!);
-    return bare.map(item => ({
-      item,
-      hash: items.hash[item]!,
-      key: Buffer.from(items.key[item]!, 'latin1'),
-      reads: heat.reads[item]!,
-      writes: heat.writes[item]!,
-      copies: words[this.wordOf(item) + directory.COPIES]!,
-    }));
   }
 }
