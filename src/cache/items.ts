@@ -5,9 +5,9 @@
  *
  *     words  0–15  what the coherence protocol knows of the key             coherence/directory.ts
  *     words 16–31  what is cached                                            below
- *     words 32–63  the nodes with a copy                                     coherence/replicas.ts
- *     byte  256    key, KEY_BYTES_MAX at most
- *     byte  512    body, BODY_BYTES_MAX at most
+ *     words 32–95  the nodes with a copy                                     coherence/directory.ts
+ *     byte  384    key, KEY_BYTES_MAX at most
+ *     byte  640    body, BODY_BYTES_MAX at most
  *
  *     word 16  KEY_HASH      murmur3 of the key
  *          17  KEY_LENGTH    bytes
@@ -28,7 +28,7 @@
  * Who writes: the keeper makes an item and takes it away (the key is written once, before the item is published); all
  * else is changed by the lane that holds the item's lock (directory.ts). Readers compare VERSION before and after.
  */
-export const ITEM_WORDS = 496;
+export const ITEM_WORDS = 528;
 export const ITEM_BYTES = ITEM_WORDS * 4;
 
 export const ITEM_KEY_HASH = 16;
@@ -46,10 +46,10 @@ export const ITEM_STAMP = 27;
 
 /** First word of the list of copies, and how many words it has. */
 export const ITEM_REPLICAS = 32;
-export const ITEM_REPLICA_WORDS = 32;
+export const ITEM_REPLICA_WORDS = 64;
 /** Bytes from the start of the item. */
-export const ITEM_KEY_AT = 256;
-export const ITEM_BODY_AT = 512;
+export const ITEM_KEY_AT = 384;
+export const ITEM_BODY_AT = 640;
 /** A datagram of memcached's has 1400 bytes at most, 8 of them the frame header. */
 export const BODY_BYTES_MAX = 1392;
 

@@ -41,7 +41,7 @@ const REASONS: Readonly<Record<string, string>> = {
   drop_protocol: 'neither UDP nor ICMP',
   drop_udp_length: 'its UDP length does not fit its IPv4 packet',
   drop_udp_checksum: 'its UDP checksum is wrong',
-  drop_udp_port: 'to the virtual address, but to another port',
+  drop_udp_port: 'to the virtual address, but to another port; or from port 0, which nothing can be sent to',
   drop_icmp: 'an ICMP message, but no right echo request',
   drop_frame_header: 'too short for the 8 bytes in front of every memcached datagram',
   drop_too_big: 'longer than the interface it would leave by can send',

@@ -36,6 +36,12 @@ export function registerCapture(program: Command): void {
     )
     .option('--port <PORT>', 'UDP port of memcached, when there is no configuration', '11211')
     .option('--json', 'machine-readable: one JSON object a line (capturing, captured)')
+    .addHelpText(
+      'after',
+      `
+What Keysteer itself sends passes the kernel's queues and taps by: on one of its own interfaces the frames that come in are
+seen, not those that it sends. Capture those where they arrive: at the other end of the wire, on a client or a node.`,
+    )
     .action(run);
 }
 

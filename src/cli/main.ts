@@ -25,7 +25,7 @@ const program = new Command('keysteer')
   .version(packageVersion(), '-V, --version', 'print the version')
   .helpOption('-h, --help', 'print this help')
   .showHelpAfterError('(keysteer --help says more)')
-  .configureHelp({ showGlobalOptions: true })
+  .configureHelp({ showGlobalOptions: true, minWidthToWrap: 30 })
   .exitOverride();
 
 for (const register of [

@@ -95,7 +95,7 @@ export const REPLICA_NODE = 0;
 export const REPLICA_CAS_HIGH = 1;
 export const REPLICA_CAS_LOW = 2;
 export const REPLICA_LOOSE_UNTIL = 3;
-export const REPLICAS_MAX = 7;
+export const REPLICAS_MAX = 15;
 
 /** Copies of the item that may be read, home not among them. */
 export function joinedCount(words: Int32Array, item: number): number {

@@ -170,8 +170,8 @@ function outstandingByRow(lanes: readonly LaneMemoryView[]): Float64Array {
   const rows = new Float64Array(NODES_LIMIT);
   for (const { memory, setup } of lanes) {
     const nowUs = ((performance.timeOrigin - setup.timeOrigin + performance.now()) * 1000) | 0;
-    const { slots, slotsOffset, replyLifetimeMs } = setup;
-    countOutstanding(memory.arena.words, slotsOffset >> 2, slots, replyLifetimeMs * 1000, nowUs, rows);
+    const { slots, slotsOffset, newcomerSlots, replyLifetimeMs } = setup;
+    countOutstanding(memory.arena.words, slotsOffset >> 2, slots, newcomerSlots, replyLifetimeMs * 1000, nowUs, rows);
   }
   return rows;
 }

@@ -50,13 +50,17 @@ export function maySend(address: number): boolean {
   return first !== 0 && first !== 127 && first < 224;
 }
 
-/** A UDP datagram for memcached: lengths, checksum unless the transport vouches for it, room for a frame header. */
+/**
+ * A UDP datagram for memcached: lengths, checksum unless the transport vouches for it, room for a frame header, and a port
+ * that can be answered: 0 means that there is none (RFC 768).
+ */
 export function faultOfDatagram(view: DataView, ipOffset: number, udpOffset: number, flags: number): number {
   const available = ipOffset + ipv4.totalLength(view, ipOffset) - udpOffset;
   if (udp.validate(view, udpOffset, available) !== 0) return COUNT.drop_udp_length;
   const bytes = udp.length(view, udpOffset);
   const vouched = (flags & (FLAG_PARTIAL_CHECKSUM | FLAG_CHECKSUM_VERIFIED)) !== 0;
   if (!vouched && !udp.verifyChecksum(view, ipOffset, udpOffset, bytes)) return COUNT.drop_udp_checksum;
+  if (udp.sourcePort(view, udpOffset) === 0) return COUNT.drop_udp_port;
   return bytes < udp.HEADER_BYTES + FRAME_HEADER_BYTES ? COUNT.drop_frame_header : 0;
 }
 

@@ -14,9 +14,6 @@ import { handleArp, handleIcmp } from './host.ts';
 import { BATCH_ROWS, LIST_END, LIST_IP, LIST_ROW, LIST_UDP, LIST_WORDS, type Path } from './path.ts';
 import { MODE_GATEWAY } from './setup.ts';
 
-/** In the word of flags and offset (RFC 791 3.1). */
-const FRAGMENT_OFFSET_MASK = 0x1fff;
-
 export class Classifier {
   /** Frames of the last `run`, LIST_WORDS each. */
   readonly requests = new Int32Array(BATCH_ROWS * LIST_WORDS);
@@ -139,7 +136,18 @@ export class Classifier {
     if (fault !== 0) return this.#count(fault);
     if (ethernet.isFrom(view, offset, port.macHigh, port.macLow)) return this.#count(COUNT.drop_own_source);
     if (!this.#isSender(offset, ipv4.source(view, ipOffset))) return this.#count(COUNT.drop_bad_source);
+    if (ipv4.isFragment(view, ipOffset)) return this.#returnWhole(port, batch, row, ipOffset);
     this.#return(batch, row, ipOffset);
+  }
+
+  /** gateway mode: the fragment that completes its datagram goes on as that, if it is memcached's; the kernel has its own copies. */
+  #returnWhole(port: Port, batch: Int32Array, row: number, ipOffset: number): void {
+    const { fragments, nowMs } = this.#path;
+    if (!fragments.accept(batch, row, ipOffset, port.id, nowMs)) return;
+    const wholeOffset = batch[row + ROW_OFFSET] + ethernet.HEADER_BYTES;
+    const isOfMemcached = this.#isOfNode(wholeOffset, batch[row + ROW_LENGTH] - ethernet.HEADER_BYTES);
+    if (!isOfMemcached) return this.#count(COUNT.foreign);
+    this.#return(batch, row, wholeOffset);
   }
 
   #return(batch: Int32Array, row: number, ipOffset: number): void {
@@ -150,14 +158,14 @@ export class Classifier {
     list(this.returns, this.returnCount++, row, ipOffset, udpOffset, udpOffset + udp.length(view, udpOffset));
   }
 
-  /** Whether it is UDP from a node's address and port, as far as can be told before it is checked. */
+  /** Whether it is UDP from a node's address and port, or a fragment from its address, as far as can be told before it is checked. */
   #isOfNode(ipOffset: number, available: number): boolean {
     const { memory, nodes } = this.#path;
     const { view } = memory;
     const headerBytes = ipv4.headerBytes(view, ipOffset);
-    if (headerBytes < ipv4.HEADER_BYTES_MIN || available < headerBytes + udp.HEADER_BYTES) return false;
-    if (ipv4.protocol(view, ipOffset) !== ipv4.PROTOCOL_UDP) return false;
-    if ((view.getUint16(ipOffset + 6) & FRAGMENT_OFFSET_MASK) !== 0) return false; // it has no ports
+    if (headerBytes < ipv4.HEADER_BYTES_MIN || ipv4.protocol(view, ipOffset) !== ipv4.PROTOCOL_UDP) return false;
+    if (ipv4.isFragment(view, ipOffset)) return nodes.hasAddress(ipv4.source(view, ipOffset));
+    if (available < headerBytes + udp.HEADER_BYTES) return false;
     return nodes.find(ipv4.source(view, ipOffset), udp.sourcePort(view, ipOffset + headerBytes)) >= 0;
   }
 

@@ -1,6 +1,7 @@
 /**
  * gateway mode: which node sends from this address and port? A lane's own table, made anew when the steering table is
  * another one: open addressing, linear probing, at most a quarter full.
+ * Each address stands there once more, with ANY_PORT: fragments but the first have no ports.
  *
  *     entry  ADDRESS   IPv4, 0: empty
  *            PORT      UDP
@@ -8,6 +9,8 @@
  */
 import { mix32 } from '../mem/mix.ts';
 import { nodeAddress, nodeCount, nodeEnabled, nodePort } from '../steer/lookup.ts';
+
+const ANY_PORT = -1;
 
 export class NodeIndex {
   readonly #mask: number;
@@ -18,7 +21,7 @@ export class NodeIndex {
   #isMade = false;
 
   constructor(nodesMax: number) {
-    const entries = 1 << (32 - Math.clz32(4 * nodesMax - 1));
+    const entries = 1 << (32 - Math.clz32(8 * nodesMax - 1));
     this.#mask = entries - 1;
     this.#addresses = new Int32Array(entries);
     this.#ports = new Int32Array(entries);
@@ -34,6 +37,7 @@ export class NodeIndex {
     for (let node = 0; node < nodeCount(words, table); node++) {
       if (nodeAddress(words, table, node) === 0 || !nodeEnabled(words, table, node)) continue;
       this.#add(nodeAddress(words, table, node), nodePort(words, table, node), node);
+      this.#add(nodeAddress(words, table, node), ANY_PORT, node);
     }
   }
 
@@ -42,6 +46,11 @@ export class NodeIndex {
     if (address === 0) return -1;
     const at = this.#entryFor(address, port);
     return this.#addresses[at] === 0 ? -1 : this.#nodes[at];
+  }
+
+  /** Whether some node has this address. */
+  hasAddress(address: number): boolean {
+    return this.find(address, ANY_PORT) >= 0;
   }
 
   #add(address: number, port: number, node: number): void {

@@ -87,7 +87,8 @@ export class Path {
     this.memory = new LaneMemory(arena, setup.countersOffset, setup.nodeCountersOffset, setup.nodesMax);
     this.neighbours = new Neighbours(shared.words, setup.neighboursOffset >> 2, setup.neighbourTimes);
     const frameBytesMax = Math.max(clientPort.roomBytes, serverPort.roomBytes);
-    this.parking = new Parking(arena.bytes, setup.parkingOffset, setup.parkingFrames, frameBytesMax);
+    const { parkingOffset, parkingFrames, nodesMax } = setup;
+    this.parking = new Parking(arena.bytes, parkingOffset, parkingFrames, frameBytesMax, nodesMax);
     this.slots = new SlotTable(
       arena.words,
       setup.slotsOffset >> 2,

@@ -344,25 +344,44 @@ export class SlotTable {
 const COUNTED_SLOTS_MAX = 1 << 20;
 /** Slots in a row past the lifetime that end the look: a few may lie among younger ones that were passed over. */
 const LATE_SLOTS = 64;
+/** A lane's clock may be so far ahead of control's, µs: slots taken while we look are young. */
+const AHEAD_US = 100_000;
 
 /**
- * Control: adds, per row of the node table, the requests that an answer may still come for. It walks from the newest slot
- * back in time while a lane goes on; what changes meanwhile is counted as it was or as it is.
+ * Control: adds, per row of the node table, the requests that an answer may still come for. In each circle it walks from the
+ * newest slot back in time while a lane goes on; what changes meanwhile is counted as it was or as it is.
+ * @param newcomers how many of the slots are a circle of their own, as for SlotTable
  */
 export function countOutstanding(
   words: Int32Array,
   base: number,
   slots: number,
+  newcomers: number,
   lifetimeUs: number,
   nowUs: number,
   rows: Float64Array,
 ): void {
-  const mask = slots - 1;
-  const newest = words[base] - 1;
+  const main = slots - newcomers;
+  const first = base + HEADER_WORDS;
+  countCircle(words, first, main, words[base], lifetimeUs, nowUs, rows);
+  countCircle(words, first + main * SLOT_WORDS, newcomers, words[base + 1], lifetimeUs, nowUs, rows);
+}
+
+function countCircle(
+  words: Int32Array,
+  first: number,
+  length: number,
+  next: number,
+  lifetimeUs: number,
+  nowUs: number,
+  rows: Float64Array,
+): void {
+  let turn = next;
   let late = 0;
-  for (let i = 0; i < Math.min(slots, COUNTED_SLOTS_MAX) && late < LATE_SLOTS; i++) {
-    const slot = base + HEADER_WORDS + ((newest - i) & mask) * SLOT_WORDS;
-    const isLate = (nowUs - words[slot + SLOT_SENT]) >>> 0 > lifetimeUs;
+  for (let left = Math.min(length, COUNTED_SLOTS_MAX); left > 0 && late < LATE_SLOTS; left--) {
+    turn = turn === 0 ? length - 1 : turn - 1;
+    const slot = first + turn * SLOT_WORDS;
+    const isLate = (nowUs - words[slot + SLOT_SENT] + AHEAD_US) >>> 0 > lifetimeUs + AHEAD_US;
     late = isLate ? late + 1 : 0;
     const isOpen = (words[slot] & (STATE_MASK | SLOT_QUIET)) === STATE_OUTSTANDING;
     if (isOpen && !isLate) rows[words[slot + SLOT_NODE_PORT] >>> 16] += 1;

@@ -88,7 +88,7 @@ describe('good configurations', () => {
       multiget: { keysMax: 100, gathers: 256, bufferBytes: 16_777_216, timeoutMs: 200 },
       fragments: { datagrams: 64, perSource: 16, timeoutMs: 500 },
       idle: { spinUs: 200, waitMs: 10 },
-      neighbours: { retryMs: 200, retries: 5, lifetimeS: 60, queueFrames: 64 },
+      neighbours: { retryMs: 200, retries: 5, lifetimeS: 60, queueFrames: 128 },
       hot: {
         enabled: true,
         cache: true,

@@ -172,7 +172,7 @@ describe('JSON Schema', () => {
       '.neighbours.retry_ms': 200,
       '.neighbours.retries': 5,
       '.neighbours.lifetime_s': 60,
-      '.neighbours.queue_frames': 64,
+      '.neighbours.queue_frames': 128,
       '.hot.enabled': true,
       '.hot.cache': true,
       '.hot.keys': 8192,

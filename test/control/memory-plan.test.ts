@@ -21,10 +21,10 @@ describe('the memory of a lane', () => {
     const ports = [client, server].map(mtu => ({ transport: 'af_packet' as const, ringFrames: 64, mtu }));
     const { arena, parkingOffset, countersOffset } = planLaneMemory(CONFIG, 16, ports);
     const frameBytes = Math.max(client, server) + 14;
-    const parking = new Parking(arena.bytes, parkingOffset, CONFIG.neighbours.queueFrames, frameBytes);
+    const parking = new Parking(arena.bytes, parkingOffset, CONFIG.neighbours.queueFrames, frameBytes, 16);
     const from = arena.buffer.byteLength - 16384;
     arena.bytes.fill(0xee, from, from + frameBytes);
-    for (let i = 0; i < 3; i++) expect(parking.park(from, frameBytes, 0, 0)).toBe(true);
+    for (let i = 0; i < 3; i++) expect(parking.park(from, frameBytes, 0, i)).toBe(true);
     expect(parking.offset(2) + frameBytes).toBeLessThanOrEqual(countersOffset);
     expect(arena.bytes.slice(countersOffset, countersOffset + 1024).every(byte => byte === 0)).toBe(true);
   });

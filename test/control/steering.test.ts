@@ -100,7 +100,8 @@ describe('steering', () => {
 
   describe('adopts a configuration', () => {
     it('once its new next hops are known, so that no request for them waits', async () => {
-      const bed = new Bed();
+      const { neighbours, ...config } = configOf('mc1=10.77.1.11', 'mc2=10.77.1.12', 'mc3=10.77.1.13');
+      const bed = new Bed({ ...config, neighbours: { ...neighbours, retryMs: 10_000 } });
       const adopted = bed.steering.adopt(configOf('mc1=10.77.1.11', 'new=10.77.1.19'));
       await soon();
       expect(bed.live).toEqual([0, 1, 2]);

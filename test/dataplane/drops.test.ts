@@ -57,6 +57,8 @@ const ours: readonly Drop[] = [
   ['a partial checksum that nobody speaks of', request(GET, { checksum: 'partial' }), 'drop_udp_checksum'],
   ['a bad UDP checksum in a reply', reply('END\r\n', { checksum: 'bad' }), 'drop_udp_checksum', SERVER],
   ['the VIP, another port', request(GET, { dport: 11_212 }), 'drop_udp_port'],
+  ['from port 0', request(GET, { sport: 0 }), 'drop_udp_port'],
+  ['from port 0, server side', reply('END\r\n', { sport: 0 }), 'drop_udp_port', SERVER],
   ['half a memcached header', udpFrame({ ...ASK, payload: 'seven b' }), 'drop_frame_header'],
   ['an empty datagram', udpFrame({ ...ASK, payload: '' }), 'drop_frame_header'],
   ['an ICMP echo reply', icmpEcho({ ...ASK, type: 'reply', identifier: 1, sequence: 1 }), 'drop_icmp'],

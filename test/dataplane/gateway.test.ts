@@ -3,13 +3,14 @@ import { describe, expect, it } from 'vitest';
 import { CLIENT_ROWS, FRESH_MS } from '../../src/dataplane/client-table.ts';
 import { MODE_GATEWAY } from '../../src/dataplane/setup.ts';
 import { FLAG_SUPERFRAME, FLAG_VLAN, VLAN_SHIFT } from '../../src/port/port.ts';
-import { hex, icmpEcho } from '../support/frames.ts';
+import { hex, icmpEcho, type UdpFields, udpFragments } from '../support/frames.ts';
 import {
   ALICE,
   type BedOptions,
   BOB,
   binaryRequest,
   CLIENT_ID,
+  datagram,
   LaneBed,
   MC1,
   MC2,
@@ -23,6 +24,7 @@ import {
   toNode,
   VIP,
 } from '../support/lane-bed.ts';
+import { decodeReplyDatagram, decodeStrict } from '../support/strict-decoder.ts';
 import { checkRow, checkRows, type Row } from './rows.ts';
 
 const GATEWAY: BedOptions = { mode: MODE_GATEWAY };
@@ -249,6 +251,51 @@ describe('a reply of a node passes on to the client, from the VIP', () => {
     const bed = new LaneBed();
     bed.hear('client', request(GET));
     expect(bed.hear('server', returning(FOUND))).toEqual({ sent: [], counted: { foreign: 1 } });
+  });
+
+  describe('in fragments', () => {
+    const body = `VALUE k 0 1300\r\n${'v'.repeat(1300)}\r\nEND\r\n`;
+    const inPieces = (fields: Partial<UdpFields> = {}) =>
+      udpFragments(
+        {
+          srcMac: MC1.mac,
+          dstMac: NF_SERVER_MAC,
+          src: MC1.ip,
+          dst: ALICE.ip,
+          sport: MC1.port,
+          dport: ALICE.port,
+          payload: datagram(body, { id: CLIENT_ID }),
+          ...fields,
+        },
+        576,
+      );
+
+    it.each(['in order', 'last first'])('%s: put together, and sent on whole', order => {
+      const bed = new LaneBed(GATEWAY);
+      bed.hear('client', request(GET));
+      const pieces = order === 'in order' ? inPieces() : inPieces().reverse();
+      const { sent, counted } = bed.hear('server', pieces);
+      const fragments = { fragments_received: 3, fragments_joined: 2, datagrams_reassembled: 1 };
+      expect(counted).toEqual({ ...fragments, replies: 1 });
+      expect(sent).toHaveLength(1);
+      const decoded = decodeStrict(sent[0]!.frame);
+      if (decoded.kind !== 'udp') throw new Error(decoded.kind);
+      expect(Buffer.from(decodeReplyDatagram(decoded.payload).body).toString('latin1')).toBe(body);
+      expect(bed.unaccounted()).toBe(0);
+    });
+
+    it('from another port of a node: left to the kernel, which has copies of its own', () => {
+      const bed = new LaneBed(GATEWAY);
+      bed.hear('client', request(GET));
+      const { sent, counted } = bed.hear('server', inPieces({ sport: 22 }));
+      expect({ sent, foreign: counted.foreign }).toEqual({ sent: [], foreign: 1 });
+      expect(bed.unaccounted()).toBe(0);
+    });
+
+    it('from somebody who is no node: foreign, and nothing is kept', () => {
+      const bed = new LaneBed(GATEWAY);
+      expect(bed.hear('server', inPieces({ src: '10.77.1.99' })).counted).toEqual({ foreign: 3 });
+    });
   });
 
   it('in one arm', () => {

@@ -141,15 +141,15 @@ describe('requests wait for their next hop', () => {
   });
 
   it('more than a batch of them: the rest a cycle later, still in order', () => {
-    const bed = new LaneBed({ ...UNKNOWN, parkingFrames: 100 });
+    const bed = new LaneBed({ ...UNKNOWN, parkingFrames: 200 });
     bed.hear('client', asks(64));
     bed.hear('client', asks(100).slice(64));
     const first = frames(bed.hear('server', answerOf(MC1)));
     expect([...first, ...frames(bed.turn())]).toEqual(leaves(100));
   });
 
-  it('as many as there are places; the next are dropped and counted', () => {
-    const bed = new LaneBed({ ...UNKNOWN, parkingFrames: 4 });
+  it('for one next hop half as many as there are places; the next are dropped and counted', () => {
+    const bed = new LaneBed({ ...UNKNOWN, parkingFrames: 8 });
     expect(bed.hear('client', asks(6)).counted).toMatchObject({ parked: 4, drop_neighbour_queue_full: 2 });
     expect(bed.unaccounted()).toBe(0);
     expect(frames(bed.hear('server', answerOf(MC1)))).toEqual(leaves(4));

@@ -102,18 +102,28 @@ describe('a node’s figures', () => {
 
 describe('countOutstanding', () => {
   const LIFETIME_US = 1_000_000;
-  const SLOTS = 1024;
+  const SLOTS = 2048;
+  const NEWCOMERS = 512;
   const BASE = 32;
 
   it('property: is what a look at every slot finds, whatever was taken, answered and forgotten', () => {
-    const step = fc.record({ row: fc.nat(3), quiet: fc.boolean(), answered: fc.boolean(), afterUs: fc.nat(40_000) });
+    const step = fc.record({
+      row: fc.nat(3),
+      quiet: fc.boolean(),
+      answered: fc.boolean(),
+      isNewcomer: fc.boolean(),
+      afterUs: fc.nat(40_000),
+    });
+    const starts = fc.tuple(fc.nat(SLOTS - NEWCOMERS - 1), fc.nat(NEWCOMERS - 1));
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 400, size: 'max' }), fc.nat(2 ** 31), (steps, startUs) => {
+      fc.property(fc.array(step, { maxLength: 400, size: 'max' }), fc.nat(2 ** 31), starts, (steps, startUs, turns) => {
         const words = new Int32Array(BASE + slotTableByteLength(SLOTS) / 4);
-        const table = new SlotTable(words, BASE, SLOTS, 40_000, LIFETIME_US);
+        const table = new SlotTable(words, BASE, SLOTS, 40_000, LIFETIME_US, NEWCOMERS);
+        words.set(turns, BASE);
         const open: { row: number; sentUs: number }[] = [];
         let nowUs = startUs;
-        for (const { row, quiet, answered, afterUs } of steps) {
+        for (const { row, quiet, answered, isNewcomer, afterUs } of steps) {
+          table.aim(isNewcomer);
           const word = table.take(nowUs | 0);
           words[word] = (answered ? STATE_ANSWERED : STATE_OUTSTANDING) | (quiet ? SLOT_QUIET : 0);
           words[word + SLOT_NODE_PORT] = 11211 | (row << 16);
@@ -122,7 +132,7 @@ describe('countOutstanding', () => {
           nowUs += afterUs;
         }
         const rows = new Float64Array(4);
-        countOutstanding(words, BASE, SLOTS, LIFETIME_US, nowUs | 0, rows);
+        countOutstanding(words, BASE, SLOTS, NEWCOMERS, LIFETIME_US, nowUs | 0, rows);
         const young = open.filter(({ sentUs }) => nowUs - sentUs <= LIFETIME_US);
         expect([...rows]).toEqual([0, 1, 2, 3].map(row => young.filter(each => each.row === row).length));
       }),
@@ -132,7 +142,7 @@ describe('countOutstanding', () => {
   it('adds to what other lanes have, and looks no further than the lifetime', () => {
     const words = new Int32Array(BASE + slotTableByteLength(SLOTS) / 4);
     const rows = Float64Array.of(5);
-    countOutstanding(words, BASE, SLOTS, LIFETIME_US, 2 ** 31 - 1, rows);
+    countOutstanding(words, BASE, SLOTS, NEWCOMERS, LIFETIME_US, 2 ** 31 - 1, rows);
     expect([...rows]).toEqual([5]);
   });
 });

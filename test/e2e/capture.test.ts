@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { RecordSummary } from '../../src/capture/record.ts';
+import { loadConfig } from '../../src/control/config/load.ts';
+import { explainKey } from '../../src/control/explain.ts';
 import { runIn } from '../../src/experiment/namespaces.ts';
 import type { ProcessGroup } from '../../src/experiment/process-group.ts';
 import { VIP } from '../../src/experiment/topology.ts';
@@ -130,12 +132,11 @@ describe.skipIf(requireBed() ?? requirePcap() ?? requireEthtool())('keysteer cap
     await capture.until(REQUESTS.length * 2 + 3);
     const summary = await capture.stop();
     const asked = capture.frames.filter(({ comment }) => /^(get|set|mg) /.test(comment));
+    const steering = loadConfig(readFileSync(config, 'utf8'), config);
     for (const [n, { comment }] of asked.entries()) {
       const [, verb, key] = /^(\w+) (\S+)/.exec(REQUESTS[n]!)!;
-      const { stdout } = await keysteer(['explain', key!, '--config', config, '--json']);
-      const { node } = JSON.parse(stdout);
+      const node = explainKey(steering, key!).node!;
       expect(comment).toBe(`${verb} ${key} → ${node.name} (${node.address})`);
-      if (n === 25) break; // a process each: enough to tell
     }
     expect(asked).toHaveLength(REQUESTS.length);
     expect(summary).toMatchObject({

@@ -4,10 +4,10 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Figures } from '../../src/control/conductor.ts';
-import { runIn } from '../../src/experiment/namespaces.ts';
 import type { LoadResult } from '../../src/load/result.ts';
 import type { Balancer } from './balancer.ts';
 import { Bed } from './bed.ts';
+import { receiveErrorsIn, ringDropsOf } from './kernel-losses.ts';
 import { Load } from './load.ts';
 import { Program, requireBed } from './program.ts';
 import type { ConductorOrder } from './programs/conductor.ts';
@@ -24,6 +24,8 @@ const PLAN = {
   seed: 11,
 };
 
+/** Lanes killed, 5 s apart. */
+const CRASHES = 3;
 /** Outlasts the restart of a lane. */
 const RING = ', ring: { frames: 8192 }';
 
@@ -40,9 +42,6 @@ function configOf(bed: Bed, faults: { client?: string; server?: string }, more =
     more,
   ].join('\n');
 }
-
-/** Frames that came into a full ring: what a machine busy with other tests loses, counted. */
-const ringDropsOf = ({ ports }: Figures) => ports.reduce((sum, { counters }) => sum + counters.ring_dropped!, 0);
 
 /**
  * Of the whole run, prefill and warm-up among it: what was sent; what had no answer; and what of that is missing still
@@ -65,8 +64,8 @@ describe.skipIf(requireBed())('a faulty network, under load', () => {
   });
   afterAll(() => bed?.close());
 
-  async function underLoad(faults: { client?: string; server?: string }, seconds: number) {
-    balancer = await bed.startBalancerWith(['--config', bed.writeConfig('faults.yaml', configOf(bed, faults))]);
+  async function underLoad(faults: { client?: string; server?: string }, seconds: number, more = '') {
+    balancer = await bed.startBalancerWith(['--config', bed.writeConfig('faults.yaml', configOf(bed, faults, more))]);
     const load = await new Load(bed.network, { ...PLAN, seconds }).result;
     const { figures } = await balancer.stop();
     const [client, server] = figures.ports.map(port => port.counters);
@@ -102,17 +101,21 @@ describe.skipIf(requireBed())('a faulty network, under load', () => {
   });
 
   test('and towards the nodes: probes are lost as well, and nobody is taken out', async () => {
-    const { load, figures, server } = await underLoad({ server: 'drop: 0.2, seed: 4' }, 4);
+    // With the default of five, one next hop in fifty counts as unreachable at the start, and its node as down.
+    const patient = 'neighbours: { retry_ms: 50, retries: 25 }';
+    const { load, figures, server } = await underLoad({ server: 'drop: 0.2, seed: 4' }, 4, patient);
     expectRight(load, figures);
     const { sent, missing, excused } = sumsOf(load, figures);
-    const { probes_sent: probes, arp_requests: arp } = figures.counters;
+    const { probes_sent: probes, arp_requests: arp, pings_sent: pings } = figures.counters;
+    // ARP is lost as well: a next hop may be found so late that no more requests could wait for it.
+    const unresolved = figures.counters.drop_neighbour_queue_full! + figures.counters.drop_neighbour_unreachable!;
     console.log(
-      `20 % each way, nodes: ${sent} sent, ${missing} missing (and ${excused} late or in full rings), ${server.fault_dropped} frames dropped, ${probes} probes`,
+      `20 % each way, nodes: ${sent} sent, ${missing} missing (and ${excused} late or in full rings), ${server.fault_dropped} frames dropped, ${probes} probes, ${unresolved} without next hop`,
     );
-    const beside = server.fault_dropped! - missing;
+    const beside = server.fault_dropped! + unresolved - missing;
     expect(beside).toBeGreaterThanOrEqual(-nodesLost());
-    expect(beside).toBeLessThanOrEqual(2 * (probes! + arp! + figures.counters.pings_sent!) + 10);
-    expect(Math.abs(missing / sent - 0.36)).toBeLessThan(0.03);
+    expect(beside).toBeLessThanOrEqual(2 * (probes! + arp! + pings!) + 10);
+    expect(Math.abs((missing - unresolved) / sent - 0.36)).toBeLessThan(0.03);
   });
 
   test('doubled and late frames on both sides: all are answered, once each by value, none wrong', async () => {
@@ -140,9 +143,9 @@ describe.skipIf(requireBed())('a faulty network, under load', () => {
     const config = bed.writeConfig('lanes.yaml', configOf(bed, {}, 'lanes: 2\nadmin: off', RING));
     const { host } = bed.network.balancer;
     const conductor = await Program.start<ConductorOrder, Figures>(bed.namespaces, host, 'conductor', [config]);
-    const load = new Load(bed.network, { ...PLAN, seconds: 20, rate: 6000, timeoutMs: 2000 });
+    const load = new Load(bed.network, { ...PLAN, seconds: 14, rate: 6000, timeoutMs: 2000 });
     await load.measuring;
-    for (let crash = 0; crash < 4; crash++) {
+    for (let crash = 0; crash < CRASHES; crash++) {
       await sleep(crash === 0 ? 2000 : 5000);
       await conductor.ask({ order: 'crash', thread: crash % 2 });
     }
@@ -152,22 +155,15 @@ describe.skipIf(requireBed())('a faulty network, under load', () => {
     await conductor.stop();
     const { sent, lost, missing } = sumsOf(result, figures);
     console.log(
-      `4 lanes killed: ${sent} sent, ${lost} lost, ${counters.drop_lane_crash} in dying hands, ${ringDropsOf(figures)} in full rings`,
+      `${CRASHES} lanes killed: ${sent} sent, ${lost} lost, ${counters.drop_lane_crash} in dying hands, ${ringDropsOf(figures)} in full rings`,
     );
     expect({ wrong: result.wrong, errorTexts: result.errorTexts }).toEqual({ wrong: 0, errorTexts: {} });
-    expect(lanes.reduce((sum, { restarts }) => sum + restarts, 0)).toBe(4);
+    expect(lanes.reduce((sum, { restarts }) => sum + restarts, 0)).toBe(CRASHES);
     // While a lane starts again its rings fill up; beyond them the kernel drops, and counts.
     expect(missing).toBeLessThanOrEqual(counters.drop_lane_crash! + nodesLost());
     expect(nodes.map(({ health }) => health)).toEqual(['healthy', 'healthy', 'healthy']);
   });
 });
-
-/** RcvbufErrors of UDP in a namespace. */
-function receiveErrorsIn(host: string): number {
-  const lines = runIn(host, ['cat', '/proc/net/snmp']).split('\n');
-  const [names, values] = lines.filter(line => line.startsWith('Udp:')).map(line => line.split(' '));
-  return Number(values![names!.indexOf('RcvbufErrors')]);
-}
 
 function sleep(ms: number): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, ms));

@@ -1,10 +1,12 @@
 /** Nodes that die, hang, lose their link and return, under load and watched; real memcached, real kernels. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Figures } from '../../src/control/conductor.ts';
 import { ipBatch } from '../../src/experiment/namespaces.ts';
 import type { LoadResult } from '../../src/load/result.ts';
 import type { Balancer, HealthLine } from './balancer.ts';
 import { Bed, faults } from './bed.ts';
 import { fetchText } from './fetch.ts';
+import { receiveErrorsIn, ringDropsOf } from './kernel-losses.ts';
 import { Load } from './load.ts';
 import { requireBed } from './program.ts';
 import { bodyOf, datagram, type UdpClient } from './udp-client.ts';
@@ -12,6 +14,9 @@ import { bodyOf, datagram, type UdpClient } from './udp-client.ts';
 /** Generous, as the machine may be busy with other tests; the figure itself is printed. */
 const DETECTION_MS_MAX = 1000;
 const RATE = 3000;
+
+/** A pause of 80 ms that took longer, on a busy machine, is none. */
+const PAUSE_MS_MAX = 90;
 
 const moves = (lines: readonly HealthLine[]) => lines.map(({ from, to }) => `${from} → ${to}`);
 
@@ -44,16 +49,27 @@ describe.skipIf(requireBed())('health, under load', () => {
 
   /**
    * No reply was wrong, and no error line came. Of what was asked of mc2, nothing stayed without an answer but some
-   * writes of the time until it was out; of the rest, nothing but what its node's kernel lost on a busy machine.
+   * writes of the time until it was out, and what the kernels lost on a busy machine; of the rest, nothing but that.
    */
   async function expectClean({ wrong, errorTexts, lost }: LoadResult, silentMs: number): Promise<void> {
-    const { nodes, counters } = await balancer.figures();
+    const figures = await balancer.figures();
+    const { nodes, counters } = figures;
+    const hosts = [bed.network.clients[0]!, bed.network.nodes[1]!].map(({ host }) => host);
+    const kernelLost = ringDropsOf(figures) + hosts.reduce((sum, host) => sum + receiveErrorsIn(host), 0);
     const unanswered = nodes.map(({ requests, replies }) => requests - replies);
     const writes = ((RATE * 0.1) / 3) * (silentMs / 1000) * 2 + 20;
     expect({ wrong, errorTexts }).toEqual({ wrong: 0, errorTexts: {} });
-    expect(unanswered[1]! - counters.misses_answered!).toBeLessThanOrEqual(writes);
+    const told = `${JSON.stringify(faults(figures))}, ${counters.misses_answered} misses answered, ${kernelLost} lost by kernels, ${lost} lost`;
+    expect(unanswered[1]! - counters.misses_answered!, told).toBeLessThanOrEqual(writes + kernelLost);
     expect(lost).toBeLessThanOrEqual(unanswered[0]! + unanswered[2]! + writes);
     expect(lost).toBeLessThan(RATE / 10);
+  }
+
+  /** A miss was said for a read whose answer still lay in a ring of a busy machine: it comes, and has no slot. */
+  function expectNoOther(figures: Figures): void {
+    const { drop_reply_no_slot = 0, ...others } = faults(figures);
+    expect(others).toEqual({});
+    expect(drop_reply_no_slot).toBeLessThanOrEqual(figures.counters.misses_answered!);
   }
 
   const detections: Record<string, number> = {};
@@ -77,18 +93,21 @@ describe.skipIf(requireBed())('health, under load', () => {
     expect([balancer.health('mc1'), balancer.health('mc3')]).toEqual([[], []]);
     const { figures } = await balancer.stop();
     expect(figures.counters.misses_answered).toBeGreaterThan(0);
-    expect(faults(figures)).toEqual({});
+    expectNoOther(figures);
   });
 
   test('hung (SIGSTOP): 80 ms are nothing, longer is out; its host answers ICMP, and the reason says so', async () => {
     balancer = await bed.startBalancer();
     const result = await underLoad(8, async () => {
       const startMs = Date.now();
-      for (let i = 0; i < 5; i++) {
-        await paused(1, 80);
+      for (let short = 0; short < 5; ) {
+        const seen = balancer.lines.length;
+        const isShort = (await paused(1, 80)) <= PAUSE_MS_MAX;
         await sleep(150);
+        if (isShort) expect(balancer.health('mc2', seen)).toEqual([]);
+        else await balancer.figuresWhen('mc2 healthy', ({ nodes: [, mc2] }) => mc2!.health === 'healthy');
+        if (isShort) short++;
       }
-      expect(balancer.health('mc2')).toEqual([]);
       const hungMs = Date.now();
       bed.nodes[1]!.group.signal('SIGSTOP');
       const out = await mc2Is('out', startMs);
@@ -117,7 +136,7 @@ describe.skipIf(requireBed())('health, under load', () => {
     expect(detections.linkDown).toBeLessThan(DETECTION_MS_MAX);
     await expectClean(result, detections.linkDown!);
     const { figures } = await balancer.stop();
-    expect(faults(figures)).toEqual({});
+    expectNoOther(figures);
   });
 
   test('how fast: eight kills', async () => {
@@ -142,10 +161,13 @@ describe.skipIf(requireBed())('health, under load', () => {
     await balancer.stop();
   });
 
-  async function paused(node: number, ms: number): Promise<void> {
+  /** Returns how long it really was, ms. */
+  async function paused(node: number, ms: number): Promise<number> {
+    const startedMs = performance.now();
     bed.nodes[node]!.group.signal('SIGSTOP');
     await sleep(ms);
     bed.nodes[node]!.group.signal('SIGCONT');
+    return performance.now() - startedMs;
   }
 });
 

@@ -1,6 +1,6 @@
 /** Many keys in one request, spread over four real memcached: one reply, framed as the protocol says. */
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { configFromFlags } from '../../src/control/config/load.ts';
 import { explainKey } from '../../src/control/explain.ts';
 import { BALANCER_SERVER_ADDRESS, VIP } from '../../src/experiment/topology.ts';
@@ -224,34 +224,62 @@ describe.skipIf(requireBed())('multi-get', () => {
       await expectRight(body);
   });
 
-  test('a node that has stopped: its keys are misses, in time, the others are answered', async () => {
-    const stopped = bed.network.nodes[2]!.name;
-    const before = (await balancer.figuresWhen('figures', () => true)).counters.multiget_unanswered!;
-    bed.nodes[2]!.group.signal('SIGSTOP');
-    const asked = keys(60);
-    const lost = asked.filter(key => homeOf(key) === stopped);
-    expect(lost.length).toBeGreaterThan(0);
-    const reduced = new Map([...items].filter(([key]) => !lost.includes(key)));
-    const startedMs = performance.now();
-    const said = await ask(`get ${asked.join(' ')}\r\n`);
-    const tookMs = performance.now() - startedMs;
-    bed.nodes[2]!.group.signal('SIGCONT');
-    expect(said).toBe(answerText(reduced, `get ${asked.join(' ')}\r\n`));
-    expect(tookMs).toBeGreaterThanOrEqual(TIMEOUT_MS - 1);
-    const { counters } = await balancer.figuresWhen(
-      'its late answers',
-      figures => figures.counters.drop_multiget_late! >= lost.length,
-    );
-    expect(counters.multiget_unanswered! - before).toBe(lost.length);
-    await expectRight(`get ${asked.join(' ')}\r\n`);
-  });
-
   test('nothing else was dropped or refused', async () => {
     const { figures } = await balancer.stop();
-    const { refused_multiget_keys, drop_multiget_late, ...others } = faults(figures);
-    expect({ refused_multiget_keys, others }).toEqual({ refused_multiget_keys: 1, others: {} });
-    expect(drop_multiget_late).toBeGreaterThan(0);
+    // An answer that was late on a busy machine: its key was asked for again.
+    const { drop_multiget_late = 0, ...others } = faults(figures);
+    expect(others).toEqual({ refused_multiget_keys: 1 });
+    expect(drop_multiget_late).toBeLessThanOrEqual(figures.counters.multiget_retries!);
     expect(figures.counters.multiget_node_errors).toBe(0);
     expect(figures.counters.multiget_answers).toBe(figures.counters.multigets);
+  });
+
+  describe('a node that has stopped', () => {
+    /** 60 keys, those of the node that stops, and what is there when they are not. */
+    const asked = keys(60);
+    const body = `get ${asked.join(' ')}\r\n`;
+    const lost = () => asked.filter(key => homeOf(key) === bed.network.nodes[2]!.name);
+    const without = (gone: readonly string[]) => new Map([...items].filter(([key]) => !gone.includes(key)));
+
+    async function start(more: string): Promise<void> {
+      const nodes = bed.network.nodes.map(({ name, address }) => `  - { name: ${name}, address: ${address} }`);
+      const ports = [
+        'ports:',
+        '  client: { interface: cl0 }',
+        `  server: { interface: sv0, address: ${BALANCER_SERVER_ADDRESS} }`,
+      ];
+      const config = [`vip: ${VIP}`, ...ports, 'nodes:', ...nodes, more].join('\n');
+      balancer = await bed.startBalancerWith(['--config', bed.writeConfig('stopped.yaml', config)]);
+      await expectRight(body); // every next hop is known from here on
+    }
+    afterEach(async () => {
+      bed.nodes[2]!.group.signal('SIGCONT');
+      await balancer.stop();
+    });
+
+    test('its keys are misses, in time, the others are answered', async () => {
+      await start('health: { enabled: false }');
+      const { multiget_unanswered: before } = (await balancer.figures()).counters;
+      bed.nodes[2]!.group.signal('SIGSTOP');
+      const startedMs = performance.now();
+      const said = await ask(body);
+      const tookMs = performance.now() - startedMs;
+      bed.nodes[2]!.group.signal('SIGCONT');
+      expect(said).toBe(answerText(without(lost()), body));
+      expect(tookMs).toBeGreaterThanOrEqual(TIMEOUT_MS - 1);
+      const { counters } = await balancer.figuresWhen(
+        'its late answers',
+        figures => figures.counters.drop_multiget_late! >= lost().length,
+      );
+      expect(counters.multiget_unanswered! - before!).toBe(lost().length);
+      await expectRight(body);
+    });
+
+    test('once health has taken it out, its successors are asked', async () => {
+      await start('');
+      bed.nodes[2]!.group.signal('SIGSTOP');
+      await balancer.figuresWhen('mc3 out', ({ nodes }) => nodes[2]!.health === 'out');
+      await expectRight(body);
+    });
   });
 });

@@ -82,7 +82,11 @@ describe.skipIf(requireBed() ?? requirePcap())('transport pcap', () => {
     expect(figures.counters).toMatchObject({ requests: REQUESTS.length + 1, replies: REQUESTS.length + 4 });
     const { received_frames, transmitted_frames, transmit_refused, ring_dropped } = figures.ports[1]!.counters;
     expect(received_frames).toBeGreaterThanOrEqual(REQUESTS.length + 4);
-    expect(transmitted_frames).toBe(REQUESTS.length + 1 + figures.counters.arp_requests!);
+    // Requests, and what Keysteer says to the nodes itself; ARP answers may be to either side.
+    const { arp_requests, probes_sent, pings_sent, flushes_sent, arp_answers } = figures.counters;
+    const own = arp_requests! + probes_sent! + pings_sent! + flushes_sent!;
+    expect(transmitted_frames).toBeGreaterThanOrEqual(REQUESTS.length + 1 + own);
+    expect(transmitted_frames).toBeLessThanOrEqual(REQUESTS.length + 1 + own + arp_answers!);
     expect({ transmit_refused, ring_dropped }).toEqual({ transmit_refused: 0, ring_dropped: 0 });
   });
 

@@ -334,7 +334,7 @@ export class LaneBed {
   }
 
   #build(lane: number): BedLane {
-    const { arms = 2, clientMtu = 1500, serverMtu = 1500, slots = 1024, parkingFrames = 16 } = this.#options;
+    const { arms = 2, clientMtu = 1500, serverMtu = 1500, slots = 1024, parkingFrames = 32 } = this.#options;
     const { clientVlan, serverVlan } = this.#options;
     const parkingBytes = Parking.byteLength(parkingFrames, Math.max(clientMtu, serverMtu) + 14);
     const ports = 2 * (loopbackByteLength(RING_FRAMES, clientMtu) + loopbackByteLength(RING_FRAMES, serverMtu));
@@ -358,7 +358,7 @@ export class LaneBed {
   }
 
   #setup(lane: number, arena: Arena, parkingBytes: number): PathSetup {
-    const { arms = 2, slots = 1024, ownAddress = OWN, replyLifetimeMs = 1000, parkingFrames = 16 } = this.#options;
+    const { arms = 2, slots = 1024, ownAddress = OWN, replyLifetimeMs = 1000, parkingFrames = 32 } = this.#options;
     const { newcomerSlots = 0, sourceRows = 1024 } = this.#options;
     const fragments = { ...BED_FRAGMENTS, ...this.#options.fragments };
     const setup: PathSetup = {

@@ -203,8 +203,10 @@ const neighbours = mapping({
     .describe('ARP requests without an answer until the address counts as unreachable.'),
   lifetime_s: wholeNumber(1, 86400).default(60).describe('How long an ARP answer is trusted, seconds.'),
   queue_frames: wholeNumber(1, 4096)
-    .default(64)
-    .describe('Frames that a lane keeps while their next hop is being resolved, 1 to 4096.'),
+    .default(128)
+    .describe(
+      'Frames that a lane keeps while their next hops are being resolved, 1 to 4096. One next hop alone gets half of them, n get 1/(n + 1) each.',
+    ),
 });
 
 const fragments = mapping({
