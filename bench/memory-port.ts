@@ -14,6 +14,9 @@ import {
   VERDICT_PORT_BITS,
 } from '../src/port/port.ts';
 
+/** Room for a lent frame, bytes. */
+export const LENT_BYTES = 2048;
+
 export class MemoryPort implements Port {
   readonly id: number;
   readonly name: string;
@@ -26,6 +29,12 @@ export class MemoryPort implements Port {
   readonly counters = new Float64Array(PORT_COUNTERS.length);
   /** Frames transmitted so far. */
   sent = 0;
+  /** Where the frame transmitted last lies. */
+  lastOffset = 0;
+  lastLength = 0;
+  #lent = 0;
+  #lentCount = 0;
+  #turn = 0;
   readonly #strideBytes: number;
   #next = 0;
   #end = 0;
@@ -64,8 +73,11 @@ export class MemoryPort implements Port {
   transmit(batch: Int32Array, rows: number): number {
     let sent = 0;
     const end = rows * ROW_WORDS;
-    for (let row = ROW_VERDICT; row < end; row += ROW_WORDS) {
-      if ((batch[row] & VERDICT_PORT_BITS) === this.id) sent++;
+    for (let row = 0; row < end; row += ROW_WORDS) {
+      if ((batch[row + ROW_VERDICT] & VERDICT_PORT_BITS) !== this.id) continue;
+      this.lastOffset = batch[row + ROW_OFFSET];
+      this.lastLength = batch[row + ROW_LENGTH];
+      sent++;
     }
     this.sent += sent;
     return sent;
@@ -73,8 +85,16 @@ export class MemoryPort implements Port {
 
   release(): void {}
 
+  /** Frames for what the lane says itself: from `offset` on, `count` places in turn. Without, there are none. */
+  lend(offset: number, count: number): void {
+    this.#lent = offset;
+    this.#lentCount = count;
+  }
+
   claim(): number {
-    return -1;
+    if (this.#lentCount === 0) return -1;
+    this.#turn = (this.#turn + 1) % this.#lentCount;
+    return this.#lent + this.#turn * LENT_BYTES;
   }
 
   refreshCounters(): void {}

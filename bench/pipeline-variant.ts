@@ -7,15 +7,19 @@
  * were between passes, untimed.
  */
 
+import { Layers } from '../src/cache/layers.ts';
 import { configFromFlags } from '../src/control/config/load.ts';
 import type { Config } from '../src/control/config/normalise.ts';
-import { multigetSetup, planLaneMemory, planSharedMemory } from '../src/control/memory-plan.ts';
-import { COUNT } from '../src/dataplane/counters.ts';
+import { admitItem, orderPromotion } from '../src/control/hot/items.ts';
+import { planLaneMemory, planSharedMemory, type SharedMemory } from '../src/control/memory-plan.ts';
+import { type Instance, pathSetup } from '../src/control/path-setup.ts';
+import { COUNT, LANE_COUNTERS } from '../src/dataplane/counters.ts';
 import { GateTable } from '../src/dataplane/gate-table.ts';
+import { HOT_THRESHOLDS } from '../src/dataplane/hot/setup.ts';
 import { BATCH_BYTES, Lane } from '../src/dataplane/lane.ts';
 import type { LaneMemory } from '../src/dataplane/memory.ts';
 import { Neighbours } from '../src/dataplane/neighbours.ts';
-import { MODE_NAT, type PathSetup } from '../src/dataplane/setup.ts';
+import type { PathSetup } from '../src/dataplane/setup.ts';
 import type { Arena } from '../src/mem/arena.ts';
 import { widenInlining } from '../src/mem/inlining.ts';
 import { SteerTable } from '../src/steer/table.ts';
@@ -23,8 +27,8 @@ import * as ethernet from '../src/wire/ethernet.ts';
 import * as ipv4 from '../src/wire/ipv4.ts';
 import { parseIpv4 } from '../src/wire/ipv4-text.ts';
 import * as udp from '../src/wire/udp.ts';
-import { MemoryPort } from './memory-port.ts';
-import { VARIANTS, type Variant, type VariantResult } from './pipeline-variants.ts';
+import { LENT_BYTES, MemoryPort } from './memory-port.ts';
+import { VARIANTS, type Variant, type VariantResult, type Workload } from './pipeline-variants.ts';
 
 /** Like frames that the kernel has just written, they lie in the L2 cache. */
 const FRAMES = 2048;
@@ -40,7 +44,17 @@ const MAC_LOW_SERVER = 0x53000002;
 const CLIENT_ADDRESS = parseIpv4('10.77.0.1');
 /** Virtual time between passes: the slot table comes round after 128, when its requests are past their lifetime. */
 const PASS_MS = 25;
+/** The same for writes, whose request ids must not come round within the life of a datagram. */
+const WRITE_PASS_MS = 100;
+const PAYLOAD_AT = ethernet.HEADER_BYTES + ipv4.HEADER_BYTES_MIN + udp.HEADER_BYTES;
 const SEED = 0x9e3779b9;
+
+/** The item that the hot workloads ask for; the others are used by keys that nobody asks for. */
+const HOT_ITEM = 0;
+const HOT_KEY = 'key:000000000000';
+const VALUE = 'v'.repeat(64);
+const LENT_FRAMES = 256;
+const INSTANCE: Instance = { sourceSeeds: [SEED | 0, ~SEED], version: '', lanes: [], pid: 0, timeOrigin: 0 };
 
 class Pipeline {
   readonly #arena: Arena;
@@ -49,15 +63,19 @@ class Pipeline {
   readonly #server = new MemoryPort(1, 'server', MAC_LOW_SERVER, STRIDE_BYTES);
   readonly #memory: LaneMemory;
   readonly #framesOffset: number;
+  readonly #replyOffset: number;
   readonly #frames: Uint8Array;
   readonly #requests: Uint8Array;
   readonly #config: Config;
   readonly #flags: number;
+  readonly #workload: Workload;
   readonly #requestBytes: number;
   #replyBytes = 0;
   #nowMs = 1000;
+  #cas = 1;
+  #writes = 0;
 
-  constructor({ algorithm, hash, flags }: Variant) {
+  constructor({ algorithm, hash, flags, hot, workload }: Variant) {
     const node = Array.from({ length: NODES }, (_, n) => `mc${n + 1}=10.77.1.${11 + n}:11211`);
     this.#config = configFromFlags({
       vip: '10.77.0.100:11211',
@@ -67,8 +85,10 @@ class Pipeline {
       node,
       algorithm,
       hash,
+      hot: hot ? 'on' : 'off',
     });
     this.#flags = flags;
+    this.#workload = workload;
     const shared = planSharedMemory(this.#config, 16);
     const plan = planLaneMemory(
       this.#config,
@@ -78,20 +98,32 @@ class Pipeline {
     this.#arena = plan.arena;
     this.#framesOffset = plan.arena.allocate(FRAMES * STRIDE_BYTES) + HEADROOM_BYTES;
     this.#frames = plan.arena.bytes.subarray(this.#framesOffset, this.#framesOffset + FRAMES * STRIDE_BYTES);
-    const setup = pathSetup(this.#config, plan, shared);
+    this.#replyOffset = plan.arena.allocate(LENT_BYTES) + HEADROOM_BYTES;
+    for (const port of [this.#client, this.#server]) {
+      port.lend(plan.arena.allocate((LENT_FRAMES + 1) * LENT_BYTES) + HEADROOM_BYTES, LENT_FRAMES);
+    }
+    const setup = {
+      ...pathSetup(this.#config, 0, plan, shared, INSTANCE),
+      // Nobody answers ARP, and nobody is asked whether a cached value is still so.
+      neighbourTimes: { retryMs: 200, retries: 5, lifetimeMs: 1 << 30 },
+      ...(shared.hot && { hot: { ...shared.hot, laneOffset: plan.hotOffset, refreshMs: 1 << 30 } }),
+    };
+    if (shared.hot !== undefined) fillItems(shared, workload === 'hotGet' || workload === 'hotSet');
     publish(this.#config, shared.arena, setup, shared.capacity);
     const batch = new Int32Array(plan.arena.buffer, plan.batchOffset, BATCH_BYTES / 4);
     this.#lane = new Lane(setup, plan.arena, shared.arena, [this.#client, this.#server], batch);
     this.#memory = this.#lane.path.memory;
     this.#requestBytes = this.#writeRequests();
     this.#requests = this.#frames.slice();
+    if (shared.hot !== undefined) this.#promoteAll(shared);
   }
 
   /** One pass over all requests; returns its seconds. */
   requestPass(): number {
+    if (this.#workload === 'hotSet') return this.#writePass();
     this.#frames.set(this.#requests);
     this.#client.offer(this.#framesOffset, FRAMES, this.#requestBytes, this.#flags);
-    return this.#timedPass(COUNT.requests, FRAMES);
+    return this.#timedPass(this.#workload === 'hotGet' ? COUNT.hot_hits : COUNT.requests, FRAMES);
   }
 
   /** A pass without frames: what the bench itself does. */
@@ -109,6 +141,11 @@ class Pipeline {
     return this.#timedPass(COUNT.replies, FRAMES);
   }
 
+  /** Whether requests reach nodes that answer them. */
+  get hasReplies(): boolean {
+    return this.#workload === 'uniformGet';
+  }
+
   #timedPass(counter: number, frames: number): number {
     const before = this.#memory.counters[counter];
     this.#nowMs += PASS_MS;
@@ -116,21 +153,103 @@ class Pipeline {
     while (this.#lane.cycle(this.#nowMs) !== 0);
     const seconds = (performance.now() - start) / 1000;
     const done = this.#memory.counters[counter] - before;
-    if (done !== frames) throw new Error(`pipeline: ${done} of ${frames} frames came through`);
+    if (done !== frames) throw new Error(`pipeline: ${done} of ${frames} frames came through: ${this.#figures()}`);
     return seconds;
   }
 
+  #figures(): string {
+    const { counters } = this.#memory;
+    return JSON.stringify(
+      Object.fromEntries(LANE_COUNTERS.flatMap((name, i) => (counters[i] === 0 ? [] : [[name, counters[i]]]))),
+    );
+  }
+
+  /** Writes to one hot key, each once the one before is acknowledged. What the node in memory does is not timed. */
+  #writePass(): number {
+    this.#frames.set(this.#requests);
+    this.#nowMs += WRITE_PASS_MS;
+    const before = this.#memory.counters[COUNT.hot_writes];
+    let ms = 0;
+    for (let frame = 0; frame < FRAMES; frame++) {
+      const at = this.#framesOffset + frame * STRIDE_BYTES;
+      this.#arena.view.setUint16(at + PAYLOAD_AT, this.#writes++ & 0xffff);
+      this.#client.offer(at, 1, this.#requestBytes, this.#flags);
+      ms += this.#timedCycle();
+      this.#acknowledge();
+      ms += this.#timedCycle();
+    }
+    const done = this.#memory.counters[COUNT.hot_writes] - before;
+    if (done !== FRAMES) throw new Error(`pipeline: ${done} of ${FRAMES} writes were carried out: ${this.#figures()}`);
+    return ms / 1000;
+  }
+
+  #timedCycle(): number {
+    const start = performance.now();
+    this.#lane.cycle(this.#nowMs);
+    return performance.now() - start;
+  }
+
+  /** Items are PROMOTING; a lane takes up so many orders a cycle, and fetches their values. */
+  #promoteAll(shared: SharedMemory): void {
+    const { counters } = this.#memory;
+    const items = shared.hot!.items;
+    for (let item = 0; item < items; item++) {
+      orderPromotion(shared.arena, shared.hot!, item, 0);
+      const sent = counters[COUNT.hot_fetches];
+      for (let turn = 0; turn < 4; turn++) this.#lane.cycle(this.#nowMs);
+      if (counters[COUNT.hot_fetches] === sent) continue;
+      this.#acknowledge();
+      this.#lane.cycle(this.#nowMs);
+    }
+    if (counters[COUNT.hot_fills] === 0) throw new Error('pipeline: nothing was cached');
+  }
+
+  /** A node's answer to the request of the lane's own that was sent last, as the next frame on the server side. */
+  #acknowledge(): void {
+    const { bytes, view } = this.#arena;
+    const sent = this.#server.lastOffset;
+    const payload = sent + ethernet.HEADER_BYTES + ipv4.HEADER_BYTES_MIN + udp.HEADER_BYTES;
+    const end = sent + this.#server.lastLength;
+    const newline = bytes.indexOf(0x0a, payload + 8);
+    if (newline < 0 || newline > end) throw new Error("pipeline: no request of the lane's own was sent");
+    const nonce = Buffer.from(bytes.buffer, newline - 17, 16).toString('latin1');
+    const isFetch = bytes[payload + 9] === 0x67;
+    this.#cas += isFetch ? 0 : 1;
+    const text = isFetch
+      ? `VA ${VALUE.length} t-1 f0 c${this.#cas} O${nonce}\r\n${VALUE}\r\n`
+      : `HD c${this.#cas} O${nonce}\r\n`;
+    const at = this.#replyOffset;
+    bytes.copyWithin(at, sent, payload + 8);
+    const to = at + (payload - sent) + 8;
+    for (let i = 0; i < text.length; i++) bytes[to + i] = text.charCodeAt(i);
+    const ip = at + ethernet.HEADER_BYTES;
+    const datagram = ip + ipv4.HEADER_BYTES_MIN;
+    const udpBytes = udp.HEADER_BYTES + 8 + text.length;
+    const toPort = udp.sourcePort(view, datagram);
+    ethernet.setDestination(view, at, 0x024b, MAC_LOW_SERVER);
+    ethernet.setSource(view, at, 0x024b, 0x77000002);
+    ipv4.swapAddresses(view, ip);
+    ipv4.rewriteTotalLength(view, ip, ipv4.HEADER_BYTES_MIN + udpBytes);
+    udp.writeHeader(view, datagram, udp.destinationPort(view, datagram), toPort, udpBytes);
+    udp.setChecksum(view, datagram, udp.computeChecksum(view, ip, datagram, udpBytes));
+    this.#server.offer(at, 1, ethernet.HEADER_BYTES + ipv4.HEADER_BYTES_MIN + udpBytes, this.#flags);
+  }
+
   #writeRequests(): number {
-    let random = SEED;
+    const random = nextRandom(SEED);
     let bytes = 0;
     for (let frame = 0; frame < FRAMES; frame++) {
-      random = (Math.imul(random, 1664525) + 1013904223) | 0;
-      const key = `key:${String((random >>> 0) % KEYS).padStart(12, '0')}`;
-      const payload = Buffer.from(`\0\0\0\0\0\u0001\0\0get ${key}\r\n`, 'latin1');
+      const payload = Buffer.from(`\0\0\0\0\0\u0001\0\0${this.#requestText(random)}`, 'latin1');
       payload.writeUInt16BE(frame & 0xffff, 0);
       bytes = this.#writeFrame(this.#framesOffset + frame * STRIDE_BYTES, payload, frame);
     }
     return bytes;
+  }
+
+  #requestText(random: () => number): string {
+    if (this.#workload === 'hotGet') return `get ${HOT_KEY}\r\n`;
+    if (this.#workload !== 'uniformGet') return `set ${HOT_KEY} 0 0 ${VALUE.length}\r\n${VALUE}\r\n`;
+    return `get key:${String(1 + ((random() >>> 0) % (KEYS - 1))).padStart(12, '0')}\r\n`;
   }
 
   #writeFrame(offset: number, payload: Buffer, frame: number): number {
@@ -177,57 +296,24 @@ class Pipeline {
   }
 }
 
-function pathSetup(
-  config: Config,
-  plan: ReturnType<typeof planLaneMemory>,
-  shared: ReturnType<typeof planSharedMemory>,
-): PathSetup {
-  return {
-    lane: 0,
-    mode: MODE_NAT,
-    clientPort: 0,
-    serverPort: 1,
-    vip: config.vip.address,
-    vipPort: config.vip.port,
-    ownAddress: config.source.address,
-    firstSourcePort: config.slots.sourcePortBase,
-    slots: config.slots.count,
-    replyLifetimeMs: config.slots.replyLifetimeMs,
-    neighbourTimes: { retryMs: 200, retries: 5, lifetimeMs: 1 << 30 },
-    parkingFrames: config.neighbours.queueFrames,
-    slotsOffset: plan.slotsOffset,
-    parkingOffset: plan.parkingOffset,
-    countersOffset: plan.countersOffset,
-    nodeCountersOffset: plan.nodeCountersOffset,
-    outboxOffset: plan.outboxOffset,
-    fragments: config.fragments,
-    fragmentsOffset: plan.fragmentsOffset,
-    mailOffset: plan.mailOffset,
-    laneCount: 1,
-    honoursDontFragment: false,
-    gathersOffset: plan.gathersOffset,
-    multiget: multigetSetup(config),
-    latencyOffset: plan.latencyOffset,
-    nodesMax: 16,
-    steerOffset: shared.steerOffset,
-    neighboursOffset: shared.neighboursOffset,
-    handoverOffset: shared.handoverOffset,
-    newcomerSlots: config.slots.count / 4,
-    sourceRows: config.gatekeeper.sources,
-    sourceSeeds: [SEED | 0, ~SEED],
-    version: '',
-    lanes: [],
-    pid: 0,
-    timeOrigin: 0,
-    sourcesOffset: plan.sourcesOffset,
-    gateOffset: shared.gateOffset,
-    nodeNamesOffset: shared.nodeNamesOffset,
-    healthOffset: shared.healthOffset,
-    clientsOffset: shared.clientsOffset,
-    missNotesOffset: plan.missNotesOffset,
-    probePort: 0,
-    probeTimeoutMs: 20,
-    missAfterMs: 0,
+/** Every item is in use: the first by the key that is asked for, or none that is. */
+function fillItems({ arena, hot }: SharedMemory, isAsked: boolean): void {
+  const layers = new Layers(arena.words, hot!.layersOffset >> 2, hot!, nextRandom(SEED));
+  for (let item = 0; item < hot!.items; item++) {
+    const key = isAsked && item === HOT_ITEM ? HOT_KEY : `hot:${String(item).padStart(12, '0')}`;
+    const score = hot!.items - item;
+    admitItem(arena, hot!, layers, item, Buffer.from(key), score, 0, { cached: item === HOT_ITEM, copies: 1 });
+  }
+  layers.epoch(new Int32Array(1), 0);
+  // Nothing that is asked for rises in the bench.
+  arena.words[(hot!.controlOffset >> 2) + HOT_THRESHOLDS] = 0x7fffffff;
+}
+
+function nextRandom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    return state;
   };
 }
 
@@ -253,12 +339,15 @@ function main(name: string | undefined): void {
   if (variant === undefined) throw new Error(`pipeline: no variant ${name}`);
   widenInlining();
   const pipeline = new Pipeline(variant);
-  for (let pass = 0; pass < WARM_UP_PASSES; pass++) pass % 2 === 0 ? pipeline.requestPass() : pipeline.replyPass();
+  for (let pass = 0; pass < WARM_UP_PASSES; pass++) {
+    if (pass % 2 === 1 && pipeline.hasReplies) pipeline.replyPass();
+    else pipeline.requestPass();
+  }
   const requests: number[] = [];
   const replies: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     requests.push(rate(() => pipeline.requestPass(), PASSES_PER_ROUND));
-    replies.push(rate(() => pipeline.replyPass(), PASSES_PER_ROUND / 4));
+    if (pipeline.hasReplies) replies.push(rate(() => pipeline.replyPass(), PASSES_PER_ROUND / 4));
   }
   const result: VariantResult = { requests, replies, bytesAllocatedPerFrame: bytesAllocatedPerFrame(pipeline) };
   process.stdout.write(`${JSON.stringify(result)}\n`);

@@ -7,7 +7,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { type Bench, type BenchOptions, type BenchReport, note, spreadOf } from './harness.ts';
+import { type Bench, type BenchOptions, type BenchReport, note, type Spread, spreadOf } from './harness.ts';
 import { VARIANTS, type VariantResult } from './pipeline-variants.ts';
 
 const ROUNDS = 5;
@@ -18,7 +18,7 @@ async function run({ rounds = ROUNDS }: BenchOptions): Promise<BenchReport> {
   for (let round = 0; round < rounds; round++) {
     for (const { name } of VARIANTS) measured.get(name)!.push(measure(name));
     note(
-      `round ${round + 1}/${rounds}: ${(rateOf(measured.get('default')!, 'requests').median / 1e6).toFixed(2)} M frames/s`,
+      `round ${round + 1}/${rounds}: ${(ratesOf(measured.get('default')!, 'requests')!.median / 1e6).toFixed(2)} M frames/s`,
     );
   }
   return report(measured);
@@ -28,39 +28,47 @@ function measure(variant: string): VariantResult {
   return JSON.parse(execFileSync(process.execPath, [PROGRAM, variant], { encoding: 'utf8' })) as VariantResult;
 }
 
-function rateOf(results: readonly VariantResult[], field: 'requests' | 'replies') {
-  return spreadOf(results.flatMap(result => result[field]));
+function ratesOf(results: readonly VariantResult[], field: 'requests' | 'replies'): Spread | undefined {
+  const rates = results.flatMap(result => result[field]);
+  return rates.length === 0 ? undefined : spreadOf(rates);
 }
 
 function report(measured: ReadonlyMap<string, VariantResult[]>): BenchReport {
   const spreads = [...measured].map(([name, results]) => ({
     name,
-    requests: rateOf(results, 'requests'),
-    replies: rateOf(results, 'replies'),
+    requests: ratesOf(results, 'requests')!,
+    replies: ratesOf(results, 'replies'),
+    allocated: spreadOf(results.map(result => result.bytesAllocatedPerFrame)).median,
   }));
-  const [{ requests, replies }] = spreads;
-  const bytesAllocatedPerFrame = spreadOf(measured.get('default')!.map(result => result.bytesAllocatedPerFrame)).median;
+  const [{ requests, replies, allocated: bytesAllocatedPerFrame }] = spreads;
   return {
     headline:
       `pipeline: ${(requests.median / 1e6).toFixed(2)} M frames/s on one core ` +
       `(${(1e9 / requests.median).toFixed(0)} ns a frame), ${bytesAllocatedPerFrame} bytes allocated per frame`,
     results: {
       framesPerSecond: Math.round(requests.median),
-      replyFramesPerSecond: Math.round(replies.median),
+      replyFramesPerSecond: Math.round(replies!.median),
       bytesAllocatedPerFrame,
       nanosecondsPerFrame: Number((1e9 / requests.median).toFixed(1)),
       variants: Object.fromEntries(
-        spreads.map(({ name, requests, replies }) => [
+        spreads.map(({ name, requests, replies, allocated }) => [
           name,
-          { framesPerSecond: Math.round(requests.median), replyFramesPerSecond: Math.round(replies.median) },
+          {
+            framesPerSecond: Math.round(requests.median),
+            ...(replies && { replyFramesPerSecond: Math.round(replies.median) }),
+            bytesAllocatedPerFrame: allocated,
+          },
         ]),
       ),
     },
-    spread: Object.fromEntries(spreads.map(({ name, ...spread }) => [name, spread])),
+    spread: Object.fromEntries(
+      spreads.map(({ name, requests, replies }) => [name, { requests, ...(replies && { replies }) }]),
+    ),
   };
 }
 
 export const bench: Bench = {
-  describe: 'data path in memory, one core, requests with 16-byte keys drawn uniformly from 1,000,000, 4 nodes',
+  describe:
+    'data path in memory, one core, 16-byte keys, 4 nodes: GETs of 1,000,000 keys with detector and cache look-ups; hot and cold variants',
   run,
 };

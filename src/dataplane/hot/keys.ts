@@ -33,10 +33,16 @@ import {
   perLane,
 } from './setup.ts';
 
-/** Under load one request in so many is counted, for so many. */
+/**
+ * One request in so many is counted, for so many: all while they come singly, one in 8 under load, one in 32 of batches
+ * that are nearly full, when a lane has no time to lose and there is plenty to count.
+ */
 const STRIDE_BUSY = 8;
-/** Requests of one batch from which on a lane is under load. */
 const BUSY_ROWS = 12;
+const STRIDE_FULL = 32;
+const FULL_ROWS = 56;
+/** Gaps between requests that are counted, drawn once for ever. */
+const GAPS = 1024;
 /** Candidates said lately, by hash: no second word about one for a while. */
 const SAID_ROWS = 1024;
 const SAID_MS = 200;
@@ -66,6 +72,8 @@ export class HotKeys {
   readonly #saidHash = new Int32Array(SAID_ROWS);
   readonly #saidMs = new Int32Array(SAID_ROWS);
   readonly #seesAnswers: boolean;
+  readonly #gaps: Uint16Array;
+  readonly #longGaps: Uint16Array;
   #epochMs = 0;
   #stride = 1;
   #untilSample = 1;
@@ -92,12 +100,15 @@ export class HotKeys {
     this.#threshold = this.control + HOT_THRESHOLDS + lane;
     this.#seesAnswers = seesAnswers;
     this.#random = seed | 1;
+    this.#gaps = Uint16Array.from({ length: GAPS }, () => sampleGap(this.random(), STRIDE_BUSY));
+    this.#longGaps = Uint16Array.from({ length: GAPS }, () => sampleGap(this.random(), STRIDE_FULL));
   }
 
   /** Begins the requests of a batch: so many there are. */
   begin(rows: number): void {
     this.rowCount = 0;
-    this.#stride = rows >= BUSY_ROWS ? STRIDE_BUSY : 1;
+    if (rows < BUSY_ROWS) this.#stride = 1;
+    else this.#stride = rows < FULL_ROWS ? STRIDE_BUSY : STRIDE_FULL;
   }
 
   /** Counts a request; whether its key may be hot (another key may have its hash). */
@@ -187,11 +198,16 @@ export class HotKeys {
   /** Counts for the requests that were passed over, too. Gaps are random, lest traffic with a beat hides. */
   #sample(hash: number, asked: Asked): void {
     const stride = this.#stride;
-    this.#untilSample = sampleGap(this.random(), stride);
+    this.#untilSample = this.#gap(stride);
     const estimate = this.#detector.update(hash, stride);
     const isInstant = this.#instant.note(hash);
     if (!isInstant && estimate < this.words[this.#threshold]) return;
     if (this.#lookup.find(hash) < 0) this.#say(hash, estimate, isInstant, asked);
+  }
+
+  #gap(stride: number): number {
+    if (stride === 1) return 1;
+    return (stride === STRIDE_BUSY ? this.#gaps : this.#longGaps)[this.random() & (GAPS - 1)];
   }
 
   #say(hash: number, estimate: number, isInstant: boolean, asked: Asked): void {
