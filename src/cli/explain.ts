@@ -7,7 +7,7 @@ import type { Config } from '../control/config/normalise.ts';
 import { explainKey } from '../control/explain.ts';
 import { type ExplainedVerb, explainVerb, whySourceIsRefused } from '../control/explain-gate.ts';
 import { showKey } from '../control/hot/key-text.ts';
-import type { HotKey } from '../control/hot/report.ts';
+import type { KeyHeat } from '../control/hot/report.ts';
 import { instanceOf } from './admin-options.ts';
 import { addConfigOptions, type ConfigOptions, readConfig } from './config-options.ts';
 import { frameText } from './frame-text.ts';
@@ -61,22 +61,17 @@ function explainFrames(path: string, { port, macOfNodes, ...options }: ReplayCli
   }
 }
 
-/** What a running instance says of a key: undefined when none is found, or it treats none. */
-interface Heat {
-  readonly hot: HotKey | null;
-}
-
 /**
  * The instance that is named, or the one that was started with the file. One that merely runs here may have other nodes.
  * @throws AdminClientError, AdminRefusal of an instance that was named
  */
-async function explainHeat(key: string, config?: string, admin?: string): Promise<Heat | undefined> {
+async function explainHeat(key: string, config?: string, admin?: string): Promise<KeyHeat | undefined> {
   checkKey(key);
   if (config === undefined && admin === undefined) return undefined;
   try {
     const place = await instanceOf(admin === undefined ? { config: config! } : { admin });
     const spelt = encodeURIComponent(showKey(Buffer.from(key)));
-    return await askAdmin<Heat>(place, 'GET', `/hot/key?key=${spelt}`);
+    return await askAdmin<KeyHeat>(place, 'GET', `/hot/key?key=${spelt}`);
   } catch (error) {
     const isAbsent = error instanceof AdminClientError || error instanceof AdminRefusal;
     if (admin === undefined && isAbsent) return undefined;
@@ -84,13 +79,13 @@ async function explainHeat(key: string, config?: string, admin?: string): Promis
   }
 }
 
-function heatRows({ hot }: Heat): string[][] {
-  if (hot === null) return [['heat', 'not hot']];
-  const { share, shareError, readsPerSecond, writesPerSecond, layer, replicas, pinned } = hot;
-  const heat = `${shareText(share)} of the requests (+${shareText(shareError)}), ${short(readsPerSecond)} reads/s, ${short(writesPerSecond)} writes/s`;
+function heatRows({ share, shareError, hot }: KeyHeat): string[][] {
+  const heat = `${shareText(share)} of the requests (+${shareText(shareError)})`;
+  if (hot === null) return [['heat', `${heat}, not hot`]];
+  const { readsPerSecond, writesPerSecond, layer, replicas, pinned } = hot;
   const copies = replicas.length === 0 ? '' : `, copies on ${replicas.join(', ')}`;
   return [
-    ['heat', heat],
+    ['heat', `${heat}, ${short(readsPerSecond)} reads/s, ${short(writesPerSecond)} writes/s`],
     ['treated', `${stateText(hot)} in ${layer}${pinned ? ', pinned' : ''}${copies}`],
   ];
 }
@@ -101,10 +96,14 @@ function explainOneKey(
   json: boolean,
   source?: string,
   verb?: string,
-  heat?: Heat,
+  heat?: KeyHeat,
 ): void {
   const config = readConfig({ ...options, ...quietDefaults(options) });
-  const explained = { ...explainKey(config, key), ...explainGate(config, source, verb), ...pickHot(heat) };
+  const explained = {
+    ...explainKey(config, key),
+    ...explainGate(config, source, verb),
+    ...(heat === undefined ? {} : { heat }),
+  };
   if (json) return printJson(explained);
   const { node } = explained;
   process.stdout.write(
@@ -122,10 +121,6 @@ function explainOneKey(
       ].map(([name, value]) => [name!.padEnd(10), value!.padEnd(48)]),
     )}\n`,
   );
-}
-
-function pickHot(heat: Heat | undefined): Partial<Heat> {
-  return heat === undefined ? {} : { hot: heat.hot };
 }
 
 interface ExplainedGate {

@@ -11,20 +11,21 @@ export interface HotListing {
   readonly keys: readonly HotKey[];
 }
 
-/** Columns that the table has beside the keys, at their usual widths. */
-const FIGURE_COLUMNS = 62;
 const KEY_COLUMNS_MIN = 12;
 const KEY_COLUMNS_MAX = 60;
 
 export function hotScreen({ hot, banned, keys }: HotListing, width: number): string[] {
-  const keyColumns = Math.min(KEY_COLUMNS_MAX, Math.max(KEY_COLUMNS_MIN, width - FIGURE_COLUMNS));
-  const head = ['KEY', 'SHARE', '+ERROR', 'READS/S', 'WRITES/S', 'AT', 'STATE', 'COPIES', 'AGE', 'READS'];
-  const rows = keys.map(key => rowOf(key, keyColumns));
+  const head = ['SHARE%', '+ERR%', 'GET/S', 'SET/S', 'AT', 'STATE', 'COPIES', 'AGE', 'READS'];
+  const figures = [head, ...keys.map(figuresOf)];
+  const taken = table(['', ...keys].map((_, row) => ['', ...figures[row]!])).split('\n')[0]!.length;
+  const keyColumns = Math.min(KEY_COLUMNS_MAX, Math.max(KEY_COLUMNS_MIN, width - taken));
+  const names = ['KEY', ...keys.map(({ key }) => clip(key, keyColumns))];
+  const rows = figures.map((row, at) => [names[at]!, ...row]);
   const hidden = hot.items - keys.length;
   const lines = [
     ...factLines(hot, banned.length),
     '',
-    ...(keys.length === 0 ? ['no key is hot'] : table([head, ...rows]).split('\n')),
+    ...(keys.length === 0 ? ['no key is hot'] : table(rows).split('\n')),
     ...(hidden > 0 && keys.length > 0 ? [`… and ${hidden} cooler ones`] : []),
   ];
   return lines.map(line => clip(line, width));
@@ -33,7 +34,8 @@ export function hotScreen({ hot, banned, keys }: HotListing, width: number): str
 function factLines(hot: HotFigures, banned: number): string[] {
   const { items, capacity, l1, l2, cached, replicated, copies, pinned, share, detectors, balance, limits, stuck } = hot;
   const lists = [...(pinned > 0 ? [`${pinned} pinned`] : []), ...(banned > 0 ? [`${banned} banned`] : [])];
-  const places = [`L1 ${l1}, L2 ${l2}`, `${cached} cached`, `${replicated} copied (${copies} copies)`, ...lists];
+  const copied = replicated === 0 ? [] : [`${replicated} copied (${copies})`];
+  const places = [`L1 ${l1}, L2 ${l2}`, `${cached} cached`, ...copied, ...lists];
   return [
     `${items} of ${capacity} hot keys: ${places.join(', ')}`,
     `hot from ${shareText(share)} of requests; detector error ${shareText(detectors.epsilon)}, ${short(detectors.entries)} entries`,
@@ -42,11 +44,10 @@ function factLines(hot: HotFigures, banned: number): string[] {
   ];
 }
 
-function rowOf(hot: HotKey, keyColumns: number): string[] {
+function figuresOf(hot: HotKey): string[] {
   return [
-    clip(hot.key, keyColumns),
-    shareText(hot.share),
-    shareText(hot.shareError),
+    percentText(hot.share),
+    percentText(hot.shareError),
     short(hot.readsPerSecond),
     short(hot.writesPerSecond),
     `${hot.layer}${hot.pinned ? '*' : ''}`,
@@ -63,11 +64,16 @@ export function stateText({ state, cached }: Pick<HotKey, 'state' | 'cached'>): 
   return state === 'clean' ? (cached ? 'cached' : 'clean') : state;
 }
 
-/** 0.01234 → "1.23 %". */
+/** 0.01234 → "1.2 %". */
 export function shareText(share: number): string {
+  return `${percentText(share)} %`;
+}
+
+/** The same without the unit. */
+function percentText(share: number): string {
   const value = 100 * share;
-  if (value === 0) return '0 %';
-  return `${value >= 0.0001 ? Number(value.toPrecision(value >= 10 ? 3 : 2)) : '<0.0001'} %`;
+  if (value === 0) return '0';
+  return value >= 0.0001 ? String(Number(value.toPrecision(value >= 10 ? 3 : 2))) : '<0.0001';
 }
 
 function ratio(value: number): string {

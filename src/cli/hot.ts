@@ -43,7 +43,7 @@ export function registerHot(program: Command): void {
 }
 
 const HELP = String.raw`
-SHARE is what the key has at least of all requests of the last seconds, +ERROR what it may have beyond that.
+SHARE% is what the key has at least of all requests of the last seconds, +ERR% what it may have beyond that.
 AT is the layer that the key is looked up in, with * for a pinned one. COPIES: nodes that have it / shall have it.
 
   keysteer hot                    the hottest keys, once

@@ -60,7 +60,7 @@ function latencyLines({ latency }: Rates): string[] {
 function hotLines({ hot: rates }: Rates, { hot }: Status): string[] {
   if (hot === null) return [];
   const parts = [
-    `${hot.items} keys (${hot.l1} in L1), ${hot.cached} cached`,
+    `${short(hot.items)} keys, ${short(hot.cached)} cached`,
     `${short(rates.hitsPerSecond)} hits/s (${percent(rates.hitShare, 1)} of reads)`,
     `${short(rates.fillsPerSecond)} fills/s`,
     `${short(rates.writesPerSecond)} writes/s`,

@@ -116,6 +116,12 @@ describe('rates', () => {
     ]);
   });
 
+  it('of hot keys: hits are a share of all reads', () => {
+    const counters = { reads: 100, hot_hits: 300, hot_fills: 4, hot_writes: 8 };
+    const { hot } = ratesBetween(status({ seconds: 10 }), status({ seconds: 12, counters }));
+    expect(hot).toEqual({ hitsPerSecond: 150, hitShare: 0.75, fillsPerSecond: 2, writesPerSecond: 4 });
+  });
+
   it('of an instance that was restarted meanwhile are not negative', () => {
     const fresh = status({ seconds: 1, nodes: [node('mc1')], lanes: [lane()] });
     const { nodes, lanes } = ratesBetween(NOW, fresh);

@@ -1,8 +1,11 @@
 /** Hot keys, from the first request to the last: real memcached, real kernels, the keeper and the lanes together. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Figures } from '../../src/control/conductor.ts';
+import { parseOpenMetrics, requireOpenMetricsParser, sumOf } from '../support/openmetrics.ts';
 import type { Balancer } from './balancer.ts';
 import { Bed, faults } from './bed.ts';
+import { keysteer } from './command.ts';
+import { fetchText } from './fetch.ts';
 import { requireBed } from './program.ts';
 import { datagram, type UdpClient } from './udp-client.ts';
 
@@ -77,5 +80,96 @@ describe.skipIf(requireBed())('hot keys', () => {
     await balancer.figuresWhen('it is gone', figures => itemsOf(figures) === 0);
     expect(await set('once', 'later')).toBe('STORED\r\n');
     expect(await get('once')).toBe('VALUE once 5 5\r\nlater\r\nEND\r\n');
+  });
+
+  const hot = (...args: string[]) => keysteer(['hot', ...args, '--admin', (balancer.admin as { path: string }).path]);
+  const listed = async () => JSON.parse((await hot('--json')).stdout);
+
+  test('keysteer hot lists the keys; pins and bans them', async () => {
+    expect((await hot()).stdout).toContain('no key is hot');
+    expect(await set('seen', 'value')).toBe('STORED\r\n');
+    await heat('seen');
+    const { hot: figures, keys } = await listed();
+    expect(figures).toMatchObject({ items: 1, capacity: 8192 });
+    expect(keys).toMatchObject([
+      { key: 'seen', state: 'clean', cached: true, valueBytes: 5, pinned: false, copies: 1 },
+    ]);
+    expect(keys[0].share).toBeGreaterThan(0.5);
+    const screen = (await hot()).stdout;
+    expect(screen).toMatch(/^seen +\d/m);
+    expect(Math.max(...screen.split('\n').map(line => line.length))).toBeLessThanOrEqual(80);
+
+    expect((await hot('pin', String.raw`pin\xff`)).stdout).toMatch(/^pin\\xff is pinned/);
+    await balancer.figuresWhen('it is hot', figures => itemsOf(figures) === 2);
+    expect((await hot('ban', 'seen')).stdout).toMatch(/^seen is banned/);
+    await balancer.figuresWhen('it is not', figures => itemsOf(figures) === 1);
+    const before = hitsOf(await balancer.figures());
+    await getOften('seen', 200);
+    expect(hitsOf(await balancer.figures())).toBe(before);
+    expect(await listed()).toMatchObject({ pinned: [String.raw`pin\xff`], banned: ['seen'], keys: [{ pinned: true }] });
+    expect((await hot('unban', 'seen')).stdout).toMatch(/^seen is not banned/);
+    await heat('seen');
+    expect((await hot('unpin', String.raw`pin\xff`)).code).toBe(0);
+  });
+
+  test.each([
+    [['pin'], 'keysteer hot pin needs a key'],
+    [['heat', 'k'], '<action> is heat; it must be pin, unpin, ban, unban'],
+    [['pin', 'a b'], 'key is "a b"; it must have no spaces and control characters'],
+    [['--limit', '0'], '--limit is 0; it must be a whole number from 1 to 65536'],
+  ])('keysteer hot %j: %s', async (args, error) => {
+    const { code, stderr } = await hot(...args);
+    expect(code).not.toBe(0);
+    expect(stderr).toContain(error);
+  });
+
+  test('status, top and explain speak of it', async () => {
+    await set('told', 'value');
+    await heat('told');
+    const { path } = balancer.admin as { path: string };
+    expect((await keysteer(['status', '--admin', path])).stdout).toMatch(/hot keys +1 of 8192/);
+    expect((await keysteer(['top', '--once', '--interval', '0.2', '--admin', path])).stdout).toMatch(/^hot: 1 keys/m);
+    const explain = ['explain', 'told', '--instance', path, '--node', 'mc1=10.77.1.11'];
+    expect((await keysteer(explain)).stdout).toMatch(/^heat +\d.*\ntreated +cached in L[12]/m);
+    expect(JSON.parse((await keysteer([...explain, '--json'])).stdout).heat).toMatchObject({ hot: { key: 'told' } });
+  });
+
+  test('limits at run time; what is wrong is refused', async () => {
+    const put = (body: object) => fetchText(balancer.admin, 'PUT', '/hot/limits', { body: JSON.stringify(body) });
+    expect(JSON.parse((await put({ share: 0.01, copies_max: 3 })).text)).toEqual({
+      limits: { share: 0.01, imbalance: 1.1, copiesMax: 3, writeShareMax: 0.5 },
+    });
+    const { status, text } = await put({ imbalance: 1 });
+    expect([status, text]).toEqual([
+      400,
+      expect.stringContaining('imbalance is 1; it must be a number from 1.01 to 10'),
+    ]);
+    expect((await put({ heat: 1 })).text).toContain('heat is no limit of hot keys');
+    expect((await fetchText(balancer.admin, 'POST', '/hot/pin')).text).toContain('key is missing');
+  });
+
+  test.skipIf(requireOpenMetricsParser())('metrics', async () => {
+    await set('counted', 'value');
+    await heat('counted');
+    const families = parseOpenMetrics((await fetchText(balancer.admin, 'GET', '/metrics')).text);
+    expect(sumOf(families, 'keysteer_hot_keys')).toBe(1);
+    expect(sumOf(families, 'keysteer_hot_keys_cached')).toBe(1);
+    expect(sumOf(families, 'keysteer_hot_admissions_total')).toBe(1);
+    expect(sumOf(families, 'keysteer_hot_hits_total')).toBeGreaterThan(0);
+    expect(sumOf(families, 'keysteer_hot_imbalance', { figure: 'allowed' })).toBe(1.1);
+    const nameless = families.filter(
+      ({ name, help }) => name.startsWith('keysteer_hot') && help.startsWith('The counter'),
+    );
+    expect(nameless.map(({ name }) => name)).toEqual([]);
+  });
+
+  test('off: no key is treated, and that is said', async () => {
+    await balancer.stop();
+    balancer = await bed.startBalancer(['--hot', 'off']);
+    await getOften('k', 500);
+    const { hot: figures, counters } = await balancer.figures();
+    expect([figures, counters.hot_hits]).toEqual([null, 0]);
+    const { code, stderr } = await hot();
+    expect([code, stderr]).toEqual([1, expect.stringContaining('hot keys are not treated: hot.enabled is false')]);
   });
 });

@@ -19,6 +19,7 @@ nodes:
   - { name: mc1, address: 10.77.1.11 }
   - { name: mc2, address: 10.77.1.12 }
 lanes: 2
+hot: { enabled: false }
 `;
 
 const range = (count: number) => Array.from({ length: count }, (_, n) => n);
@@ -53,7 +54,7 @@ describe.skipIf(requireBed())('two lanes', () => {
   }
 
   test('share the traffic of many client ports; every reply reaches the lane that has its slot', async () => {
-    const balancer = await bed.startBalancer(['--lanes', '2']);
+    const balancer = await bed.startBalancer(['--lanes', '2', '--hot', 'off']);
     await write();
     expectAllAnswered(await read(REQUESTS));
     const { figures, code, ms } = await balancer.stop();

@@ -6,9 +6,12 @@ import type { Clock } from '../../src/control/clock.ts';
 import type { Config } from '../../src/control/config/normalise.ts';
 import { rowCounts } from '../../src/control/figures.ts';
 import { HealthWatch } from '../../src/control/health/watch.ts';
+import { Keeper, TICK_MS } from '../../src/control/hot/keeper.ts';
+import { placementOf } from '../../src/control/hot/placement.ts';
 import { type LaneArena, planLaneMemory, planSharedMemory, type SharedMemory } from '../../src/control/memory-plan.ts';
 import { CLIENT_PORT, gateRules, neighbourTimes, pathSetup, SERVER_PORT } from '../../src/control/path-setup.ts';
 import { Steering } from '../../src/control/steering.ts';
+import { COUNT } from '../../src/dataplane/counters.ts';
 import { GateTable } from '../../src/dataplane/gate-table.ts';
 import { HealthBlock } from '../../src/dataplane/health-block.ts';
 import { Neighbours } from '../../src/dataplane/neighbours.ts';
@@ -65,6 +68,8 @@ export class Balancer {
   readonly lanes: LaneHost[] = [];
   readonly steering: Steering;
   readonly health: HealthWatch;
+  /** Undefined when no keys are treated as hot. */
+  readonly keeper: Keeper | undefined;
   readonly shared: SharedMemory;
   readonly gate: GateTable;
   config: Config;
@@ -91,6 +96,7 @@ export class Balancer {
     this.gate.publish(gateRules(config));
     const block = new HealthBlock(arena.words, healthOffset >> 2, capacity.nodesMax);
     this.health = new HealthWatch(config.health, block, this.steering, neighbours, views);
+    this.keeper = this.#makeKeeper(config, countsOf);
     for (let lane = 0; lane < config.lanes; lane++) this.#open(lane);
     for (const lane of this.#memories.keys()) this.lanes.push(this.#startLane(lane));
     table.onPublish = () => {
@@ -100,6 +106,7 @@ export class Balancer {
     this.#actors = new ActorRunner(place.events, place.settle, [
       { name: 'health', turn: nowMs => this.health.turn(nowMs) },
       { name: 'sweeper', turn: nowMs => this.#sweep(nowMs) },
+      ...this.#keeperActors(),
       ...place.actors(this),
     ]);
   }
@@ -130,6 +137,7 @@ export class Balancer {
   async adopt(config: Config): Promise<void> {
     await this.steering.adopt(config);
     while (!this.gate.publish(gateRules(config))) await this.#place.clock.sleep(1);
+    this.keeper?.adopt(config.hot);
     this.config = config;
   }
 
@@ -153,6 +161,41 @@ export class Balancer {
       (sum, { arena, countersOffset }) => sum + arena.floats[(countersOffset >> 3) + counter]!,
       0,
     );
+  }
+
+  /** Frames received that ended in no counter and wait for nothing; of lanes that have never died. */
+  unaccounted(): number {
+    return this.lanes.reduce((sum, lane) => sum + lane.unaccounted(), 0);
+  }
+
+  /** As HotWatch does in the conductor. */
+  #makeKeeper(config: Config, countsOf: (row: number) => Float64Array): Keeper | undefined {
+    const { arena, hot } = this.shared;
+    if (hot === undefined) return undefined;
+    const { random } = this.#place;
+    return new Keeper({
+      shared: arena,
+      area: hot,
+      settings: config.hot,
+      lanes: {
+        beat: lane =>
+          this.lanes[lane]!.memory.arena.floats[(this.lanes[lane]!.memory.countersOffset >> 3) + COUNT.cycles]!,
+        isRunning: lane => this.lanes[lane]!.lane !== undefined,
+        restarts: lane => this.lanes[lane]!.deaths,
+      },
+      placement: placementOf(this.steering, countsOf),
+      random: () => random.whole(-0x80000000, 0x7fffffff),
+    });
+  }
+
+  #keeperActors(): Actor[] {
+    const { keeper } = this;
+    if (keeper === undefined) return [];
+    const turn = (nowMs: number) => {
+      keeper.tick(nowMs);
+      return TICK_MS;
+    };
+    return [{ name: 'keeper', turn }];
   }
 
   #sweep(nowMs: number): number {

@@ -77,8 +77,9 @@ export class ClientHost implements Host {
     const { pool } = this.place.network;
     const { bytes, view } = pool;
     const offset = pool.offset(slot);
-    if (!frames.isUdp(view, offset)) throw new Error(`${this.name}: a frame that no client should get`);
-    frames.assertChecksums(view, offset);
+    // "Port unreachable", where nodes see clients' addresses.
+    if (!frames.isUdp(view, offset)) return pool.release(slot);
+    frames.assertChecksums(pool, slot);
     if (frames.source(view, offset) !== VIP) throw new Error(`${this.name}: a reply that is not from the VIP`);
     const at = offset + frames.PAYLOAD_AT;
     const socket = this.#sockets[frames.destinationPort(view, offset) - FIRST_PORT];

@@ -18,3 +18,9 @@ export const FAULT_TEXTS = {
 export type FaultName = keyof typeof FAULT_TEXTS;
 
 export const FAULTS = Object.keys(FAULT_TEXTS) as FaultName[];
+
+/**
+ * Not drawn, only had by name: a process that starts again begins with the first of its slots, and takes answers to the one
+ * before it for its own.
+ */
+export const BY_NAME_ONLY: ReadonlySet<FaultName> = new Set(['process']);

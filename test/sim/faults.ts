@@ -12,6 +12,8 @@ export interface FaultPlace {
   readonly plan: Plan;
   readonly random: Random;
   readonly world: FaultWorld;
+  /** Of whoever runs it. */
+  readonly more: readonly (() => void)[];
 }
 
 export interface FaultWorld {
@@ -42,7 +44,7 @@ export class Faults implements EventTarget {
   constructor(place: FaultPlace) {
     this.#place = place;
     const { faults } = place.plan;
-    this.#acts = [...faults].filter(name => !WEATHER.has(name)).map(name => ACTS[name]!);
+    this.#acts = [...[...faults].filter(name => !WEATHER.has(name)).map(name => ACTS[name]!), ...place.more];
     this.#hasWeather = [...faults].some(name => WEATHER.has(name));
     this.#next();
   }
@@ -71,7 +73,7 @@ export class Faults implements EventTarget {
 
   #next(): void {
     const { plan, random, world } = this.#place;
-    if (plan.faults.size > 0) world.later(random.exponential(plan.faultMs), () => this.happen());
+    if (plan.faults.size + this.#acts.length > 0) world.later(random.exponential(plan.faultMs), () => this.happen());
   }
 
   #changeWeather(): void {

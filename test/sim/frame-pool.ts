@@ -52,6 +52,18 @@ export class FramePool {
     this.#holders[slot]!++;
   }
 
+  /** For who wants to write into the frame: the slot itself, or a copy when somebody else holds it too. */
+  own(slot: number): number {
+    if (this.#holders[slot] === 1) return slot;
+    const copy = this.take();
+    const from = this.offset(slot);
+    this.bytes.copyWithin(this.offset(copy), from, from + this.lengths[slot]!);
+    this.lengths[copy] = this.lengths[slot]!;
+    this.flags[copy] = this.flags[slot]!;
+    this.release(slot);
+    return copy;
+  }
+
   release(slot: number): void {
     const holders = --this.#holders[slot]!;
     if (holders === 0) this.#free.push(slot);

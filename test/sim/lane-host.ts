@@ -9,6 +9,7 @@ import { COUNT } from '../../src/dataplane/counters.ts';
 import { BATCH_BYTES, Lane } from '../../src/dataplane/lane.ts';
 import type { PathSetup } from '../../src/dataplane/setup.ts';
 import type { Arena } from '../../src/mem/arena.ts';
+import { endedFrames, waitingFrames } from '../support/lane-bed.ts';
 import type { EventQueue, EventTarget } from './events.ts';
 import type { Network } from './network.ts';
 import type { Random } from './random.ts';
@@ -99,6 +100,15 @@ export class LaneHost implements EventTarget {
     if (this.#lane === undefined) return;
     if (isWithinCycle) random.of(ports).trap = random.whole(1, TRAP_CALLS_MAX);
     else this.#die();
+  }
+
+  /** Frames received that ended in no counter and wait for nothing; unknown, so 0, once it has died. */
+  unaccounted(): number {
+    if (this.#lane === undefined || this.deaths > 0) return 0;
+    const { path } = this.#lane;
+    const { counters } = path.memory;
+    const received = this.#place.ports.reduce((sum, port) => sum + port.received, 0);
+    return received + counters[COUNT.taken_over]! - endedFrames(counters) - waitingFrames(path);
   }
 
   /** With the whole process: it never turns again. */

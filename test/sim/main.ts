@@ -4,7 +4,7 @@
  */
 import { Command, InvalidArgumentError } from 'commander';
 import { widenInlining } from '../../src/mem/inlining.ts';
-import { FAULT_TEXTS, FAULTS, type FaultName } from './fault-names.ts';
+import { BY_NAME_ONLY, FAULT_TEXTS, FAULTS, type FaultName } from './fault-names.ts';
 import { type PlanOptions, planOf } from './plan.ts';
 import { violationText } from './quick-check.ts';
 import type { Mode } from './sim-config.ts';
@@ -29,7 +29,7 @@ interface Options {
 
 const EPILOG = `
 Each run draws from its seed what it is like: mode, lanes, nodes, clients, keys, network, and which faults it has. What is
-said here holds for all of them. --faults takes all, none, or some of
+said here holds for all of them. --faults takes all (but for ${[...BY_NAME_ONLY].join(', ')}), none, or some of
 
 ${FAULTS.map(name => `  ${name.padEnd(10)} ${FAULT_TEXTS[name]}`).join('\n')}
 `;
@@ -182,7 +182,7 @@ function mode(text: string): Mode {
 }
 
 function faults(text: string): ReadonlySet<FaultName> {
-  if (text === 'all') return new Set(FAULTS);
+  if (text === 'all') return new Set(FAULTS.filter(name => !BY_NAME_ONLY.has(name)));
   if (text === 'none') return new Set();
   const names = text.split(',');
   const unknown = names.find(name => !(name in FAULT_TEXTS));

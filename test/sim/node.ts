@@ -9,6 +9,7 @@
 import type { Mac } from '../../src/wire/mac-text.ts';
 import { type HostAddress, MEMCACHED_PORT } from './addresses.ts';
 import type { EventTarget } from './events.ts';
+import { describeFrame } from './frame-text.ts';
 import * as frames from './frames.ts';
 import { PIECE_BYTES, pieceCount, sentMessages } from './memcached/framing.ts';
 import { MemcachedServer } from './memcached/server.ts';
@@ -120,14 +121,18 @@ export class NodeHost implements Host, EventTarget {
     const { view } = pool;
     const offset = pool.offset(slot);
     if (frames.isArp(view, offset)) {
-      frames.answerArp(pool, slot, this.address.mac);
-      return this.#network.send(this, slot, 'node→nf');
+      const answer = pool.own(slot);
+      frames.answerArp(pool, answer, this.address.mac);
+      return this.#network.send(this, answer, 'node→nf');
     }
     if (frames.isUdp(view, offset) && frames.destinationPort(view, offset) === MEMCACHED_PORT)
       return this.#receive(slot);
-    if (!frames.isEchoRequest(view, offset)) throw new Error(`${this.name}: a frame that no node should get`);
-    frames.answerEcho(pool, slot, this.address.mac);
-    this.#network.send(this, slot, 'node→nf');
+    if (!frames.isEchoRequest(view, offset)) {
+      throw new Error(`${this.name} gets ${describeFrame(pool.bytes, offset, pool.lengths[slot]!)}`);
+    }
+    const answer = pool.own(slot);
+    frames.answerEcho(pool, answer, this.address.mac);
+    this.#network.send(this, answer, 'node→nf');
   }
 
   /** @param life in which the thread took up the datagram in `slot` */
@@ -142,7 +147,7 @@ export class NodeHost implements Host, EventTarget {
 
   #receive(slot: number): void {
     const { pool } = this.#network;
-    frames.assertChecksums(pool.view, pool.offset(slot));
+    frames.assertChecksums(pool, slot);
     if (this.state === 'dead') return this.#refuse(slot);
     if (this.#queue.length - this.#head >= SOCKET_DATAGRAMS) return pool.release(slot);
     this.#queue.push(slot);
@@ -212,11 +217,13 @@ export class NodeHost implements Host, EventTarget {
     this.#tokensMs = events.nowMs;
     if (this.#tokens < 1) return pool.release(slot);
     this.#tokens--;
-    const { mac, hop } = this.#options.routeTo(frames.source(pool.view, pool.offset(slot)));
-    frames.refuseDatagram(pool, slot, this.address.mac, frames.destination(pool.view, pool.offset(slot)));
-    pool.view.setUint16(pool.offset(slot), mac.high);
-    pool.view.setInt32(pool.offset(slot) + 2, mac.low);
-    this.#network.send(this, slot, hop);
+    const answer = pool.own(slot);
+    const offset = pool.offset(answer);
+    const { mac, hop } = this.#options.routeTo(frames.source(pool.view, offset));
+    frames.refuseDatagram(pool, answer, this.address.mac, frames.destination(pool.view, offset));
+    pool.view.setUint16(offset, mac.high);
+    pool.view.setInt32(offset + 2, mac.low);
+    this.#network.send(this, answer, hop);
   }
 
   #newServer(): MemcachedServer {

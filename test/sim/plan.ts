@@ -3,7 +3,7 @@
  * once hides what a few faults alone would show. Whatever the caller says stands.
  */
 import type { ClientOptions } from './client.ts';
-import { FAULTS, type FaultName } from './fault-names.ts';
+import { BY_NAME_ONLY, FAULTS, type FaultName } from './fault-names.ts';
 import { FAIR, type Weather } from './network.ts';
 import { Random } from './random.ts';
 import type { Mode } from './sim-config.ts';
@@ -62,7 +62,7 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
     preemptions: random.of([0, 0.001, 0.01]),
     clients: clientsOf(random),
     workload: workloadOf(random),
-    faults: new Set(FAULTS.filter(() => random.chance(0.6))),
+    faults: new Set(FAULTS.filter(name => random.chance(0.6) && !BY_NAME_ONLY.has(name))),
     faultMs: random.of([100, 300, 1000]),
     worst: worstOf(random),
     startMs: random.chance(0.5) ? random.between(0, 1e6) : random.of(WRAPS_MS) - random.between(0, 10_000),
@@ -79,7 +79,7 @@ function clientsOf(random: Random): ClientOptions[] {
   return Array.from({ length: random.whole(3, 8) }, () => ({
     sockets: random.whole(2, 6),
     isOpenLoop,
-    pauseMs: random.of([5, 15, 30]) * (isOpenLoop ? 3 : 1),
+    pauseMs: random.of([5, 20, 60]) * (isOpenLoop ? 3 : 1),
     timeoutMs,
     isOffloading: random.chance(0.5),
   }));

@@ -97,6 +97,10 @@ export class SimPort implements LanePort {
     this.#flags = new Int32Array(ringFrames);
   }
 
+  get received(): number {
+    return this.counters[RECEIVED_FRAMES]!;
+  }
+
   /** Frames that wait to be received. */
   get waiting(): number {
     return this.#put - this.#described;

@@ -5,6 +5,7 @@
  *     const report = await run.run();          // report.violations, report.digest, run.history …
  */
 import type { Clock } from '../../src/control/clock.ts';
+import { LANE_COUNTERS } from '../../src/dataplane/counters.ts';
 import type { Actor } from './actors.ts';
 import { clientAddress, NF_CLIENT_MAC, NF_SERVER_MAC, nodeAddress, nodeName, OWN, textOf, VIP } from './addresses.ts';
 import { Balancer } from './balancer.ts';
@@ -25,7 +26,9 @@ import { type Trace, traceOf } from './trace.ts';
 import { Workload } from './workload.ts';
 
 /** After the last operation all faults end; then so long until everything must be answered again, ms. */
-const RECOVERY_MS = 8000;
+const RECOVERY_MS = 4000;
+/** How many events, less one, between two looks at whether the run is over. */
+const EVENTS_MASK = 31;
 
 export interface SimulationOptions {
   /** Actors of the product's that live beside the lanes: made anew with each process. */
@@ -36,6 +39,10 @@ export interface SimulationOptions {
   readonly traceKey?: string;
   /** False: doubled datagrams are not noted as operations of nobody. */
   readonly ghosts?: boolean;
+  /** More things to go wrong: each is as likely as a fault of faults.ts. */
+  readonly faults?: (simulation: Simulation) => readonly (() => void)[];
+  /** Changes to the world before it begins to turn: how tests break it. */
+  readonly prepare?: (simulation: Simulation) => void;
   /** Judges the history of a key; the default is the quick check. */
   readonly check?: typeof checkKey;
 }
@@ -52,6 +59,8 @@ export interface Report {
   readonly laneDeaths: number;
   readonly moves: number;
   readonly virtualMs: number;
+  /** Sums of the lanes' counters over all processes, by name; without zeros. */
+  readonly counters: Readonly<Record<string, number>>;
   readonly violations: readonly Violation[];
   /** What broke the run itself. */
   readonly error: Error | undefined;
@@ -78,6 +87,7 @@ export class Simulation implements FaultWorld, Clock {
   #mayAsk = true;
   #begun = 0;
   #unsettled = false;
+  readonly #counters = new Float64Array(LANE_COUNTERS.length);
   #error: Error | undefined;
 
   constructor(plan: Plan, options: SimulationOptions = {}) {
@@ -108,7 +118,9 @@ export class Simulation implements FaultWorld, Clock {
     this.clients = plan.clients.map((_, index) => this.#newClient(index));
     if (options.ghosts !== false) this.network.onDuplicate = (slot, hop) => this.#noteDoubled(slot, hop);
     this.#startProcess();
-    this.faults = new Faults({ plan, random: Random.stream(seed, 'faults'), world: this });
+    const more = options.faults?.(this) ?? [];
+    this.faults = new Faults({ plan, random: Random.stream(seed, 'faults'), world: this, more });
+    options.prepare?.(this);
   }
 
   /** ms since the start of the run. */
@@ -129,6 +141,7 @@ export class Simulation implements FaultWorld, Clock {
     try {
       await this.#until(() => this.#isAsked() && this.#tally.waiting === 0);
       await this.#recover();
+      this.#endProcess();
     } catch (error) {
       this.#error = error instanceof Error ? error : new Error(String(error));
     }
@@ -180,9 +193,18 @@ export class Simulation implements FaultWorld, Clock {
   restartProcess(downMs: number): void {
     if (this.balancer === undefined) return;
     this.#note('keysteer', `the process dies, for ${downMs.toFixed(0)} ms`);
-    this.balancer.end();
-    this.balancer = undefined;
+    this.#endProcess();
     this.later(downMs, () => this.#startProcess());
+  }
+
+  #endProcess(): void {
+    const { balancer } = this;
+    if (balancer === undefined) return;
+    this.balancer = undefined;
+    for (let i = 0; i < LANE_COUNTERS.length; i++) this.#counters[i]! += balancer.count(i);
+    const lost = balancer.unaccounted();
+    balancer.end();
+    if (lost !== 0) throw new Error(`${lost} frames are in no counter`);
   }
 
   #startProcess(): void {
@@ -230,9 +252,9 @@ export class Simulation implements FaultWorld, Clock {
   }
 
   async #until(isDone: () => boolean): Promise<void> {
-    for (;;) {
+    for (let i = 0; ; ) {
       while (!this.#unsettled) {
-        if (isDone()) return;
+        if ((++i & EVENTS_MASK) === 0 && isDone()) return;
         if (!this.events.step()) return;
       }
       this.#unsettled = false;
@@ -249,8 +271,9 @@ export class Simulation implements FaultWorld, Clock {
     const untilMs = this.events.nowMs + RECOVERY_MS;
     await this.#until(() => this.events.nowMs >= untilMs);
     const first = this.history.operations.length;
-    for (const [i, key] of this.workload.keys.entries()) this.clients[i % this.clients.length]!.askOnce(key);
-    await this.#until(() => this.#tally.waiting === 0);
+    const { keys } = this.workload;
+    for (const [i, key] of keys.entries()) this.later(i, () => this.clients[i % this.clients.length]!.askOnce(key));
+    await this.#until(() => this.history.operations.length >= first + keys.length && this.#tally.waiting === 0);
     const silent = this.history.operations
       .slice(first)
       .find(({ output }) => output === undefined || output.kind === 'unknown');
@@ -274,6 +297,9 @@ export class Simulation implements FaultWorld, Clock {
       laneDeaths: this.laneDeaths,
       moves: this.homes.moves,
       virtualMs: this.elapsedMs,
+      counters: Object.fromEntries(
+        LANE_COUNTERS.map((name, i) => [name, this.#counters[i]!]).filter(([, count]) => count !== 0),
+      ),
       violations: this.#judge(),
       error: this.#error,
     };

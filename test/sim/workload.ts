@@ -27,6 +27,8 @@ export interface WorkloadOptions {
   readonly noreply: number;
   /** Share of the reads that are for several keys. */
   readonly multiget: number;
+  /** Share of the increments by which a counter that is not there is made. */
+  readonly initials: number;
   readonly protocols: readonly Protocol[];
 }
 
@@ -40,6 +42,7 @@ export const WORKLOAD: WorkloadOptions = {
   large: 0.03,
   noreply: 0.02,
   multiget: 0.05,
+  initials: 0,
   protocols: ['classic', 'meta', 'binary'],
 };
 
@@ -147,7 +150,8 @@ export class Workload {
     const op = (['set', 'incr', 'decr', 'delete'] as const)[lot]!;
     if (op === 'delete') return this.#change(op, key, { protocol });
     if (op === 'set') return this.#change(op, key, { protocol, value: `${random.below(10_000)}` });
-    const initial = protocol !== 'classic' && random.chance(0.3) ? { initial: random.below(100) } : {};
+    const initial =
+      protocol !== 'classic' && random.chance(this.options.initials) ? { initial: random.below(100) } : {};
     return this.#change(op, key, { protocol, delta: random.whole(1, 50), ...initial });
   }
 

@@ -2,7 +2,7 @@
  * The admin interface's requests about hot keys. Keys are spelt as hot/key-text.ts spells them.
  *
  *     GET  /hot?limit=N           figures, lists, and the hottest keys
- *     GET  /hot/key?key=KEY       one of them; its `hot` is null when the key is not hot
+ *     GET  /hot/key?key=KEY       share of any key; `hot` is null when it is not hot
  *     POST /hot/pin?key=KEY       hot from now on; unpin, ban, unban likewise
  *     PUT  /hot/limits            {"share": …, "imbalance": …, "copies_max": …, "write_share_max": …}, any of them
  */
@@ -33,8 +33,7 @@ export function listHot({ conductor }: Instance, query: URLSearchParams): object
 }
 
 export function explainHot({ conductor }: Instance, query: URLSearchParams): object {
-  const key = keyOf(query);
-  return { key, hot: conductor.hot.explain(key) ?? null };
+  return conductor.hot.explain(keyOf(query));
 }
 
 export function orderHot({ conductor }: Instance, order: HotOrder, query: URLSearchParams): object {

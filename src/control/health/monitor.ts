@@ -160,11 +160,14 @@ export class HealthMonitor {
     this.#known = known;
   }
 
-  readonly #sample = (census: NodeCensus): PoolSample => {
+  readonly #sample = ({ node, weight, requests, replies, resolved }: NodeCensus): PoolSample => {
     const block = this.#block;
-    const { node } = census;
     return {
-      ...census,
+      node,
+      weight,
+      requests,
+      replies,
+      resolved,
       answered: block.get(node, ANSWERED),
       missed: block.missed(node),
       refusals: block.get(node, REFUSALS),

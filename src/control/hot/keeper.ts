@@ -3,7 +3,7 @@
  * clock of its own: whoever drives it says the time, each TICK_MS by the conductor or the simulation.
  *
  *     each tick    candidates that lanes have said → items; items under way move on (roster.ts); thresholds for lanes
- *     each epoch   heat (heat.ts) → layers; who is cold, or written too much, leaves; copies (replication.ts)
+ *     each epoch   spread over ticks: heat (heat.ts) → layers; who is cold, or written too much, leaves; copies (replication.ts)
  *
  * A tick costs what has changed, an epoch what there is. A candidate with the share that is asked for becomes an item in the
  * tick it is said in. With all items in use, newcomers wait until the end of the epoch, where the coolest make room.
@@ -11,28 +11,22 @@
 import { itemWord } from '../../cache/items.ts';
 import { ADMITTED as LAYERS_ADMITTED, Layers, REFUSED_HASH } from '../../cache/layers.ts';
 import * as directory from '../../coherence/directory.ts';
-import {
-  type HotSetup,
-  ORDER_COPY,
-  ORDER_DEMOTE,
-  ORDER_PROMOTE,
-  ORDER_ROWS,
-  ORDER_WORDS,
-  perLane,
-} from '../../dataplane/hot/setup.ts';
+import { type HotSetup, ORDER_COPY, ORDER_DEMOTE, ORDER_PROMOTE } from '../../dataplane/hot/setup.ts';
 import type { Arena } from '../../mem/arena.ts';
 import { hashKey } from '../../mem/murmur3.ts';
-import { Ring } from '../../mem/ring.ts';
+import { type Leaving, noCounts } from './counts.ts';
 import { Heat } from './heat.ts';
 import { type Candidate, type DetectorFigures, Intake } from './intake.ts';
-import { admitItem, order } from './items.ts';
+import { admitItem } from './items.ts';
 import { LeftAlone } from './left-alone.ts';
 import { HotLists } from './lists.ts';
+import { Orders } from './orders.ts';
 import type { Placement } from './placement.ts';
-import { type KeptLanes, Pulse } from './pulse.ts';
-import { type BareKey, Replication } from './replication.ts';
+import type { KeptLanes } from './pulse.ts';
+import { bareKeys, Replication } from './replication.ts';
 import * as roster from './roster.ts';
 import type { HotControlSettings, HotLimits } from './settings.ts';
+import { ValueWatch } from './values.ts';
 
 export const TICK_MS = 10;
 /** Requests, halved each epoch, from which a key may be hot, however little else there is; and when it rose in an instant. */
@@ -45,16 +39,14 @@ const COLD_FRACTION = 0.25;
 const COLD_EPOCHS = 2;
 /** Requests from which a share of writes counts. */
 const WRITES_JUDGED_MIN = 32;
-/** Epochs in a row in which an item was read and could not be cached: its value is too large. */
-const BARE_EPOCHS = 3;
-/** How soon that is tried again, ms. */
-const BARE_RETRY_MS = 30_000;
 /** Lanes that do not take a new item up for so long stall: it is given up, for writes to it wait, ms. */
 const ADMIT_MS_MAX = 150;
 /** How long keys are left alone at first, ms: written too much; not drained; no place for their hash. */
 const WRITTEN_MS = 10_000;
 const UNDRAINED_MS = 1000;
 const HASHED_MS = 30_000;
+/** Items that are judged in a tick, at least. */
+const JUDGED_MIN = 32;
 /** Newcomers that wait for the end of the epoch. */
 const NEWCOMERS_MAX = 1024;
 /** An item that is under way for so long is reported, beyond what L explains, ms. */
@@ -73,27 +65,6 @@ export interface KeeperPlace {
   readonly random: () => number;
 }
 
-/** What the keeper has done since the start. */
-export interface KeeperCounts {
-  candidates: number;
-  /** Items made; and of them, those that never became hot, as their stores did not drain. */
-  admitted: number;
-  undrained: number;
-  /** Keys whose hash another hot key has; that found no place. */
-  twins: number;
-  crowded: number;
-  leftCold: number;
-  leftWritten: number;
-  leftCrowded: number;
-  leftBanned: number;
-  /** Requests for items, as lanes counted them, by the layer that the item was in at the end of the epoch. */
-  l1Reads: number;
-  l2Reads: number;
-  writes: number;
-}
-
-type Leaving = 'leftCold' | 'leftWritten' | 'leftCrowded' | 'leftBanned';
-
 export class Keeper {
   readonly layers: Layers;
   readonly heat: Heat;
@@ -103,38 +74,24 @@ export class Keeper {
   readonly replication: Replication;
   readonly area: Area;
   readonly shared: Arena;
-  readonly counts: KeeperCounts = {
-    candidates: 0,
-    admitted: 0,
-    undrained: 0,
-    twins: 0,
-    crowded: 0,
-    leftCold: 0,
-    leftWritten: 0,
-    leftCrowded: 0,
-    leftBanned: 0,
-    l1Reads: 0,
-    l2Reads: 0,
-    writes: 0,
-  };
+  readonly counts = noCounts();
   limits: HotLimits;
-  /** As of the last epoch. */
-  detectors: DetectorFigures = { count: 0, epsilon: 0, entries: 0, displaced: 0 };
   /** Length of the last epoch, ms. */
   epochMs: number;
   nowMs = 0;
   #configured: HotLimits;
   readonly #caches: boolean;
-  readonly #pulse: Pulse;
+  readonly #orders: Orders;
+  readonly #values: ValueWatch;
   readonly #alone = new LeftAlone();
-  readonly #rings: readonly Ring[];
-  /** When each lane's ring of orders was last seen empty, ms. */
-  readonly #emptyMs: Float64Array;
   readonly #newcomers = new Map<number, Candidate>();
   readonly #scores = new Int32Array(NEWCOMERS_MAX);
   /** Share in force: that of the coolest item when no number is free. */
   #share: number;
   #epochSinceMs = Number.NaN;
+  #detectors: DetectorFigures | undefined;
+  /** Items whose turn in this epoch is still to come. */
+  #unjudged: number[] = [];
 
   /** Before any lane attaches. */
   constructor(place: KeeperPlace) {
@@ -152,11 +109,8 @@ export class Keeper {
     this.lists = new HotLists(settings, area.items);
     this.intake = new Intake(shared, area);
     this.replication = new Replication(placement);
-    this.#pulse = new Pulse(lanes, area.lanes, area.items);
-    this.#rings = Array.from({ length: area.lanes }, (_, lane) => {
-      return new Ring(shared.words, perLane(area, lane).ordersOffset >> 2, ORDER_ROWS, ORDER_WORDS);
-    });
-    this.#emptyMs = new Float64Array(area.lanes).fill(-1);
+    this.#orders = new Orders(shared, area, lanes, this.items);
+    this.#values = new ValueWatch(shared.words, area.items);
     this.intake.setThresholds(this.#share, HEAT_MIN);
   }
 
@@ -164,11 +118,12 @@ export class Keeper {
   tick(nowMs: number): void {
     this.nowMs = nowMs;
     if (Number.isNaN(this.#epochSinceMs)) this.#epochSinceMs = nowMs;
-    for (const [lane, ring] of this.#rings.entries()) if (!ring.mayHaveRow) this.#emptyMs[lane] = nowMs;
+    this.#orders.look(nowMs);
     for (const candidate of this.intake.candidates()) this.#consider(candidate);
     for (const item of this.items.moving) this.#moveOn(item);
     this.#admitPinned();
     this.intake.setThresholds(this.#share, HEAT_MIN);
+    this.#judgeSome(this.#judgedPerTick);
     if (nowMs - this.#epochSinceMs >= this.area.epochMs) this.#endEpoch();
   }
 
@@ -237,8 +192,18 @@ export class Keeper {
     return this.#share;
   }
 
+  /** As they were when they were asked for first in this epoch: every row is looked at. */
+  get detectors(): DetectorFigures {
+    this.#detectors ??= this.intake.figures();
+    return this.#detectors;
+  }
+
   get leftAlone(): number {
     return this.#alone.size;
+  }
+
+  get #judgedPerTick(): number {
+    return JUDGED_MIN + Math.ceil((2 * this.items.live.size * TICK_MS) / this.area.epochMs);
   }
 
   #hashOf(key: Uint8Array): number {
@@ -278,7 +243,8 @@ export class Keeper {
     this.items.take(hash, text, this.nowMs);
     this.heat.begin(item, score);
     this.replication.forget(item);
-    this.#pulse.mark(item);
+    this.#values.begin(item);
+    this.#orders.pulse.mark(item);
     if (this.lists.isPinned(text)) this.layers.pin(item);
     return true;
   }
@@ -308,28 +274,17 @@ export class Keeper {
     if (phase === roster.PROMOTING && state !== directory.PROMOTING) {
       return this.items.enter(item, roster.HOT, this.nowMs);
     }
-    this.#see(item, phase === roster.PROMOTING ? ORDER_PROMOTE : ORDER_DEMOTE);
+    this.#orders.see(item, phase === roster.PROMOTING ? ORDER_PROMOTE : ORDER_DEMOTE);
   }
 
   #awaitLanes(item: number): void {
-    if (this.#pulse.hasPassed(item)) {
+    if (this.#orders.pulse.hasPassed(item)) {
       this.items.enter(item, roster.PROMOTING, this.nowMs);
-      this.#see(item, ORDER_PROMOTE);
+      this.#orders.see(item, ORDER_PROMOTE);
     } else if (this.nowMs - this.items.sinceMs[item]! > ADMIT_MS_MAX) {
       this.#alone.add(this.items.hash[item]!, this.nowMs, UNDRAINED_MS);
       this.#enterLeaving(item);
     }
-  }
-
-  /** Sees to it that some lane has the order of the item's phase: it is given once, and again when that lane died. */
-  #see(item: number, kind: number): void {
-    const { orderLane, orderRestarts } = this.items;
-    const given = orderLane[item]!;
-    if (given !== roster.NO_LANE && this.#pulse.restartsOf(given) === orderRestarts[item]) return;
-    const lane = this.#pulse.laneFor(item);
-    if (lane < 0 || !order(this.shared, this.area, lane, kind, item)) return;
-    orderLane[item] = lane;
-    orderRestarts[item] = this.#pulse.restartsOf(lane);
   }
 
   /** Lanes have let go of the item, as ordered or because it did not drain. */
@@ -344,14 +299,14 @@ export class Keeper {
     this.layers.unpin(item);
     this.layers.remove(item);
     items.enter(item, roster.RESTING, this.nowMs);
-    this.#pulse.mark(item);
+    this.#orders.pulse.mark(item);
   }
 
   #rest(item: number): void {
     const { sinceMs } = this.items;
-    if (this.nowMs - sinceMs[item]! <= this.area.lifeMs || !this.#pulse.hasPassed(item)) return;
+    if (this.nowMs - sinceMs[item]! <= this.area.lifeMs || !this.#orders.pulse.hasPassed(item)) return;
     // An order for its last key must not be carried out on its next.
-    if (this.#emptyMs.some(ms => ms <= sinceMs[item]!)) return;
+    if (!this.#orders.areTakenSince(sinceMs[item]!)) return;
     this.items.enter(item, roster.FREE, this.nowMs);
   }
 
@@ -364,19 +319,25 @@ export class Keeper {
   #enterLeaving(item: number): void {
     this.layers.unpin(item);
     this.items.enter(item, roster.LEAVING, this.nowMs);
-    this.#see(item, ORDER_DEMOTE);
+    this.#orders.see(item, ORDER_DEMOTE);
   }
 
   #endEpoch(): void {
+    this.#judgeSome(this.#unjudged.length);
     this.epochMs = this.nowMs - this.#epochSinceMs;
     this.#epochSinceMs = this.nowMs;
-    const count = this.intake.count;
-    const cold = Math.max(HEAT_COLD, COLD_FRACTION * this.limits.share * count);
-    for (const item of this.items.live) this.#judge(item, cold);
-    this.#turnLayers(count);
-    this.#replicate();
+    this.#detectors = undefined;
     this.#alone.sweep(this.nowMs);
-    this.detectors = this.intake.figures();
+    this.#unjudged = [...this.items.live];
+    if (this.#unjudged.length === 0) this.#turnLayers();
+  }
+
+  /** Items are judged over half an epoch, a few a tick: a tick must not take long. Then layers and copies follow. */
+  #judgeSome(count: number): void {
+    if (this.#unjudged.length === 0) return;
+    const cold = Math.max(HEAT_COLD, COLD_FRACTION * this.limits.share * this.intake.count);
+    for (const item of this.#unjudged.splice(-count)) if (this.items.live.has(item)) this.#judge(item, cold);
+    if (this.#unjudged.length === 0) this.#turnLayers();
   }
 
   #judge(item: number, cold: number): void {
@@ -385,8 +346,9 @@ export class Keeper {
     counts[this.layers.layerOf(item) === 1 ? 'l1Reads' : 'l2Reads'] += heat.lastReads[item]!;
     counts.writes += heat.lastWrites[item]!;
     this.layers.rescore(item, heat.reads[item]!);
-    this.#watchValue(item);
-    if (items.phase[item] !== roster.HOT || this.lists.isPinned(items.key[item]!)) return;
+    if (items.phase[item] !== roster.HOT) return;
+    if (this.#caches) this.#values.turn(item, this.wordOf(item), heat.lastReads[item]!, this.nowMs);
+    if (this.lists.isPinned(items.key[item]!)) return;
     items.coldEpochs[item] = heat.of(item) < cold ? items.coldEpochs[item]! + 1 : 0;
     if (items.coldEpochs[item]! >= COLD_EPOCHS) return this.#leave(item, 'leftCold');
     if (heat.of(item) < WRITES_JUDGED_MIN || heat.writeShare(item) <= this.limits.writeShareMax) return;
@@ -394,29 +356,9 @@ export class Keeper {
     this.#leave(item, 'leftWritten');
   }
 
-  /** A value that does not fit is not asked for all the time; it may be another one some day. */
-  #watchValue(item: number): void {
-    const { words } = this.shared;
-    const { bareEpochs, retryMs, phase } = this.items;
-    const at = this.wordOf(item);
-    const state = words[at + directory.STATE]!;
-    if (!this.#caches || phase[item] !== roster.HOT) return;
-    if (words[at + directory.CACHED] === 0) {
-      if (this.nowMs < retryMs[item]!) return;
-      words[at + directory.CACHED] = 1;
-      bareEpochs[item] = 0;
-    } else if ((state & directory.VALUED) !== 0) {
-      bareEpochs[item] = 0;
-    } else if ((state & directory.CAS_KNOWN) !== 0 && this.heat.lastReads[item]! > 0) {
-      bareEpochs[item] = bareEpochs[item]! + 1;
-      if (bareEpochs[item]! < BARE_EPOCHS) return;
-      words[at + directory.CACHED] = 0;
-      retryMs[item] = this.nowMs + BARE_RETRY_MS;
-    }
-  }
-
   /** Newcomers that found no number take the places of the coolest. */
-  #turnLayers(count: number): void {
+  #turnLayers(): void {
+    const { count } = this.intake;
     const waiting = [...this.#newcomers.values()].map(({ hash }) => this.intake.heavy(hash).estimate);
     const scores = waiting.sort((a, b) => b - a);
     this.#scores.set(scores);
@@ -426,41 +368,24 @@ export class Keeper {
     const isFull = scores.length > 0 && coolest >= 0 && count > 0;
     this.#share = Math.max(this.limits.share, isFull ? this.layers.scoreOf(coolest) / count : 0);
     this.#newcomers.clear();
+    this.#replicate();
   }
 
   #replicate(): void {
-    const bare = this.bareKeys();
+    const bare = bareKeys(this);
     const changes = this.replication.plan(bare, this.limits);
-    const { words } = this.shared;
-    for (const { item } of bare) {
-      const copies = changes.get(item);
-      const at = this.wordOf(item);
-      if (copies !== undefined) words[at + directory.COPIES] = copies;
-      // A lane that has all copies finds nothing to do; a lease that runs out is renewed.
-      if (copies === undefined && words[at + directory.COPIES]! <= 1) continue;
-      const lane = this.#pulse.laneFor(item);
-      if (lane >= 0) order(this.shared, this.area, lane, ORDER_COPY, item);
-    }
+    for (const { item } of bare) this.#seeToCopies(item, changes.get(item));
   }
 
-  /** Hot keys whose reads go to nodes, the hottest first. */
-  bareKeys(): BareKey[] {
+  /** Lanes are told when copies are to be made, are missing, or their lease is half over. */
+  #seeToCopies(item: number, copies: number | undefined): void {
     const { words } = this.shared;
-    const { heat, items } = this;
-    const bare = [...items.live].filter(item => {
-      const at = this.wordOf(item);
-      return (
-        items.phase[item] === roster.HOT && (words[at + directory.CACHED] === 0 || words[at + directory.COPIES]! > 1)
-      );
-    });
-    bare.sort((a, b) => heat.reads[b]! - heat.reads[a]!);
-    return bare.map(item => ({
-      item,
-      hash: items.hash[item]!,
-      key: Buffer.from(items.key[item]!, 'latin1'),
-      reads: heat.reads[item]!,
-      writes: heat.writes[item]!,
-      copies: words[this.wordOf(item) + directory.COPIES]!,
-    }));
+    const { copiedMs } = this.items;
+    const at = this.wordOf(item);
+    if (copies !== undefined) words[at + directory.COPIES] = copies;
+    const wanted = words[at + directory.COPIES]! - 1;
+    const isOld = this.nowMs - copiedMs[item]! >= this.area.leaseMs / 2;
+    if (wanted < 1 || !(isOld || directory.joinedCount(words, at) < wanted)) return;
+    if (this.#orders.give(item, ORDER_COPY) >= 0) copiedMs[item] = this.nowMs;
   }
 }

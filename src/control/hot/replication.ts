@@ -5,7 +5,7 @@
  * Loads are smoothed as heat is, so both are of one measure. What nodes carry of keys that are copied at present is taken off
  * first, in equal parts for their weights: that is how it was meant, and nobody counts it.
  */
-import { REPLICAS_MAX } from '../../coherence/directory.ts';
+import { CACHED, COPIES, REPLICAS_MAX } from '../../coherence/directory.ts';
 import {
   type ControlledKey,
   type ControlledNode,
@@ -13,7 +13,9 @@ import {
   type Plan,
   planTreatment,
 } from '../../hotkey/controller.ts';
+import type { Keeper } from './keeper.ts';
 import type { PlacedNode, Placement } from './placement.ts';
+import { HOT } from './roster.ts';
 import type { HotLimits } from './settings.ts';
 
 /** Keys that are planned for, the hottest: of a thousand nodes' keys, no more matter. */
@@ -147,4 +149,23 @@ export class Replication {
     }
     return changes;
   }
+}
+
+/** Hot keys whose reads go to nodes, the hottest first. */
+export function bareKeys(keeper: Keeper): BareKey[] {
+  const { heat, items } = keeper;
+  const { words } = keeper.shared;
+  const bare = [...items.live].filter(item => {
+    const at = keeper.wordOf(item);
+    return items.phase[item] === HOT && (words[at + CACHED] === 0 || words[at + COPIES]! > 1);
+  });
+  bare.sort((a, b) => heat.reads[b]! - heat.reads[a]!);
+  return bare.map(item => ({
+    item,
+    hash: items.hash[item]!,
+    key: Buffer.from(items.key[item]!, 'latin1'),
+    reads: heat.reads[item]!,
+    writes: heat.writes[item]!,
+    copies: words[keeper.wordOf(item) + COPIES]!,
+  }));
 }

@@ -2,8 +2,10 @@
 import { ITEM_VALUE_LENGTH } from '../../cache/items.ts';
 import { IN_L1 } from '../../cache/layers.ts';
 import * as directory from '../../coherence/directory.ts';
-import type { DetectorFigures } from './intake.ts';
-import type { Keeper, KeeperCounts } from './keeper.ts';
+import { hashKey } from '../../mem/murmur3.ts';
+import type { KeeperCounts } from './counts.ts';
+import type { DetectorFigures, Intake } from './intake.ts';
+import type { Keeper } from './keeper.ts';
 import { showKey } from './key-text.ts';
 import type { Balance } from './replication.ts';
 import * as roster from './roster.ts';
@@ -31,6 +33,15 @@ export interface HotKey {
   readonly ageSeconds: number;
   /** Reads since it is hot, as of the last epoch. */
   readonly reads: number;
+}
+
+/** What is known of any key: its share, and more when it is hot. */
+export interface KeyHeat {
+  readonly key: string;
+  readonly share: number;
+  readonly shareError: number;
+  /** Null when it is not hot. */
+  readonly hot: HotKey | null;
 }
 
 export interface HotFigures {
@@ -117,15 +128,11 @@ export function hotKey(keeper: Keeper, item: number, nodeName: (row: number) => 
   const { heat, items, layers, epochMs, nowMs, intake } = keeper;
   const { words } = keeper.shared;
   const at = keeper.wordOf(item);
-  const { estimate, error } = intake.heavy(items.hash[item]!);
-  const count = Math.max(1, intake.count);
-  const copies = directory.joinedCount(words, at);
   const cached = (words[at + directory.STATE]! & directory.VALUED) !== 0;
   const perSecond = 1000 / epochMs;
   return {
     key: showKey(Buffer.from(items.key[item]!, 'latin1')),
-    share: Math.min(1, estimate / count),
-    shareError: error / count,
+    ...shareOf(intake, items.hash[item]!),
     readsPerSecond: heat.lastReads[item]! * perSecond,
     writesPerSecond: heat.lastWrites[item]! * perSecond,
     layer: layers.layerOf(item) === IN_L1 ? 'L1' : 'L2',
@@ -133,11 +140,33 @@ export function hotKey(keeper: Keeper, item: number, nodeName: (row: number) => 
     pinned: keeper.lists.isPinned(items.key[item]!),
     cached,
     valueBytes: cached ? words[at + ITEM_VALUE_LENGTH]! : 0,
-    replicas: Array.from({ length: copies }, (_, copy) =>
-      nodeName(words[at + directory.REPLICA_ROWS + copy * directory.REPLICA_ROW_WORDS]!),
-    ),
+    replicas: joinedNodes(words, at).map(nodeName),
     copies: words[at + directory.COPIES]!,
     ageSeconds: (nowMs - items.admittedMs[item]!) / 1000,
     reads: heat.total[item]!,
   };
+}
+
+export function keyHeat(keeper: Keeper, key: Uint8Array, nodeName: (row: number) => string): KeyHeat {
+  const item = keeper.find(key);
+  const hash = hashKey(key, new DataView(key.buffer, key.byteOffset, key.byteLength), 0, key.byteLength);
+  const hot = item < 0 ? null : hotKey(keeper, item, nodeName);
+  return { key: showKey(key), ...shareOf(keeper.intake, hash), hot };
+}
+
+function shareOf(intake: Intake, hash: number): { share: number; shareError: number } {
+  const { estimate, error } = intake.heavy(hash);
+  const count = Math.max(1, intake.count);
+  const share = Math.min(1, estimate / count);
+  return { share, shareError: Math.min(1 - share, error / count) };
+}
+
+/** Rows of the nodes whose copies may be read. */
+function joinedNodes(words: Int32Array, at: number): number[] {
+  const joined = words[at + directory.REPLICAS_JOINED]!;
+  const rows = Array.from({ length: directory.REPLICAS_MAX }, (_, row) => row).filter(
+    row => ((joined >> row) & 1) !== 0,
+  );
+  const place = at + directory.REPLICA_ROWS + directory.REPLICA_NODE;
+  return rows.map(row => words[place + row * directory.REPLICA_ROW_WORDS]! - 1);
 }

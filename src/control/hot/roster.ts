@@ -28,11 +28,10 @@ export class Roster {
   readonly orderRestarts: Int32Array;
   /** Keys, as latin1 text: one character a byte. */
   readonly key: string[];
-  /** Epochs in a row in which it was cold; in which it was read, and not cached. */
+  /** Epochs in a row in which it was cold. */
   readonly coldEpochs: Uint8Array;
-  readonly bareEpochs: Uint8Array;
-  /** Not before: its value is tried to be cached again, ms. */
-  readonly retryMs: Float64Array;
+  /** When its copies were ordered last, ms. */
+  readonly copiedMs: Float64Array;
   /** In any phase but FREE and HOT. */
   readonly moving = new Set<number>();
   /** ADMITTED, PROMOTING, HOT. */
@@ -50,8 +49,7 @@ export class Roster {
     this.orderRestarts = new Int32Array(items);
     this.key = new Array<string>(items).fill('');
     this.coldEpochs = new Uint8Array(items);
-    this.bareEpochs = new Uint8Array(items);
-    this.retryMs = new Float64Array(items);
+    this.copiedMs = new Float64Array(items);
     this.#free = Int32Array.from({ length: items }, (_, item) => item);
     this.#freeCount = items;
   }
@@ -74,8 +72,6 @@ export class Roster {
     this.key[item] = key;
     this.admittedMs[item] = nowMs;
     this.coldEpochs[item] = 0;
-    this.bareEpochs[item] = 0;
-    this.retryMs[item] = 0;
     this.enter(item, ADMITTED, nowMs);
   }
 

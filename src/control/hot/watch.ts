@@ -7,7 +7,7 @@ import { Keeper, TICK_MS } from './keeper.ts';
 import { keyFault, readKey, showKey } from './key-text.ts';
 import type { Placement } from './placement.ts';
 import type { KeptLanes } from './pulse.ts';
-import { type HotFigures, type HotKey, hotFigures, hotKey, hotKeys } from './report.ts';
+import { type HotFigures, type HotKey, hotFigures, hotKeys, type KeyHeat, keyHeat } from './report.ts';
 import type { HotLimits } from './settings.ts';
 
 /** What the keeper needs of a lane's record. */
@@ -70,10 +70,9 @@ export class HotWatch {
     return hotKeys(this.#treating, limit, this.#names());
   }
 
-  /** What is known of one key; undefined when it is not hot. @param text key-text.ts. @throws HotOffError, HotRequestError */
-  explain(text: string): HotKey | undefined {
-    const item = this.#treating.find(readHotKey(text));
-    return item < 0 ? undefined : hotKey(this.#treating, item, this.#names());
+  /** @param text key-text.ts. @throws HotOffError, HotRequestError */
+  explain(text: string): KeyHeat {
+    return keyHeat(this.#treating, readHotKey(text), this.#names());
   }
 
   /** @param text key-text.ts. @throws HotOffError, HotRequestError, HotListError */

@@ -14,6 +14,7 @@ import {
 } from '../figures.ts';
 import type { ReloadFigures } from '../reload/reloader.ts';
 import { DROPS_HELP, LANE_HELP, NODE_HELP, PORT_HELP, REFUSALS_HELP } from './help.ts';
+import { hotFamilies } from './hot-families.ts';
 import type { Family, Sample } from './openmetrics.ts';
 
 const SECONDS_PER_US = 1e-6;
@@ -40,6 +41,7 @@ export function metricFamilies(source: MetricsSource): Family[] {
     ...portFamilies(lanes, ports),
     ...nodeFamilies(figures.nodes),
     latencyFamily(latencyHistograms(lanes)),
+    ...hotFamilies(figures.hot),
   ];
 }
 

@@ -6,7 +6,8 @@ const SHORT = /^\d{1,9}$/;
 
 /** Words are apart by spaces, any number of them. */
 export function wordsOf(line: string): string[] {
-  return line.split(' ').filter(word => word !== '');
+  const words = line.split(' ');
+  return words.includes('') ? words.filter(word => word !== '') : words;
 }
 
 export function isKeyTooLong(key: string): boolean {
