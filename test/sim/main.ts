@@ -3,7 +3,6 @@
  * run that fails, and says how to see it again.
  */
 import { Command, InvalidArgumentError } from 'commander';
-import { widenInlining } from '../../src/mem/inlining.ts';
 import { BY_NAME_ONLY, FAULT_TEXTS, FAULTS, type FaultName } from './fault-names.ts';
 import { type PlanOptions, planOf } from './plan.ts';
 import type { Mode } from './sim-config.ts';
@@ -50,7 +49,6 @@ const program = new Command('sim')
   .showHelpAfterError('(--help says more)')
   .allowExcessArguments(false);
 
-widenInlining();
 program.parse();
 process.exitCode = await runAll(program.opts<Options>());
 
