@@ -42,12 +42,13 @@ export function judge(
 ): Judgement {
   const violations: Violation[] = [];
   const undecided: string[] = [];
-  for (const [key, operations] of keys) {
-    const told = operations.filter(isTold);
+  for (const [key, all] of keys) {
+    const told = all.filter(isTold);
     for (const [i, home] of homesOf(key).entries()) {
-      const hasTokens = !hasRestarted(home.node, home.movedMs, home.untilMs);
       const name = i === 0 ? key : `${key} (home ${i + 1})`;
-      const piece = pieceOf(told, home, i === 0).map(operation => ({ ...checkedOf(operation, hasTokens), key: name }));
+      const operations = pieceOf(told, home, i === 0);
+      const hasTokens = !hasRestarted(home.node, home.movedMs, home.untilMs) && !operations.some(isOpenWithToken);
+      const piece = operations.map(operation => ({ ...checkedOf(operation, hasTokens), key: name }));
       const verdict = checkHistory(piece, { steps_max: STEPS_MAX, ...options });
       violations.push(...verdict.violations);
       if (verdict.undecided.length === 0) continue;
@@ -104,7 +105,12 @@ function afterwards(operation: Operation): Operation {
 }
 
 function opened(operation: Operation): Operation {
-  return operation.returnedAt === undefined ? operation : { ...operation, returnedAt: undefined, output: undefined };
+  return operation.returnedAt === undefined ? operation : { ...operation, returnedAt: undefined };
+}
+
+/** Somebody may use the token of a version of which the piece knows only that it may have been. */
+function isOpenWithToken({ returnedAt, output }: Operation): boolean {
+  return returnedAt === undefined && output !== undefined && 'cas' in output && output.cas !== undefined;
 }
 
 function checkedOf(operation: Operation, hasTokens: boolean): Checked {
@@ -121,7 +127,7 @@ function checkedOf(operation: Operation, hasTokens: boolean): Checked {
     ...(ttl === undefined || ttl === 0 ? {} : { ttl }),
     ...(cas === undefined ? {} : { token: `${cas}` }),
     ...(delta === undefined ? {} : { amount: delta }),
-    ...(output === undefined ? {} : outcomeOf(output, hasTokens)),
+    ...(output === undefined || returnedAt === undefined ? {} : outcomeOf(output, hasTokens)),
   };
 }
 
