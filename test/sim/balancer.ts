@@ -9,7 +9,7 @@ import { HealthWatch } from '../../src/control/health/watch.ts';
 import { Keeper, TICK_MS } from '../../src/control/hot/keeper.ts';
 import { placementOf } from '../../src/control/hot/placement.ts';
 import { type LaneArena, planLaneMemory, planSharedMemory, type SharedMemory } from '../../src/control/memory-plan.ts';
-import { CLIENT_PORT, gateRules, neighbourTimes, pathSetup, SERVER_PORT } from '../../src/control/path-setup.ts';
+import { CLIENT_PORT, gateRules, neighbourTimes, pathSetup } from '../../src/control/path-setup.ts';
 import { Steering } from '../../src/control/steering.ts';
 import { COUNT } from '../../src/dataplane/counters.ts';
 import { GateTable } from '../../src/dataplane/gate-table.ts';
@@ -77,6 +77,7 @@ export class Balancer {
   readonly #actors: ActorRunner;
   readonly #figures: FiguresPlace[] = [];
   readonly #ports: SimPort[][] = [];
+  readonly #memories: LaneArena[] = [];
   /** Of a table that not all lanes have taken up. */
   #isPending = false;
 
@@ -111,8 +112,6 @@ export class Balancer {
     ]);
   }
 
-  readonly #memories: LaneArena[] = [];
-
   /** A frame has arrived at one of its ports; the slot stays the caller's. */
   hear(side: number, slot: number): void {
     const { pool } = this.#place.network;
@@ -126,9 +125,7 @@ export class Balancer {
   /** IPv4 address of the node that the key belongs to now. */
   homeOf(key: string): number {
     const { words, current } = this.steering.table;
-    const bytes = Buffer.from(key, 'latin1');
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    const hash = hashKey(bytes, view, 0, bytes.length);
+    const { bytes, view, hash } = placed(key);
     const node = lookup(words, current, steerHash(words, current, hash, bytes, view, 0, bytes.length));
     return node < 0 ? 0 : nodeAddress(words, current, node);
   }
@@ -281,4 +278,21 @@ export class Balancer {
   }
 }
 
-export { CLIENT_PORT, SERVER_PORT };
+interface PlacedKey {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly hash: number;
+}
+
+const placedKeys = new Map<string, PlacedKey>();
+
+/** Bytes and hash of a key: asked for at every table, for every key. */
+function placed(key: string): PlacedKey {
+  const known = placedKeys.get(key);
+  if (known !== undefined) return known;
+  const bytes = Uint8Array.from(Buffer.from(key, 'latin1'));
+  const view = new DataView(bytes.buffer);
+  const fresh = { bytes, view, hash: hashKey(bytes, view, 0, bytes.length) };
+  placedKeys.set(key, fresh);
+  return fresh;
+}

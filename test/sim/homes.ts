@@ -1,47 +1,46 @@
-/**
- * When keys moved from node to node. A key without state in Keysteer is as correct as the one memcached that it lives on;
- * what an earlier home has kept of it is another matter. So a history is judged piece by piece, each with one home.
- *
- *     ──── one home ────┤from    to├──── the next ────
- *                        table out  every lane has it
- */
+/** Where keys lived, and when they moved. */
 
-export interface Move {
-  readonly fromMs: number;
-  /** Infinite while some lane may still steer the old way. */
-  toMs: number;
+/** The time that a key lived on one node. */
+export interface Home {
+  /** IPv4 address. */
+  readonly node: number;
+  /** When a table was out by which it lives there, and when every lane had taken that up; minus infinity for the first. */
+  readonly movedMs: number;
+  fromMs: number;
+  /** When the table was out by which it lives elsewhere. */
+  untilMs: number;
 }
 
 export class HomeLog {
-  readonly #homes = new Map<string, number>();
-  readonly #moves = new Map<string, Move[]>();
-  #open: Move[] = [];
+  readonly #homes = new Map<string, Home[]>();
+  #open: Home[] = [];
+  /** Keys that moved, each time counted. */
+  moves = 0;
 
   /** A table is out by which the key lives there. */
-  note(key: string, home: number, atMs: number): void {
-    const before = this.#homes.get(key);
-    this.#homes.set(key, home);
-    if (before === undefined || before === home) return;
-    const move = { fromMs: atMs, toMs: Number.POSITIVE_INFINITY };
-    this.#open.push(move);
-    const moves = this.#moves.get(key);
-    if (moves === undefined) this.#moves.set(key, [move]);
-    else moves.push(move);
+  note(key: string, node: number, atMs: number): void {
+    const homes = this.#homes.get(key);
+    if (homes === undefined) {
+      const first = { node, movedMs: Number.NEGATIVE_INFINITY, fromMs: Number.NEGATIVE_INFINITY };
+      this.#homes.set(key, [{ ...first, untilMs: Number.POSITIVE_INFINITY }]);
+      return;
+    }
+    const last = homes.at(-1)!;
+    if (last.node === node) return;
+    last.untilMs = atMs;
+    const home = { node, movedMs: atMs, fromMs: Number.POSITIVE_INFINITY, untilMs: Number.POSITIVE_INFINITY };
+    homes.push(home);
+    this.#open.push(home);
+    this.moves++;
   }
 
   /** Every lane steers by the last table. */
   noteTaken(atMs: number): void {
-    for (const move of this.#open) move.toMs = atMs;
-    this.#open.length = 0;
+    for (const home of this.#open) home.fromMs = atMs;
+    this.#open = [];
   }
 
-  movesOf(key: string): readonly Move[] {
-    return this.#moves.get(key) ?? [];
-  }
-
-  get moves(): number {
-    let sum = 0;
-    for (const moves of this.#moves.values()) sum += moves.length;
-    return sum;
+  of(key: string): readonly Home[] {
+    return this.#homes.get(key) ?? [];
   }
 }

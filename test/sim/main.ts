@@ -3,10 +3,8 @@
  * run that fails, and says how to see it again.
  */
 import { Command, InvalidArgumentError } from 'commander';
-import { widenInlining } from '../../src/mem/inlining.ts';
 import { BY_NAME_ONLY, FAULT_TEXTS, FAULTS, type FaultName } from './fault-names.ts';
 import { type PlanOptions, planOf } from './plan.ts';
-import { violationText } from './quick-check.ts';
 import type { Mode } from './sim-config.ts';
 import { type Report, Simulation } from './simulation.ts';
 
@@ -51,7 +49,6 @@ const program = new Command('sim')
   .showHelpAfterError('(--help says more)')
   .allowExcessArguments(false);
 
-widenInlining();
 program.parse();
 process.exitCode = await runAll(program.opts<Options>());
 
@@ -108,10 +105,10 @@ function total(reports: readonly Report[], figure: 'operations' | 'virtualMs' | 
 }
 
 function lineOf(report: Report): string {
-  const { seed, operations, answered, faults, laneDeaths, moves, virtualMs, digest } = report;
+  const { seed, operations, answered, faults, laneDeaths, moves, virtualMs, digest, undecided } = report;
   const share = ((100 * answered) / operations).toFixed(1);
   const seconds = (virtualMs / 1000).toFixed(1);
-  return `seed ${seed}: ${operations} operations in ${seconds} s, ${share} % answered, ${faults} faults, ${laneDeaths} lane deaths, ${moves} keys moved, digest ${digest}`;
+  return `seed ${seed}: ${operations} operations in ${seconds} s, ${share} % answered, ${faults} faults, ${laneDeaths} lane deaths, ${moves} keys moved, ${undecided.length === 0 ? '' : `${undecided.length} keys undecided, `}digest ${digest}`;
 }
 
 function printEnd(options: Options, reports: readonly Report[], failed: Report | undefined, realMs: number): void {
@@ -122,7 +119,7 @@ function printEnd(options: Options, reports: readonly Report[], failed: Report |
     `${operations} operations in ${(virtualMs / 1000).toFixed(0)} s of the clock, ${(realMs / 1000).toFixed(1)} s of ours: ${speed}`,
   );
   if (failed === undefined) return console.log('no violation');
-  for (const violation of failed.violations.slice(0, 5)) console.log(`\n${violationText(violation)}`);
+  for (const violation of failed.violations.slice(0, 5)) console.log(`\n${violation.key}: ${violation.text}`);
   if (failed.error !== undefined) console.log(`\n${failed.error.stack}`);
   console.log(
     `\nFAILED: seed ${failed.seed}. Again, with all that happens: npm run sim -- ${replayOf(options, failed)} --trace`,
@@ -153,6 +150,7 @@ function printJson(options: Options, reports: readonly Report[], failed: Report 
     seconds: realMs / 1000,
     timesRealTime: virtualMs / realMs,
     operationsPerSecond: (operations / realMs) * 1000,
+    undecided: reports.reduce((sum, { undecided }) => sum + undecided.length, 0),
     digests: reports.map(({ seed, digest }) => ({ seed, digest })),
     ...(failed === undefined
       ? {}
@@ -160,7 +158,7 @@ function printJson(options: Options, reports: readonly Report[], failed: Report 
           failed: {
             seed: failed.seed,
             replay: `npm run sim -- ${replayOf(options, failed)} --trace`,
-            violations: failed.violations.map(({ key, rule, operations }) => ({ key, rule, operations })),
+            violations: failed.violations,
             ...(failed.error === undefined ? {} : { error: failed.error.message }),
           },
         }),

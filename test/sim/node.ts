@@ -43,8 +43,9 @@ export class NodeHost implements Host, EventTarget {
   readonly address: HostAddress;
   /** Requests carried out. */
   served = 0;
-  /** Lives so far. */
+  /** Lives so far, and when each began, ms. */
   lives = 0;
+  readonly startsMs: number[] = [];
   state: 'running' | 'stopped' | 'dead' = 'dead';
   readonly #network: Network;
   readonly #random: Random;
@@ -78,6 +79,7 @@ export class NodeHost implements Host, EventTarget {
     this.#note('starts, empty');
     this.state = 'running';
     this.lives++;
+    this.startsMs.push(this.#network.events.nowMs);
     this.#server = this.#newServer();
     this.#idle = this.#options.workers;
   }

@@ -9,6 +9,7 @@ import { LANE_COUNTERS } from '../../src/dataplane/counters.ts';
 import type { Actor } from './actors.ts';
 import { clientAddress, NF_CLIENT_MAC, NF_SERVER_MAC, nodeAddress, nodeName, OWN, textOf, VIP } from './addresses.ts';
 import { Balancer } from './balancer.ts';
+import type { CheckOptions } from './checker/check.ts';
 import { ClientHost } from './client.ts';
 import { EventQueue, type EventTarget } from './events.ts';
 import { Faults, type FaultWorld } from './faults.ts';
@@ -16,10 +17,10 @@ import * as frames from './frames.ts';
 import { changeIn } from './ghosts.ts';
 import { GHOST, History } from './history.ts';
 import { HomeLog } from './homes.ts';
+import { type Judgement, judge, type Violation } from './judge.ts';
 import { HOPS, type Hop, type Host, Network } from './network.ts';
 import { NodeHost } from './node.ts';
 import type { Plan } from './plan.ts';
-import { checkKey, type Violation } from './quick-check.ts';
 import { Random } from './random.ts';
 import { configOf, type SimConfig, type SimNode } from './sim-config.ts';
 import { type Trace, traceOf } from './trace.ts';
@@ -43,8 +44,10 @@ export interface SimulationOptions {
   readonly faults?: (simulation: Simulation) => readonly (() => void)[];
   /** Changes to the world before it begins to turn: how tests break it. */
   readonly prepare?: (simulation: Simulation) => void;
-  /** Judges the history of a key; the default is the quick check. */
-  readonly check?: typeof checkKey;
+  /** True: a key's history is judged as a whole, wherever it lived: what hot keys must stand. */
+  readonly isWhole?: boolean;
+  /** For the checker. */
+  readonly check?: CheckOptions;
 }
 
 export interface Report {
@@ -62,6 +65,8 @@ export interface Report {
   /** Sums of the lanes' counters over all processes, by name; without zeros. */
   readonly counters: Readonly<Record<string, number>>;
   readonly violations: readonly Violation[];
+  /** Keys whose histories were too much to decide. */
+  readonly undecided: readonly string[];
   /** What broke the run itself. */
   readonly error: Error | undefined;
 }
@@ -300,19 +305,25 @@ export class Simulation implements FaultWorld, Clock {
       counters: Object.fromEntries(
         LANE_COUNTERS.map((name, i) => [name, this.#counters[i]!]).filter(([, count]) => count !== 0),
       ),
-      violations: this.#judge(),
+      ...this.#judge(),
       error: this.#error,
     };
   }
 
-  #judge(): Violation[] {
-    const check = this.#options.check ?? checkKey;
-    const violations: Violation[] = [];
-    for (const [key, operations] of this.history.byKey()) {
-      const violation = check(this.workload.familyOf(key), operations, this.homes.movesOf(key));
-      if (violation !== undefined) violations.push(violation);
-    }
-    return violations;
+  #judge(): Judgement {
+    const { homes, nodes, plan } = this;
+    const whole = (key: string) => [{ ...homes.of(key)[0]!, untilMs: Number.POSITIVE_INFINITY }];
+    const hasRestarted = (ip: number, fromMs: number, toMs: number) =>
+      nodes.some(
+        ({ address, startsMs }) =>
+          address.ip === ip && startsMs.some(ms => ms - plan.startMs > Math.max(fromMs, 0) && ms - plan.startMs < toMs),
+      );
+    return judge(
+      this.history.byKey(),
+      this.#options.isWhole === true ? whole : key => homes.of(key),
+      hasRestarted,
+      this.#options.check,
+    );
   }
 
   #newNode(index: number): NodeHost {

@@ -175,7 +175,8 @@ export class Search implements Order {
     const isWitnessed = (i: number): boolean => (this.reads.get(writtenBy(this.operations[i]!) ?? '') ?? 0) > 0;
     const needsAny =
       near.some(i => this.operations[i]!.outcome === 'exists') ||
-      (frame.register === null &&
+      // An item with a time to live may have expired.
+      ((frame.register === null || frame.register.deadline < Number.POSITIVE_INFINITY) &&
         (near.some(i => needsSomeItem(this.operations[i]!)) ||
           open.some(i => needsSomeItem(this.operations[i]!) && isWitnessed(i))));
     let hasStandIn = false;
