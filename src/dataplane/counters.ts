@@ -194,6 +194,8 @@ export const COUNT = {
   hot_parts: 111,
   /** Second answers to requests of our own that were sent again. */
   hot_replies_spare: 112,
+  /** Relayed writes whose client wants no answer; the node gives one all the same. */
+  hot_silent: 113,
 } as const;
 
 /** Position of the first `refused_*` counter; reason r stands at this + r. */

@@ -17,7 +17,7 @@ import {
 } from '../memcached/located.ts';
 import { canMiss, NOTE_BYTES, noteRequest } from '../memcached/miss-reply.ts';
 import { REFUSED_BUSY, REFUSED_NO_NODE } from '../memcached/refusals.ts';
-import { CLASS_READ } from '../memcached/verbs.ts';
+import { CLASS_READ, VERB_CLASS } from '../memcached/verbs.ts';
 import { DROP, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, VERDICT_GROUP_SHIFT } from '../port/port.ts';
 import { nodeAddress, nodeNeighbour, nodePort } from '../steer/lookup.ts';
 import * as ethernet from '../wire/ethernet.ts';
@@ -134,7 +134,8 @@ export class Forwarder {
     const { counters, nodeCounters } = this.#path.memory;
     const isRead = this.#asked.located[OUT_CLASS] === CLASS_READ;
     counters[isRead ? COUNT.reads : COUNT.writes] += 1;
-    if (!isRead) this.#path.noteStore(this.#asked.keyHash);
+    // By its verb, as its answer will be counted: an mg that touches stores nothing.
+    if (VERB_CLASS[this.#asked.located[OUT_VERB]] !== CLASS_READ) this.#path.noteStore(this.#asked.keyHash);
     const figures = node * NODE_COUNTER_COUNT;
     // First, as control reads the two in the other order while we count: no request may seem to lack an answer.
     if (isSilent) nodeCounters[figures + NODE_COUNT.silent_requests] += 1;

@@ -163,6 +163,7 @@ export class ReplyStage {
     const isQuiet = (words[slot + SLOT_STATE] & SLOT_QUIET) !== 0;
     if (total(bytes, header) !== 0 || sequence(bytes, header) !== 0 || !isQuiet) return COUNT.drop_reply_framing;
     slots.free(slot);
+    this.#path.hotLane?.passQuietly(slot);
     return COUNT.quiet_misses;
   }
 

@@ -210,6 +210,7 @@ export class Fills {
     const isSame = (words[item + directory.STATE] & directory.VALUED) !== 0 && !this.#isForeign(item, casHigh, casLow);
     if (isSame && isThere) return this.#renew(item, sentMs, ttl);
     directory.beginChange(words, item);
+    if (this.#isForeign(item, casHigh, casLow)) words[item + directory.STATE] &= ~directory.ALIASED;
     words[item + directory.CAS_HIGH] = casHigh;
     words[item + directory.CAS_LOW] = casLow;
     const isKept = isThere && this.install(item, bytes, at, valueBytes, flags, sentMs, ttl);
@@ -221,6 +222,7 @@ export class Fills {
     const { words } = this.#keys;
     const flags =
       directory.CAS_KNOWN |
+      (words[item + directory.STATE] & directory.ALIASED) |
       this.#looseStill(item, sentMs) |
       (isKept ? directory.VALUED : 0) |
       (ttl === NEVER ? 0 : directory.TTL_SET);
@@ -323,8 +325,9 @@ export class Fills {
     words[item + ITEM_VALUE_AT] = length - VALUE_END_BYTES - valueBytes;
     words[item + ITEM_BODY_LENGTH] = length;
     words[item + ITEM_BODY_SUM] = sum16(view, start, length);
-    words[item + ITEM_CAS_HIGH] = words[item + directory.CAS_HIGH];
-    words[item + ITEM_CAS_LOW] = words[item + directory.CAS_LOW];
+    const isAliased = (words[item + directory.STATE] & directory.ALIASED) !== 0;
+    words[item + ITEM_CAS_HIGH] = words[item + (isAliased ? directory.ALIAS_HIGH : directory.CAS_HIGH)];
+    words[item + ITEM_CAS_LOW] = words[item + (isAliased ? directory.ALIAS_LOW : directory.CAS_LOW)];
     words[item + ITEM_STAMP] = words[control + HOT_STAMP];
     this.#setTimes(item, sentMs, ttl);
     return true;

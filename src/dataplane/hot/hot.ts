@@ -5,14 +5,14 @@
 import { ITEM_WORDS, isKeyOf, itemWord } from '../../cache/items.ts';
 import * as directory from '../../coherence/directory.ts';
 import { OUT_PROTOCOL, OUT_STATUS, PROTOCOL_BINARY } from '../../memcached/located.ts';
-import { STATUS_EN, STATUS_END } from '../../memcached/reply.ts';
+import { STATUS_EN, STATUS_END, STATUS_NONE } from '../../memcached/reply.ts';
 import { CLASS_READ, VERB_CLASS } from '../../memcached/verbs.ts';
 import type { Path } from '../path.ts';
 import { SLOT_CLIENT, SLOT_KEY_HASH, SLOT_REPLICA, SLOT_STATE, SLOT_VERB_SHIFT, VERB_MASK } from '../slot-table.ts';
 import { Copies } from './copies.ts';
 import { Fills } from './fills.ts';
 import { Hits } from './hits.ts';
-import { Intake } from './intake.ts';
+import { Intake, RELAYED_QUIETLY } from './intake.ts';
 import type { HotKeys } from './keys.ts';
 import * as op from './operations.ts';
 import { Repeats } from './repeats.ts';
@@ -143,7 +143,8 @@ export class Hot {
     const operation = this.operations.byTag(this.#path.memory.words[slot + SLOT_CLIENT]);
     if (operation < 0 || this.operations.words[operation + op.SLOT] !== slot) return;
     const kind = this.operations.words[operation + op.KIND];
-    if (kind === op.OPERATION_FETCH) this.fills.hear(operation, header, end);
+    if (kind === op.OPERATION_RELAY) this.intake.hear(operation);
+    else if (kind === op.OPERATION_FETCH) this.fills.hear(operation, header, end);
     else if (kind === op.OPERATION_COPY || kind === op.OPERATION_DEMOTE) this.copies.hear(operation, header, end);
     else this.#hearWrite(operation, header, end);
   }
@@ -174,29 +175,22 @@ export class Hot {
     const isOfCopy = (words[slot + SLOT_STATE] & SLOT_REPLICA) !== 0;
     if (isOfCopy && isMiss(told)) return this.replicas.missed(slot, item);
     if (item < 0) return true;
-    if (!isRead) {
-      if (!this.intake.relayed(item, slot)) this.upkeep.invalidate(item);
-    } else if (isMiss(told)) {
-      this.upkeep.invalidate(item);
-    }
+    // First, for an mg that changes something is relayed as a write.
+    const relayed = this.intake.relayed(item, slot, told[OUT_STATUS]);
+    if (relayed !== 0) return relayed !== RELAYED_QUIETLY;
+    if (!isRead || isMiss(told)) this.upkeep.invalidate(item);
     return true;
   }
 
-  /** Item of the key at `key` in the lane's arena, or −1. */
-  find(hash: number, key: number, keyBytes: number): number {
-    const { words, view } = this.keys;
+  /** A node has nothing to say to the quiet request in this slot: it was carried out, or found nothing. */
+  passQuietly(slot: number): void {
+    const { words } = this.#path.memory;
+    const verb = (words[slot + SLOT_STATE] >>> SLOT_VERB_SHIFT) & VERB_MASK;
+    const hash = words[slot + SLOT_KEY_HASH];
+    if (VERB_CLASS[verb] === CLASS_READ) return this.missed(hash);
+    this.keys.noteStored(hash);
     const item = this.keys.byHash(hash);
-    return item >= 0 && isKeyOf(view, words, item, this.#path.memory.view, key, keyBytes) ? item : -1;
-  }
-
-  /** Its time to live is about to be changed at home by a request that is not followed: what is cached of it is void. */
-  touched(item: number): void {
-    const { words, nowMs, lane } = this.keys;
-    words[item + directory.RETRY_MS] = (nowMs + TOUCH_MS) | 0;
-    if (!directory.tryLock(words, item, lane)) return;
-    const keep = directory.CAS_KNOWN | directory.ALIASED | directory.LOOSE | directory.TOMB | directory.ABSENT;
-    if (directory.stateOf(words, item) === directory.CLEAN) directory.enter(words, item, directory.CLEAN, keep);
-    directory.unlock(words, item);
+    if (item >= 0 && this.intake.relayed(item, slot, STATUS_NONE) === 0) this.upkeep.invalidate(item);
   }
 
   /** A miss for a key with this hash is about to be said in its node's place. */

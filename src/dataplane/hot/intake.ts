@@ -3,14 +3,25 @@
  * (writes.ts), anything else is relayed: the client's own request travels to home, once, while nothing is known of the key.
  *
  *     relayed ─answered→ CLEAN, nothing known          ─silence→ UNSURE until it cannot arrive any more
+ *
+ * Where a client wants no answer (noreply), we do: the word is blanked, and the answer ends here.
  */
-import { BODY_BYTES_MAX, ITEM_KEY_LENGTH } from '../../cache/items.ts';
+import { BODY_BYTES_MAX, ITEM_KEY_HASH, ITEM_KEY_LENGTH } from '../../cache/items.ts';
 import * as directory from '../../coherence/directory.ts';
 import { hashKey } from '../../mem/murmur3.ts';
 import { FRAME_HEADER_BYTES, requestId } from '../../memcached/frame-header.ts';
-import { OUT_FLAGS, OUT_VALUE_LENGTH, REQUEST_NOREPLY } from '../../memcached/located.ts';
+import {
+  OUT_FLAGS,
+  OUT_PROTOCOL,
+  OUT_VALUE_LENGTH,
+  OUT_VALUE_OFFSET,
+  PROTOCOL_META,
+  REQUEST_NOREPLY,
+  REQUEST_QUIET,
+} from '../../memcached/located.ts';
+import { STATUS_EN, STATUS_HD } from '../../memcached/reply.ts';
 import { readTerms, TERM_WORDS, WRITE_OTHER } from '../../memcached/write-terms.ts';
-import { DROP, ROW_FLAGS, ROW_OFFSET } from '../../port/port.ts';
+import { DROP, FLAG_PARTIAL_CHECKSUM, ROW_FLAGS, ROW_OFFSET } from '../../port/port.ts';
 import * as ethernet from '../../wire/ethernet.ts';
 import * as ipv4 from '../../wire/ipv4.ts';
 import * as udp from '../../wire/udp.ts';
@@ -18,6 +29,7 @@ import type { Asked } from '../asked.ts';
 import { COUNT } from '../counters.ts';
 import type { Forwarder } from '../forward.ts';
 import type { Path } from '../path.ts';
+import { SLOT_CLIENT, SLOT_HOT, SLOT_STATE } from '../slot-table.ts';
 import { type Hits, NO_HIT } from './hits.ts';
 import type { HotKeys } from './keys.ts';
 import * as op from './operations.ts';
@@ -28,6 +40,16 @@ import type { Writes } from './writes.ts';
 
 /** What stands around key and value in a body, at most. */
 const BODY_WORDS_BYTES = 32;
+/** Of op.FLAGS: the client wants no answer; it wants none that says nothing new. */
+const SILENT = 1;
+const QUIET = 2;
+/** What `relayed` says. */
+export const RELAYED = 1;
+export const RELAYED_QUIETLY = 2;
+const LETTER_Q = 0x71;
+const NOREPLY_BYTES = 7;
+const LETTER_Y = 0x79;
+const SPACE = 0x20;
 /** How long a relayed request may take, ms. */
 const RELAY_MS = 150;
 
@@ -171,6 +193,7 @@ export class Intake {
     this.#repeats.begin(this.#client, this.#portAndId, this.#hash, nowMs);
     words[item + directory.REPLICAS_JOINED] = 0;
     directory.enter(words, item, directory.WRITING, directory.LOOSE);
+    const silence = this.#unsilence(batch, row, ipOffset, udpOffset, end, asked);
     forwarder.slot = -1;
     const verdict = forwarder.throughSlot(batch, row, ipOffset, udpOffset, end, node);
     if (forwarder.slot < 0) {
@@ -182,17 +205,79 @@ export class Intake {
     words[item + directory.RELAY] = forwarder.slot;
     this.#operations.words[operation + op.DUE_MS] = (nowMs + RELAY_MS) | 0;
     this.#path.memory.counters[COUNT.hot_relays] += 1;
-    if ((asked.located[OUT_FLAGS] & REQUEST_NOREPLY) !== 0) this.tick(operation);
+    if (silence === SILENT) this.#keepAnswer(operation, forwarder.slot);
+    this.#operations.words[operation + op.FLAGS] = silence;
     return verdict;
   }
 
-  /** The answer to a store has come in `slot`: whether it was the one relayed for the item, which is over then. */
-  relayed(item: number, slot: number): boolean {
-    const { words, lane } = this.#keys;
-    if (words[item + directory.LOCK] !== lane + 1 || words[item + directory.RELAY] !== slot) return false;
+  /**
+   * Makes a request that wants no answer, or not every one, ask for it: `noreply`, or flag q, is blanked. (A quiet binary
+   * opcode says at least that it has nothing to say.) Returns SILENT, QUIET or 0.
+   */
+  #unsilence(
+    batch: Int32Array,
+    row: number,
+    ipOffset: number,
+    udpOffset: number,
+    end: number,
+    { located }: Asked,
+  ): number {
+    const isSilent = (located[OUT_FLAGS] & REQUEST_NOREPLY) !== 0;
+    const isMetaQuiet = (located[OUT_FLAGS] & REQUEST_QUIET) !== 0 && located[OUT_PROTOCOL] === PROTOCOL_META;
+    if (!isSilent && !isMetaQuiet) return 0;
+    const { bytes } = this.#path.memory;
+    const value = located[OUT_VALUE_OFFSET];
+    let at = (value < 0 ? end : value) - 1;
+    if (isSilent) {
+      while (bytes[at] !== LETTER_Y) at--;
+      bytes.fill(SPACE, at - NOREPLY_BYTES + 1, at + 1);
+    } else {
+      while (bytes[at] !== LETTER_Q || bytes[at - 1] !== SPACE || bytes[at + 1] > SPACE) at--;
+      bytes[at] = SPACE;
+    }
+    located[OUT_FLAGS] &= ~(REQUEST_NOREPLY | REQUEST_QUIET);
+    this.#sumAnew(batch, row, ipOffset, udpOffset);
+    return isSilent ? SILENT : QUIET;
+  }
+
+  #sumAnew(batch: Int32Array, row: number, ipOffset: number, udpOffset: number): void {
+    const { view } = this.#path.memory;
+    const isPartial = (batch[row + ROW_FLAGS] & FLAG_PARTIAL_CHECKSUM) !== 0;
+    if (isPartial || udp.checksum(view, udpOffset) === 0) return;
+    const length = udp.length(view, udpOffset);
+    udp.setChecksum(view, udpOffset, udp.computeChecksum(view, ipOffset, udpOffset, length));
+  }
+
+  /** The answer in this slot is for us. */
+  #keepAnswer(operation: number, slot: number): void {
+    const { words } = this.#path.memory;
+    words[slot + SLOT_STATE] |= SLOT_HOT;
+    words[slot + SLOT_CLIENT] = this.#operations.tag(operation);
+    this.#operations.words[operation + op.SLOT] = slot;
+    this.#path.memory.counters[COUNT.hot_silent] += 1;
+  }
+
+  /** The answer that nobody but us wants has come. */
+  hear(operation: number): void {
+    const { words } = this.#keys;
+    const item = this.#operations.words[operation + op.ITEM];
+    this.#keys.noteStored(words[item + ITEM_KEY_HASH]);
     directory.enter(words, item, directory.CLEAN, directory.LOOSE);
     this.#endRelay(item);
-    return true;
+  }
+
+  /**
+   * The answer to a write has come in `slot`. If it was the one relayed for the item, that is over: RELAYED, or RELAYED_QUIETLY
+   * when the client does not want to hear of it; else 0.
+   * @param status STATUS_* of the answer, STATUS_NONE: there is nothing to say
+   */
+  relayed(item: number, slot: number, status: number): number {
+    const { words, lane } = this.#keys;
+    if (words[item + directory.LOCK] !== lane + 1 || words[item + directory.RELAY] !== slot) return 0;
+    directory.enter(words, item, directory.CLEAN, directory.LOOSE);
+    const isQuiet = this.#endRelay(item) === QUIET && (status === STATUS_HD || status === STATUS_EN);
+    if (isQuiet) this.#path.memory.counters[COUNT.hot_silent] += 1;
+    return isQuiet ? RELAYED_QUIETLY : RELAYED;
   }
 
   /** No answer: it may be carried out yet. */
@@ -205,19 +290,23 @@ export class Intake {
     this.#endRelay(item);
   }
 
-  #endRelay(item: number): void {
+  /** Returns how silent the request was. */
+  #endRelay(item: number): number {
     const { words } = this.#keys;
     const operations = this.#operations;
+    let silence = 0;
     words[item + directory.RELAY] = 0;
     for (let i = 0; i < operations.count; i++) {
       const operation = operations.at(i);
       const isIts =
         operations.words[operation + op.KIND] === op.OPERATION_RELAY && operations.words[operation + op.ITEM] === item;
       if (!isIts) continue;
+      silence = operations.words[operation + op.FLAGS];
       operations.giveBack(operation);
       break;
     }
     directory.unlock(words, item);
+    return silence;
   }
 }
 

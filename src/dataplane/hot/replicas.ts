@@ -3,7 +3,7 @@ import { ITEM_KEY_AT, ITEM_KEY_LENGTH } from '../../cache/items.ts';
 import * as directory from '../../coherence/directory.ts';
 import { FRAME_HEADER_BYTES, writeFrameHeader } from '../../memcached/frame-header.ts';
 import { OUT_PROTOCOL, OUT_VERB, PROTOCOL_ASCII } from '../../memcached/located.ts';
-import { VERB_GET, VERB_GETS } from '../../memcached/verbs.ts';
+import { VERB_GET } from '../../memcached/verbs.ts';
 import { nodeAddress, nodeNeighbour, nodePort, nodeWeight } from '../../steer/lookup.ts';
 import * as ethernet from '../../wire/ethernet.ts';
 import type { Asked } from '../asked.ts';
@@ -21,15 +21,12 @@ import {
   SLOT_REPLICA,
   SLOT_SENT,
   SLOT_STATE,
-  SLOT_VERB_SHIFT,
   STATE_MASK,
   STATE_OUTSTANDING,
-  VERB_MASK,
 } from '../slot-table.ts';
 import type { HotKeys } from './keys.ts';
 
 const GET = Uint8Array.from(Buffer.from('get '));
-const GETS = Uint8Array.from(Buffer.from('gets '));
 
 export class Replicas {
   readonly #path: Path;
@@ -41,8 +38,8 @@ export class Replicas {
   }
 
   /**
-   * The node with the least to do for its weight, of those with a copy, by lot among equals; −1: home. Only for reads that can be asked again,
-   * should the copy be gone (`get`, `gets`).
+   * The node with the least to do for its weight, of those with a copy, by lot among equals; −1: home. Only for `get`: it
+   * can be asked again, should the copy be gone, and nothing in its answer is the node's own, as a CAS id is.
    */
   choose(item: number, asked: Asked): number {
     const { words } = this.#keys;
@@ -106,14 +103,13 @@ export class Replicas {
     directory.unlock(words, item);
   }
 
-  /** `get <key>` or `gets <key>`, under a slot with the client of the other one. */
+  /** `get <key>`, under a slot with the client of the other one. */
   #askHome(from: number, item: number, node: number): void {
     const { memory, neighbours, serverOut, serverPort, setup, slots, steerWords, table, nowUs } = this.#path;
     const { bytes, view, words } = memory;
     const neighbour = nodeNeighbour(steerWords, table, node);
     const frame = neighbours.isUsable(neighbour) ? serverOut.claim() : -1;
     if (frame < 0) return;
-    const isGets = ((words[from + SLOT_STATE] >>> SLOT_VERB_SHIFT) & VERB_MASK) === VERB_GETS;
     const kept = words[from + SLOT_STATE] & ~(STATE_MASK | SLOT_REPLICA | SLOT_HAUNTED);
     const [client, port, mac] = [
       words[from + SLOT_CLIENT],
@@ -135,7 +131,7 @@ export class Replicas {
     words[slot + SLOT_SENT] = nowUs;
     const payload = frame + OWN_HEADERS_BYTES;
     writeFrameHeader(bytes, payload, slots.requestId(slot), 0, 1);
-    const end = this.#writeGet(payload + FRAME_HEADER_BYTES, item, isGets);
+    const end = this.#writeGet(payload + FRAME_HEADER_BYTES, item);
     const length = writeOwnHeaders(
       view,
       frame,
@@ -152,11 +148,10 @@ export class Replicas {
     memory.nodeCounters[node * NODE_COUNTER_COUNT + NODE_COUNT.requests] += 1;
   }
 
-  #writeGet(offset: number, item: number, isGets: boolean): number {
+  #writeGet(offset: number, item: number): number {
     const { bytes } = this.#path.memory;
-    const text = isGets ? GETS : GET;
     let at = offset;
-    for (let i = 0; i < text.length; i++) bytes[at++] = text[i];
+    for (let i = 0; i < GET.length; i++) bytes[at++] = GET[i];
     const key = (item << 2) + ITEM_KEY_AT;
     const keyBytes = this.#keys.words[item + ITEM_KEY_LENGTH];
     for (let i = 0; i < keyBytes; i++) bytes[at++] = this.#keys.bytes[key + i];
@@ -177,6 +172,5 @@ export class Replicas {
 }
 
 function isRepeatable({ located }: Asked): boolean {
-  const verb = located[OUT_VERB];
-  return located[OUT_PROTOCOL] === PROTOCOL_ASCII && (verb === VERB_GET || verb === VERB_GETS);
+  return located[OUT_PROTOCOL] === PROTOCOL_ASCII && located[OUT_VERB] === VERB_GET;
 }

@@ -542,6 +542,7 @@ export class Writes {
     const loose = words[item + directory.STATE] & directory.LOOSE;
     const mayCache = words[item + directory.CACHED] !== 0 && !this.#fills.isFlushing && !this.#hasLeaked(operation);
     directory.beginChange(words, item);
+    words[item + directory.STATE] &= ~directory.ALIASED;
     const isKept =
       mayCache &&
       this.#fills.install(item, this.#path.memory.bytes, at, valueBytes, this.#terms[terms.TERM_FLAGS], sentMs, ttl);

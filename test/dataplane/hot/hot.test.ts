@@ -36,6 +36,7 @@ describe('a hot key', () => {
     ['decr', 'decr k 3\r\n', '7\r\n', 'VALUE k 0 2\r\n7 \r\nEND\r\n'],
     ['delete', 'delete k\r\n', 'DELETED\r\n', 'END\r\n'],
     ['touch', 'touch k 100\r\n', 'TOUCHED\r\n', 'VALUE k 0 2\r\n10\r\nEND\r\n'],
+    ['touch, noreply', 'touch k 100 noreply\r\n', undefined, 'VALUE k 0 2\r\n10\r\nEND\r\n'],
     ['gat', 'gat 100 k\r\n', 'VALUE k 0 2\r\n10\r\nEND\r\n', 'VALUE k 0 2\r\n10\r\nEND\r\n'],
     ['noreply', 'set k 0 0 1 noreply\r\nx\r\n', undefined, 'VALUE k 0 1\r\nx\r\nEND\r\n'],
     ['ms', 'ms k 1 F3 c\r\nx\r\n', /^HD c\d+\r\n$/, 'VALUE k 3 1\r\nx\r\nEND\r\n'],
