@@ -182,6 +182,23 @@ export class Hot {
     return true;
   }
 
+  /** Item of the key at `key` in the lane's arena, or −1. */
+  find(hash: number, key: number, keyBytes: number): number {
+    const { words, view } = this.keys;
+    const item = this.keys.byHash(hash);
+    return item >= 0 && isKeyOf(view, words, item, this.#path.memory.view, key, keyBytes) ? item : -1;
+  }
+
+  /** Its time to live is about to be changed at home by a request that is not followed: what is cached of it is void. */
+  touched(item: number): void {
+    const { words, nowMs, lane } = this.keys;
+    words[item + directory.RETRY_MS] = (nowMs + TOUCH_MS) | 0;
+    if (!directory.tryLock(words, item, lane)) return;
+    const keep = directory.CAS_KNOWN | directory.ALIASED | directory.LOOSE | directory.TOMB | directory.ABSENT;
+    if (directory.stateOf(words, item) === directory.CLEAN) directory.enter(words, item, directory.CLEAN, keep);
+    directory.unlock(words, item);
+  }
+
   /** A node has nothing to say to the quiet request in this slot: it was carried out, or found nothing. */
   passQuietly(slot: number): void {
     const { words } = this.#path.memory;
