@@ -37,28 +37,58 @@ export interface Judgement {
 export function judge(
   keys: ReadonlyMap<string, readonly Operation[]>,
   homesOf: (key: string) => readonly Home[],
-  hasRestarted: (node: number, fromMs: number, toMs: number) => boolean,
+  hasRestarted: HasRestarted,
   options: CheckOptions = {},
 ): Judgement {
   const violations: Violation[] = [];
   const undecided: string[] = [];
   for (const [key, recorded] of keys) {
-    const told = recorded.filter(isTold);
-    for (const [i, home] of homesOf(key).entries()) {
-      const name = i === 0 ? key : `${key} (home ${i + 1})`;
-      const operations = pieceOf(told, home, i === 0);
-      const hasTokens = !hasRestarted(home.node, home.movedMs, home.untilMs) && !operations.some(isOpenWithToken);
-      const all = operations.map(operation => ({ ...checkedOf(operation, hasTokens), key: name }));
-      const piece = all.every(isOfList) ? withoutUnread(all) : all;
+    for (const piece of piecesOf(key, recorded, homesOf(key), hasRestarted)) {
       const verdict = checkHistory(piece, { steps_max: STEPS_MAX, ...options });
       violations.push(...verdict.violations);
       if (verdict.undecided.length === 0) continue;
-      undecided.push(name);
+      undecided.push(...verdict.undecided);
       const violation = piece.every(isOfList) ? checkList(piece) : undefined;
       if (violation !== undefined) violations.push(violation);
     }
   }
   return { violations, undecided };
+}
+
+type HasRestarted = (node: number, fromMs: number, toMs: number) => boolean;
+
+/** The history of a key, one for each of its homes. */
+export function piecesOf(
+  key: string,
+  recorded: readonly Operation[],
+  homes: readonly Home[],
+  hasRestarted: HasRestarted,
+): Checked[][] {
+  const told = recorded.filter(isTold);
+  return homes.map((home, i) => {
+    const name = i === 0 ? key : `${key} (home ${i + 1})`;
+    const operations = pieceOf(told, home, i === 0);
+    const hasTokens = !hasRestarted(home.node, home.movedMs, home.untilMs) && !operations.some(isOpenWithToken);
+    const all = operations.map(operation => ({ ...checkedOf(operation, hasTokens), key: name }));
+    renameForeignTokens(all);
+    return all.every(isOfList) ? withoutUnread(all) : all;
+  });
+}
+
+/**
+ * Each node counts its CAS ids from 1: one that a client has from another home may be the number of a version that came
+ * here later. Where such a one was refused, it is called something else.
+ */
+function renameForeignTokens(piece: Checked[]): void {
+  const givenMs = new Map<string, number>();
+  for (const { cas, invokedAt } of piece) {
+    if (cas !== undefined && !(givenMs.get(cas)! <= invokedAt)) givenMs.set(cas, invokedAt);
+  }
+  for (const [i, operation] of piece.entries()) {
+    const { token, outcome, invokedAt } = operation;
+    if (token === undefined || outcome !== 'exists' || givenMs.get(token)! < invokedAt) continue;
+    piece[i] = { ...operation, token: `${token} of elsewhere` };
+  }
 }
 
 /** Whether what it stores is a token of its own. */
