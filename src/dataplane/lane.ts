@@ -163,8 +163,12 @@ export class Lane {
   }
 
   #serveGathers(): number {
-    const work = this.path.gathers.tend();
-    if (work !== 0) this.path.clientOut.flush();
+    const { gathers, clientOut, serverOut } = this.path;
+    const work = gathers.tend();
+    if (work === 0) return 0;
+    // What is asked again, too: the next transmit, of an ARP request, would give its frames to whoever claims one.
+    serverOut.flush();
+    clientOut.flush();
     return work;
   }
 

@@ -290,6 +290,17 @@ describe('parts that come out of order, twice, or not at all', () => {
 });
 
 describe('what does not come is asked for again', () => {
+  it('whatever else lane 0 says in that cycle: frames that are queued stay as they are', () => {
+    const neighbourTimes = { retryMs: 200, retries: 3, lifetimeMs: 1000 };
+    const bed = new LaneBed({ nodes: [MC1, MC2], neighbourTimes });
+    bed.wait(990);
+    const asked = bed.hear('client', request('get a b\r\n')).sent;
+    const { sent, counted } = bed.wait(60);
+    expect(counted).toMatchObject({ multiget_retries: 2, arp_requests: 2 });
+    const payloads = (frames: typeof sent) => frames.map(({ frame }) => Buffer.from(frame).toString('latin1', 50, 55));
+    expect(payloads(sent)).toEqual(expect.arrayContaining(payloads(asked)));
+  });
+
   const VALUES = { k: 'abcdefgh'.repeat(1000), l: 'y' };
   const whole = (world: MemcachedBed, body = 'get k l\r\n') => answerText(world.items, body);
   const bodies = (asked: readonly Asked[]) => asked.map(({ body }) => body);

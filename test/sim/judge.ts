@@ -9,13 +9,13 @@
  *                                            the rest of the piece begins where the first answer tells what is there
  */
 import { type CheckOptions, check as checkHistory } from './checker/check.ts';
-import type { Operation as Checked, Verb as CheckedVerb } from './checker/operation.ts';
+import { type Operation as Checked, type Verb as CheckedVerb, isOpen } from './checker/operation.ts';
 import type { Operation } from './history.ts';
 import type { Home } from './homes.ts';
 import { checkList } from './list-check.ts';
 
-/** Of the search for an order of a piece, where zones cannot tell: about 0.1 s. */
-const STEPS_MAX = 20_000;
+/** Of the search for an order of a piece, where zones cannot tell: more rarely help, and take long. */
+const STEPS_MAX = 2000;
 
 export interface Violation {
   readonly key: string;
@@ -37,22 +37,17 @@ export interface Judgement {
 export function judge(
   keys: ReadonlyMap<string, readonly Operation[]>,
   homesOf: (key: string) => readonly Home[],
-  hasRestarted: (node: number, fromMs: number, toMs: number) => boolean,
+  hasRestarted: HasRestarted,
   options: CheckOptions = {},
 ): Judgement {
   const violations: Violation[] = [];
   const undecided: string[] = [];
-  for (const [key, all] of keys) {
-    const told = all.filter(isTold);
-    for (const [i, home] of homesOf(key).entries()) {
-      const name = i === 0 ? key : `${key} (home ${i + 1})`;
-      const operations = pieceOf(told, home, i === 0);
-      const hasTokens = !hasRestarted(home.node, home.movedMs, home.untilMs) && !operations.some(isOpenWithToken);
-      const piece = operations.map(operation => ({ ...checkedOf(operation, hasTokens), key: name }));
+  for (const [key, recorded] of keys) {
+    for (const piece of piecesOf(key, recorded, homesOf(key), hasRestarted)) {
       const verdict = checkHistory(piece, { steps_max: STEPS_MAX, ...options });
       violations.push(...verdict.violations);
       if (verdict.undecided.length === 0) continue;
-      undecided.push(name);
+      undecided.push(...verdict.undecided);
       const violation = piece.every(isOfList) ? checkList(piece) : undefined;
       if (violation !== undefined) violations.push(violation);
     }
@@ -60,9 +55,60 @@ export function judge(
   return { violations, undecided };
 }
 
+type HasRestarted = (node: number, fromMs: number, toMs: number) => boolean;
+
+/** The history of a key, one for each of its homes. */
+export function piecesOf(
+  key: string,
+  recorded: readonly Operation[],
+  homes: readonly Home[],
+  hasRestarted: HasRestarted,
+): Checked[][] {
+  const told = recorded.filter(isTold);
+  return homes.map((home, i) => {
+    const name = i === 0 ? key : `${key} (home ${i + 1})`;
+    const operations = pieceOf(told, home, i === 0);
+    const hasTokens = !hasRestarted(home.node, home.movedMs, home.untilMs) && !operations.some(isOpenWithToken);
+    const all = operations.map(operation => ({ ...checkedOf(operation, hasTokens), key: name }));
+    renameForeignTokens(all);
+    return all.every(isOfList) ? withoutUnread(all) : all;
+  });
+}
+
+/**
+ * Each node counts its CAS ids from 1: one that a client has from another home may be the number of a version that came
+ * here later. Where such a one was refused, it is called something else.
+ */
+function renameForeignTokens(piece: Checked[]): void {
+  const givenMs = new Map<string, number>();
+  for (const { cas, invokedAt } of piece) {
+    if (cas !== undefined && !(givenMs.get(cas)! <= invokedAt)) givenMs.set(cas, invokedAt);
+  }
+  for (const [i, operation] of piece.entries()) {
+    const { token, outcome, invokedAt } = operation;
+    if (token === undefined || outcome !== 'exists' || givenMs.get(token)! < invokedAt) continue;
+    piece[i] = { ...operation, token: `${token} of elsewhere` };
+  }
+}
+
 /** Whether what it stores is a token of its own. */
 function isOfList({ value, verb }: Checked): boolean {
-  return (value === undefined || /^<\d+>$/.test(value)) && verb !== 'incr' && verb !== 'decr';
+  return (value === undefined || /^<\d+>$/.test(value)) && !NOT_OF_LISTS.has(verb);
+}
+
+const NOT_OF_LISTS: ReadonlySet<CheckedVerb> = new Set(['incr', 'decr', 'cas', 'add', 'replace']);
+
+/**
+ * Without the open additions to a list that nobody has seen: each may as well never have been. There are many where the
+ * network loses frames, and an order with them is sought in vain for long.
+ */
+function withoutUnread(piece: readonly Checked[]): Checked[] {
+  const seen = new Set<string>();
+  for (const { read } of piece) for (const token of read?.match(/<\d+>/g) ?? []) seen.add(token);
+  return piece.filter(operation => {
+    const isAddition = operation.verb === 'append' || operation.verb === 'prepend';
+    return !isAddition || !isOpen(operation) || seen.has(operation.value!);
+  });
 }
 
 /** Neither turned away nor of unknown outcome; a read without an answer tells nothing. */
