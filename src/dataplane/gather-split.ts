@@ -127,6 +127,7 @@ export class Splitter {
       hotLane.touched(item);
       return false;
     }
+    hotLane.upkeep.hasMoved(item);
     leak(hotLane.keys.words, item);
     const { bytes } = this.#path.memory;
     const start = this.#scratch + OWN_HEADERS_BYTES + FRAME_HEADER_BYTES;

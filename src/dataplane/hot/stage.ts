@@ -110,7 +110,7 @@ export class HotStage {
   ): number {
     const { fills, hits, upkeep, keys } = this.#hot;
     const phase = state & directory.STATE_MASK;
-    if (phase === directory.UNSURE && upkeep.endUnsure(item)) {
+    if (phase === directory.UNSURE && (upkeep.endUnsure(item) || upkeep.hasMoved(item))) {
       return this.#read(batch, row, ipOffset, udpOffset, end, item);
     }
     if (phase === directory.WRITING || (version & 1) !== 0)

@@ -38,6 +38,11 @@ export class Upkeep {
     return true;
   }
 
+  /** Whether another node had become home, which is settled now. */
+  hasMoved(item: number): boolean {
+    return !this.#isHome(item, this.#sender.homeOf(item)) && this.isAtHome(item);
+  }
+
   #isHome(item: number, node: number): boolean {
     const { words } = this.#keys;
     const { steerWords, table } = this.#path;
@@ -60,8 +65,8 @@ export class Upkeep {
   }
 
   /**
-   * Another node is home. If it has the present version as a copy, it is warm; another copy there is of old, and must go
-   * before anything is believed. What is unresolved at the old home is lost with it.
+   * Another node is home. If it has the present version as a copy, it is warm; anything else there is of old, and must go
+   * before anything is believed (TOMB). What is unresolved at the old home is lost with it.
    */
   #moveHome(item: number, node: number): void {
     const { words, nowMs } = this.#keys;
@@ -70,10 +75,9 @@ export class Upkeep {
     const joined = words[item + directory.REPLICAS_JOINED];
     words[item + directory.REPLICAS_JOINED] = 0;
     const copy = this.#copyAt(item, node);
-    if (copy < 0) return directory.enter(words, item, phase, 0);
     const row = item + directory.REPLICA_ROWS + copy * directory.REPLICA_ROW_WORDS;
-    words[row + directory.REPLICA_NODE] = 0;
-    const isWarm = (joined & (1 << copy)) !== 0 && state === directory.CLEAN;
+    if (copy >= 0) words[row + directory.REPLICA_NODE] = 0;
+    const isWarm = copy >= 0 && (joined & (1 << copy)) !== 0 && state === directory.CLEAN;
     if (!isWarm) {
       words[item + directory.LOOSE_UNTIL] = nowMs;
       words[item + directory.STATE] |= directory.LOOSE | directory.TOMB | directory.ABSENT;
