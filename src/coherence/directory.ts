@@ -87,7 +87,7 @@ export const ALIASED = 512;
 
 /**
  * The copies, home not among them: JOINED, bit i: row i has the present version and may be read. Then rows of four words:
- * the node's row + 1 (0: none), CAS_HIGH and CAS_LOW of its copy (0, 0: not known), and until when an `ME` of ours may yet
+ * the node's tag (0: none; dataplane/hot/sender.ts), CAS_HIGH and CAS_LOW of its copy (0, 0: not known), and until when an `ME` of ours may yet
  * arrive there, ms (0: never). Written by the holder of the lock; JOINED also by whoever forgets all of them at once.
  */
 export const REPLICAS_JOINED = ITEM_REPLICAS;

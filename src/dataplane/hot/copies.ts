@@ -27,7 +27,7 @@ import { OWN_HEADERS_BYTES } from '../own-datagram.ts';
 import type { Path } from '../path.ts';
 import type { HotKeys } from './keys.ts';
 import * as op from './operations.ts';
-import { type Sender, TRIES_MAX } from './sender.ts';
+import { nodeOfTag, nodeTag, type Sender, TRIES_MAX } from './sender.ts';
 
 const STEP_FETCH = 1;
 const STEP_LOOK = 2;
@@ -165,7 +165,8 @@ export class Copies {
   }
 
   #rowNode(operation: number): number {
-    return this.#keys.words[this.#row(operation) + directory.REPLICA_NODE] - 1;
+    const { steerWords, table } = this.#path;
+    return nodeOfTag(steerWords, table, this.#keys.words[this.#row(operation) + directory.REPLICA_NODE]);
   }
 
   #sendDrop(operation: number, item: number, node: number, isRepetition: boolean): boolean {
@@ -345,17 +346,19 @@ export class Copies {
 
   #giveRow(item: number, node: number): void {
     const { words } = this.#keys;
+    const { steerWords, table } = this.#path;
     let free = -1;
     for (let i = 0; i < directory.REPLICAS_MAX; i++) {
       const row = item + directory.REPLICA_ROWS + i * directory.REPLICA_ROW_WORDS;
-      if (words[row + directory.REPLICA_NODE] === node + 1) return;
-      if (words[row + directory.REPLICA_NODE] === 0 && free < 0) free = row;
+      const tag = words[row + directory.REPLICA_NODE];
+      if (tag === nodeTag(steerWords, table, node)) return;
+      if (free < 0 && nodeOfTag(steerWords, table, tag) < 0) free = row;
     }
     if (free < 0) return;
     words[free + directory.REPLICA_CAS_HIGH] = 0;
     words[free + directory.REPLICA_CAS_LOW] = 0;
     words[free + directory.REPLICA_LOOSE_UNTIL] = 0;
-    words[free + directory.REPLICA_NODE] = node + 1;
+    words[free + directory.REPLICA_NODE] = nodeTag(steerWords, table, node);
   }
 
   /** The next row with a node; at the end of them the operation is over. */
@@ -366,7 +369,10 @@ export class Copies {
     if (!isDrop && !this.#isSameVersion(operation)) return this.#end(operation);
     while (++ops[operation + op.RETURNS] < directory.REPLICAS_MAX) {
       const row = this.#row(operation);
-      if (words[row + directory.REPLICA_NODE] === 0) continue;
+      if (this.#rowNode(operation) < 0) {
+        if (isDrop) words[row + directory.REPLICA_NODE] = 0;
+        continue;
+      }
       if (isDrop) return this.#try(operation, STEP_DROP, false);
       const isKnown = (words[row + directory.REPLICA_CAS_HIGH] | words[row + directory.REPLICA_CAS_LOW]) !== 0;
       return this.#try(operation, isKnown ? STEP_PUT : STEP_LOOK, false);

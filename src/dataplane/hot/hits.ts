@@ -175,7 +175,8 @@ export class Hits {
     const { words } = this.#keys;
     const version = Atomics.load(words, item + directory.VERSION);
     const state = words[item + directory.STATE];
-    if ((state & (directory.STATE_MASK | directory.TOMB)) === (directory.CLEAN | directory.TOMB)) {
+    // What home has is from the dead, whether or not a write that will replace it is under way.
+    if ((state & directory.TOMB) !== 0) {
       counters[COUNT.hot_parts] += 1;
       return Math.max(0, writeAbsent(located, bytes, view, offset, room));
     }

@@ -25,6 +25,7 @@ import {
   STATE_OUTSTANDING,
 } from '../slot-table.ts';
 import type { HotKeys } from './keys.ts';
+import { nodeOfTag } from './sender.ts';
 
 const GET = Uint8Array.from(Buffer.from('get '));
 
@@ -43,6 +44,7 @@ export class Replicas {
    */
   choose(item: number, asked: Asked): number {
     const { words } = this.#keys;
+    const { steerWords, table } = this.#path;
     const joined = words[item + directory.REPLICAS_JOINED];
     if (joined === 0 || !isRepeatable(asked)) return -1;
     const home = words[item + directory.HOME] - 1;
@@ -51,7 +53,9 @@ export class Replicas {
     let equals = 1;
     for (let copy = 0; copy < directory.REPLICAS_MAX; copy++) {
       if ((joined & (1 << copy)) === 0) continue;
-      const node = words[item + directory.REPLICA_ROWS + copy * directory.REPLICA_ROW_WORDS] - 1;
+      const tag = words[item + directory.REPLICA_ROWS + copy * directory.REPLICA_ROW_WORDS];
+      const node = nodeOfTag(steerWords, table, tag);
+      if (node < 0) continue;
       const load = this.#load(node);
       if (load > least) continue;
       equals = load === least ? equals + 1 : 1;
@@ -95,10 +99,12 @@ export class Replicas {
   /** The node is not asked again until it has a new copy. */
   #forget(item: number, node: number): void {
     const { words, lane } = this.#keys;
+    const { steerWords, table } = this.#path;
     if (!directory.tryLock(words, item, lane)) return;
     for (let copy = 0; copy < directory.REPLICAS_MAX; copy++) {
       const row = item + directory.REPLICA_ROWS + copy * directory.REPLICA_ROW_WORDS;
-      if (words[row + directory.REPLICA_NODE] === node + 1) words[item + directory.REPLICAS_JOINED] &= ~(1 << copy);
+      if (nodeOfTag(steerWords, table, words[row + directory.REPLICA_NODE]) === node)
+        words[item + directory.REPLICAS_JOINED] &= ~(1 << copy);
     }
     directory.unlock(words, item);
   }

@@ -6,7 +6,7 @@ import { OwnLine } from '../../memcached/own-meta.ts';
 import { VERB_MG, VERB_MS } from '../../memcached/verbs.ts';
 import { TAG_FLAGS } from '../../port/port.ts';
 import { steerHash } from '../../steer/hash.ts';
-import { lookup, nodeAddress, nodeNeighbour, nodePort } from '../../steer/lookup.ts';
+import { lookup, nodeAddress, nodeCount, nodeEnabled, nodeNeighbour, nodePort } from '../../steer/lookup.ts';
 import * as ethernet from '../../wire/ethernet.ts';
 import { COUNT, NODE_COUNT, NODE_COUNTER_COUNT } from '../counters.ts';
 import { OWN_HEADERS_BYTES, writeOwnHeaders } from '../own-datagram.ts';
@@ -29,8 +29,27 @@ import * as op from './operations.ts';
 /** Waits for the first answer, then for those to repetitions, ms (coherence.md, step 5). */
 export const WAITS_MS = Int32Array.of(20, 40, 80, 80);
 export const TRIES_MAX = 4;
+const NODE_TAG_SHIFT = 16;
+const NODE_TAG_MASK = 0xffff;
 /** Odd: the two words of a nonce go different ways. */
 const NONCE_FACTOR = 0x9e3779b1;
+
+/** Whether this row of the steering table is a node's. */
+export function isNode(steerWords: Int32Array, table: number, node: number): boolean {
+  if (node < 0 || node >= nodeCount(steerWords, table)) return false;
+  return nodeEnabled(steerWords, table, node) && nodeAddress(steerWords, table, node) !== 0;
+}
+
+/** How an item's list of copies names a node: its row + 1, and 16 bits of its address, for a row may become another's. */
+export function nodeTag(steerWords: Int32Array, table: number, node: number): number {
+  return (node + 1) | (nodeAddress(steerWords, table, node) << NODE_TAG_SHIFT);
+}
+
+/** The row of the node with this tag, or −1: it is not there any more. */
+export function nodeOfTag(steerWords: Int32Array, table: number, tag: number): number {
+  const node = (tag & NODE_TAG_MASK) - 1;
+  return isNode(steerWords, table, node) && nodeTag(steerWords, table, node) === tag ? node : -1;
+}
 
 export class Sender {
   readonly #path: Path;
@@ -79,6 +98,7 @@ export class Sender {
   prepare(operation: number, node: number, isRepetition: boolean): boolean {
     const { neighbours, steerWords, table } = this.#path;
     const { words } = this.#operations;
+    if (!this.#isThere(operation, node, isRepetition)) return false;
     const neighbour = nodeNeighbour(steerWords, table, node);
     if (!neighbours.isUsable(neighbour)) {
       neighbours.want(neighbour);
@@ -94,6 +114,14 @@ export class Sender {
     this.nonceHigh = words[operation + op.NONCE_HIGH];
     this.nonceLow = words[operation + op.NONCE_LOW];
     return true;
+  }
+
+  /** A reload may have taken the node away, or given its row to another. */
+  #isThere(operation: number, node: number, isRepetition: boolean): boolean {
+    const { memory, steerWords, table } = this.#path;
+    if (!isNode(steerWords, table, node)) return false;
+    const slot = this.#operations.words[operation + op.SLOT];
+    return !isRepetition || slot < 0 || memory.words[slot + SLOT_NODE] === nodeAddress(steerWords, table, node);
   }
 
   /** Sends what was prepared: the request lies behind headers that begin at `frame`, and stays there until the flush. */

@@ -139,7 +139,12 @@ export class HotStage {
 
   /** Whoever asks home for a hot key hears through us what it says: a miss empties the cache before it travels on. */
   #home(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number, item: number): number {
-    directory.leak(this.#hot.keys.words, item);
+    const { words } = this.#hot.keys;
+    if ((words[item + directory.STATE] & directory.TOMB) !== 0) {
+      const verdict = this.#hot.hits.absent(batch, row, ipOffset, udpOffset, this.#asked);
+      if (verdict !== NO_HIT) return verdict;
+    }
+    directory.leak(words, item);
     const node = this.#hot.sender.homeOf(item);
     if (node < 0) return this.#forwarder.home(batch, row, ipOffset, udpOffset, end);
     return this.#forwarder.throughSlot(batch, row, ipOffset, udpOffset, end, node);

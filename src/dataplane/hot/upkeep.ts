@@ -7,7 +7,7 @@ import type { Path } from '../path.ts';
 import type { Fills } from './fills.ts';
 import type { HotKeys } from './keys.ts';
 import * as op from './operations.ts';
-import type { Sender } from './sender.ts';
+import { nodeOfTag, type Sender } from './sender.ts';
 import type { Writes } from './writes.ts';
 
 export class Upkeep {
@@ -93,9 +93,10 @@ export class Upkeep {
 
   #copyAt(item: number, node: number): number {
     const { words } = this.#keys;
+    const { steerWords, table } = this.#path;
     for (let copy = 0; copy < directory.REPLICAS_MAX; copy++) {
       const row = item + directory.REPLICA_ROWS + copy * directory.REPLICA_ROW_WORDS;
-      if (words[row + directory.REPLICA_NODE] === node + 1) return copy;
+      if (node >= 0 && nodeOfTag(steerWords, table, words[row + directory.REPLICA_NODE]) === node) return copy;
     }
     return -1;
   }
