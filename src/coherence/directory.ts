@@ -119,6 +119,12 @@ export function stateOf(words: Int32Array, item: number): number {
   return words[item + STATE] & STATE_MASK;
 }
 
+/** Whether the balancer answers for the key: it is neither on its way in nor out. */
+export function isTreated(words: Int32Array, item: number): boolean {
+  const state = words[item + STATE] & STATE_MASK;
+  return state === CLEAN || state === WRITING || state === UNSURE;
+}
+
 /** Holder of the lock: another state; `keep` says which of the other bits stay. Readers that copy meanwhile notice. */
 export function enter(words: Int32Array, item: number, state: number, keep: number): void {
   if (state === WRITING) words[item + LEAKED] = 0;

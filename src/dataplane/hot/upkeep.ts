@@ -38,8 +38,9 @@ export class Upkeep {
     return true;
   }
 
-  /** Whether another node had become home, which is settled now. */
+  /** Whether another node had become home of a key that is treated, which is settled now. */
   hasMoved(item: number): boolean {
+    if (!directory.isTreated(this.#keys.words, item)) return false;
     return !this.#isHome(item, this.#sender.homeOf(item)) && this.isAtHome(item);
   }
 
@@ -59,7 +60,7 @@ export class Upkeep {
     const wasKnown = words[item + directory.HOME] !== 0;
     words[item + directory.HOME] = node + 1;
     words[item + directory.HOME_ADDRESS] = node < 0 ? 0 : nodeAddress(steerWords, table, node);
-    if (!wasKnown) return;
+    if (!wasKnown || !directory.isTreated(words, item)) return;
     this.#path.memory.counters[COUNT.hot_moves] += 1;
     this.#moveHome(item, node);
   }
