@@ -78,6 +78,7 @@ export class Balancer {
   readonly #figures: FiguresPlace[] = [];
   readonly #ports: SimPort[][] = [];
   readonly #memories: LaneArena[] = [];
+  #turn: Promise<unknown> = Promise.resolve();
   /** Of a table that not all lanes have taken up. */
   #isPending = false;
 
@@ -130,8 +131,15 @@ export class Balancer {
     return node < 0 ? 0 : nodeAddress(words, current, node);
   }
 
+  /** As Reloader.reload: one at a time. */
+  reload(config: Config): Promise<void> {
+    const mine = this.#turn.then(() => this.#adopt(config));
+    this.#turn = mine.catch(() => {});
+    return mine;
+  }
+
   /** As Conductor.adopt. */
-  async adopt(config: Config): Promise<void> {
+  async #adopt(config: Config): Promise<void> {
     await this.steering.adopt(config);
     while (!this.gate.publish(gateRules(config))) await this.#place.clock.sleep(1);
     this.keeper?.adopt(config.hot);

@@ -189,8 +189,11 @@ class ClientSocket implements EventTarget {
 
   #complete(operation: Operation, output: Output, isDoubtful: boolean): void {
     const { place } = this.#client;
+    const isMadeUp = isDoubtful && (output.kind === 'miss' || output.kind === 'not_found');
+    // What may yet be done by a node that was silent stays open.
+    if (isMadeUp && operation.op !== 'get') return;
     operation.returnedAt = place.elapsedMs();
-    operation.output = isDoubtful && output.kind === 'miss' ? { kind: 'unknown' } : output;
+    operation.output = isMadeUp ? { kind: 'unknown' } : output;
     if ('cas' in output && output.cas !== undefined) place.workload.noteToken(operation.key, output.cas);
   }
 

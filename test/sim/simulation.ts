@@ -192,7 +192,8 @@ export class Simulation implements FaultWorld, Clock {
     const text = nodes.map(({ index, weight }) => `${nodeName(index)}×${weight}`).join(' ');
     this.#note('admin', `reloads: ${text}, ${algorithm}`);
     this.#sim = { ...this.#sim, nodes, algorithm };
-    this.#attempt(() => balancer.adopt(configOf(this.#sim)));
+    const config = configOf(this.#sim);
+    this.#attempt(() => balancer.reload(config));
   }
 
   restartProcess(downMs: number): void {
