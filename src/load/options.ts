@@ -44,6 +44,7 @@ const fields = z.strictObject({
       everyMs: z.number().positive().max(3_600_000),
       share: z.number().positive().max(1),
       ttl: z.int().min(1).max(255).default(64),
+      skip: z.int().min(0).default(0),
     })
     .optional(),
   /** Share of GETs; the rest are SETs. */
@@ -143,7 +144,8 @@ function contradictions(options: LoadOptions): [path: string, message: string][]
   const room = valueBytesRoom(options);
   if (max > room) found.push(['valueBytes', `${max} does not fit one datagram beside the key; at most ${room}`]);
   if (prefillFirst + prefillCount > keyCount) found.push(['prefillCount', `there are only ${keyCount} keys`]);
-  if (surgeCount(options) > keyCount) found.push(['surges', `each takes a key, and there are only ${keyCount}`]);
+  if (surgeCount(options) + (options.surges?.skip ?? 0) > keyCount)
+    found.push(['surges', `each takes a key, and there are only ${keyCount}`]);
   if (firstPort + flowsPerClient > PORTS_END) found.push(['flowsPerClient', 'the source ports go beyond 65535']);
   if (new Set(options.clients).size < options.clients.length) found.push(['clients', 'an address occurs twice']);
   return found;

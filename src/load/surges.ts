@@ -4,7 +4,7 @@
  * nearer than its server answers for it: such replies have passed fewer routers, so more is left of their IP TTL.
  *
  *     instant n    n · everyMs after measuring began
- *     its key      the last of all but n
+ *     its key      the last of all but n, and but `skip`
  */
 import type { KeyNames } from './keys.ts';
 import type { Random } from './random.ts';
@@ -16,6 +16,8 @@ export interface SurgeOptions {
   readonly share: number;
   /** A right value whose datagram has so much TTL left, or more, comes from nearer than the server. */
   readonly ttl: number;
+  /** Keys that have had their turn in a run before. */
+  readonly skip: number;
 }
 
 export interface SurgeResult {
@@ -42,11 +44,11 @@ export class Surges {
   #start_ns = Number.NaN;
 
   /** @param count instants that are whole: others have no key */
-  constructor({ everyMs, share, ttl }: SurgeOptions, count: number, keyCount: number, random: Random) {
+  constructor({ everyMs, share, ttl, skip }: SurgeOptions, count: number, keyCount: number, random: Random) {
     this.#every_ns = everyMs * 1e6;
     this.#share = share;
     this.#ttl = ttl;
-    this.#lastKey = keyCount - 1;
+    this.#lastKey = keyCount - 1 - skip;
     this.#random = random;
     this.#treated_ns = new Float64Array(count).fill(NEVER);
     this.#requests = new Int32Array(count);
@@ -64,7 +66,8 @@ export class Surges {
   /** A right value of `key` has come, with so much TTL left. */
   answered(key: number, ttl: number, now_ns: number): void {
     const instant = this.#lastKey - key;
-    if (ttl < this.#ttl || instant >= this.#requests.length || this.#treated_ns[instant] !== NEVER) return;
+    if (ttl < this.#ttl || instant < 0 || instant >= this.#requests.length || this.#treated_ns[instant] !== NEVER)
+      return;
     if (instant === this.#instantAt(now_ns)) {
       this.#treated_ns[instant] = now_ns - this.#start_ns - instant * this.#every_ns;
     }

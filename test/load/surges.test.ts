@@ -9,8 +9,8 @@ import { generatorIn, loadOptions, type Request, World } from './model.ts';
 const EVERY_MS = 10;
 const FORWARDED_TTL = 63;
 
-function surges(share: number, count = 3) {
-  return new Surges({ everyMs: EVERY_MS, share, ttl: 64 }, count, 100, new Random(7));
+function surges(share: number, skip = 0, count = 3) {
+  return new Surges({ everyMs: EVERY_MS, share, ttl: 64, skip }, count, 100, new Random(7));
 }
 
 describe('keys of the hour', () => {
@@ -50,6 +50,14 @@ describe('keys of the hour', () => {
       [null, 1],
       [null, 0],
     ]);
+  });
+
+  it('keys that have had their turn are passed over, and their answers are no news', () => {
+    const subject = surges(1, 10);
+    expect(subject.next(1e9)).toBe(89);
+    subject.answered(95, 64, 1e9);
+    subject.answered(89, 64, 1e9 + 5000);
+    expect(subject.results(new KeyNames(8))[0]).toEqual({ key: '00000089', treatedMs: 0.005, requests: 1 });
   });
 
   it('more of them than keys: the error says so', () => {
