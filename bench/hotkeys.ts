@@ -48,6 +48,8 @@ interface Hits {
   readonly l1: number;
   readonly l2: number;
   readonly all: number;
+  /** Of all requests: those that waited for a write of their key, or for its value. One that waits twice counts twice. */
+  readonly waited: number;
 }
 
 type Rounds = Record<SkewName, Map<SystemName, SystemRound[]>>;
@@ -102,7 +104,8 @@ function hitsOf({ begin, end }: Measured<Status | undefined>): Hits | undefined 
   const layer = (name: 'l1Reads' | 'l2Reads') => (after.hot?.counts[name] ?? 0) - (before.hot?.counts[name] ?? 0);
   const inL1 = layer('l1Reads') / Math.max(1, layer('l1Reads') + layer('l2Reads'));
   const all = hits / Math.max(1, counted('reads') + hits);
-  return { l1: all * inL1, l2: all * (1 - inL1), all };
+  const requests = counted('reads') + counted('writes') + hits + counted('hot_writes');
+  return { l1: all * inL1, l2: all * (1 - inL1), all, waited: counted('hot_waits') / Math.max(1, requests) };
 }
 
 function perCpuSecond({ load, balancerCpu, nodesCpu }: SystemRound): number {
@@ -160,6 +163,7 @@ function rowOf(measured: Rounds[SkewName]) {
     p99ToDirect: compared(p99, 'direct'),
     hitRatio: share('all'),
     hitRatioByLayer: { l1: share('l1'), l2: share('l2') },
+    waitedRatio: share('waited'),
     lost,
     wrong,
     systems,
