@@ -1,13 +1,17 @@
 /**
  * What a detector costs: ns an update on 1,000,000 keys, drawn uniformly (nearly every update a newcomer: the worst case)
  * and by Zipf 0.99. One core, in memory, tables full. Processes take turns, as `bench -- pipeline` has it.
+ * Then, end to end, how long it takes from a key's first request until it is treated (cold-to-treated.ts).
  */
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { type ColdToTreated, coldToTreatedFigures, measureColdToTreated } from './cold-to-treated.ts';
 import { type DetectResult, STREAMS, VARIANT_NAMES, type VariantName } from './detect-variants.ts';
 import { type Bench, type BenchOptions, type BenchReport, note, type Spread, spreadOf } from './harness.ts';
 
 const ROUNDS = 5;
+/** Of each round of keys that become hot. */
+const SECONDS = 16;
 const PROGRAM = fileURLToPath(new URL('./detect-variant.bundle.js', import.meta.url));
 const HEADLINE: VariantName = 'self-adaptive';
 
@@ -15,7 +19,7 @@ type StreamName = (typeof STREAMS)[number]['name'];
 /** Results of one detector, by stream. */
 type Measured = ReadonlyMap<StreamName, DetectResult[]>;
 
-async function run({ rounds = ROUNDS }: BenchOptions): Promise<BenchReport> {
+async function run({ rounds = ROUNDS, seconds = SECONDS }: BenchOptions): Promise<BenchReport> {
   const measured = new Map<VariantName, Measured>(
     VARIANT_NAMES.map(name => [name, new Map(STREAMS.map(stream => [stream.name, []]))]),
   );
@@ -25,7 +29,7 @@ async function run({ rounds = ROUNDS }: BenchOptions): Promise<BenchReport> {
     }
     note(`round ${round + 1}/${rounds}: ${spreadOfStream(measured.get(HEADLINE)!, 'uniform').median.toFixed(1)} ns`);
   }
-  return report(measured);
+  return report(measured, await measureColdToTreated(rounds, seconds));
 }
 
 function measure(detector: VariantName, stream: StreamName): DetectResult {
@@ -37,20 +41,25 @@ function spreadOfStream(streams: Measured, stream: StreamName): Spread {
   return spreadOf(streams.get(stream)!.map(({ nanosecondsPerUpdate }) => spreadOf(nanosecondsPerUpdate).median));
 }
 
-function report(measured: ReadonlyMap<VariantName, Measured>): BenchReport {
+function report(measured: ReadonlyMap<VariantName, Measured>, treated: ColdToTreated): BenchReport {
   const rows = [...measured].map(([name, streams]) => [name, rowOf(streams)] as const);
   const best = Object.fromEntries(rows)[HEADLINE]!;
+  const coldToTreatedMs = coldToTreatedFigures(treated);
   return {
     headline:
       `detect: ${best.nanosecondsPerUpdate} ns an update (${HEADLINE}, uniform over 1,000,000 keys; ` +
-      `${best.zipf099.nanosecondsPerUpdate} ns at Zipf 0.99)`,
-    results: Object.fromEntries(rows),
-    spread: Object.fromEntries(
-      [...measured].map(([name, streams]) => [
-        name,
-        Object.fromEntries(STREAMS.map(({ name: stream }) => [stream, spreadOfStream(streams, stream)])),
-      ]),
-    ),
+      `${best.zipf099.nanosecondsPerUpdate} ns at Zipf 0.99); ` +
+      `from cold to treated in ${coldToTreatedMs.median} ms (median of ${coldToTreatedMs.repetitions}, longest ${coldToTreatedMs.max} ms)`,
+    results: { ...Object.fromEntries(rows), coldToTreatedMs },
+    spread: {
+      ...Object.fromEntries(
+        [...measured].map(([name, streams]) => [
+          name,
+          Object.fromEntries(STREAMS.map(({ name: stream }) => [stream, spreadOfStream(streams, stream)])),
+        ]),
+      ),
+      ...(treated.ms.length === 0 ? {} : { coldToTreatedMs: spreadOf(treated.ms) }),
+    },
   };
 }
 

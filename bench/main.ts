@@ -9,6 +9,8 @@ const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
   idle: () => import('./idle.ts'),
   multiget: () => import('./multiget.ts'),
   detect: () => import('./detect.ts'),
+  hotkeys: () => import('./hotkeys.ts'),
+  balance: () => import('./balance.ts'),
 };
 
 const USAGE = `usage: npm run --silent bench -- <${Object.keys(BENCHES).join('|')}> [--json] [--rounds N] [--seconds S]`;

@@ -25,7 +25,7 @@ import { createDialect } from './dialects.ts';
 import { Histogram } from './histogram.ts';
 import { Host, type Neighbour } from './host.ts';
 import { KeyNames } from './keys.ts';
-import { type LoadOptions, parseEndpoint, rowsPerFlow, valueRange } from './options.ts';
+import { type LoadOptions, parseEndpoint, rowsPerFlow, surgeCount, valueRange } from './options.ts';
 import { ClosedPace, NEVER_NS, OpenPace, type Pace } from './pace.ts';
 import { createPopularity, type Popularity } from './popularity.ts';
 import { Prefill } from './prefill.ts';
@@ -33,6 +33,7 @@ import { mix32, Random } from './random.ts';
 import { Receiver } from './receiver.ts';
 import { RequestFrames, UDP_OFFSET } from './request-frames.ts';
 import { NO_SLOT, SlotTable } from './slots.ts';
+import { NO_SURGE, type SurgeResult, Surges } from './surges.ts';
 import { LOST, PHASE_MEASURE, PHASE_PREFILL, REQUESTS, Tally } from './tally.ts';
 import { Targets } from './targets.ts';
 import { ValueRule } from './values.ts';
@@ -70,6 +71,8 @@ export class Generator {
   readonly #verbs: Random;
   readonly #gaps: Random;
   readonly #popularity: Popularity;
+  readonly #surges: Surges | undefined;
+  readonly #names: KeyNames;
   readonly #ledger: Ledger;
   readonly #targets: Targets;
   readonly #slots: SlotTable;
@@ -100,8 +103,11 @@ export class Generator {
     this.#verbs = new Random(seed);
     this.#gaps = new Random(seed + 1);
     this.#popularity = createPopularity(options.keyCount, options.zipf, new Random(seed + 2));
+    this.#surges =
+      options.surges && new Surges(options.surges, surgeCount(options), options.keyCount, new Random(seed + 3));
     this.#ledger = new Ledger(options.writer, options.keyCount, options.prefill);
     const names = new KeyNames(options.keyBytes);
+    this.#names = names;
     this.#targets = new Targets(endpoints, names, options.keyCount, options.ring);
     this.#slots = new SlotTable(clients.length * options.flowsPerClient, rowsPerFlow(options));
     this.prefill = new Prefill(prefillFirst, prefillCount, options.prefillWindow);
@@ -132,6 +138,7 @@ export class Generator {
       tally: this.tally,
       prefill: this.prefill,
       latency: this.latency,
+      surges: this.#surges,
       flowsPerClient: options.flowsPerClient,
       firstPort: options.firstPort,
     });
@@ -149,6 +156,11 @@ export class Generator {
 
   get outstanding(): number {
     return this.#slots.outstanding;
+  }
+
+  /** What became of each key that was made hot. */
+  surgeResults(): SurgeResult[] {
+    return this.#surges?.results(this.#names) ?? [];
   }
 
   /** When a cycle has something to do even if no frame comes, ns; Infinity if never. */
@@ -271,7 +283,7 @@ export class Generator {
     if (this.#slots.isFull || (isPrefill && this.prefill.exhausted)) return false;
     const offset = this.#port.claim();
     if (offset < 0) return false;
-    const key = isPrefill ? this.prefill.next() : this.#popularity.next();
+    const key = isPrefill ? this.prefill.next() : this.#nextKey();
     const set = isPrefill || this.#verbs.unit() > this.#getRatio ? 1 : 0;
     const length = this.#writeFrame(offset, key, set, pace);
     const batch = this.#sendBatch;
@@ -281,6 +293,13 @@ export class Generator {
     batch[word + ROW_FLAGS] = this.#flags;
     batch[word + ROW_VERDICT] = this.#port.id;
     return true;
+  }
+
+  #nextKey(): number {
+    const surges = this.#surges;
+    if (surges === undefined || this.#phase !== PHASE_MEASURE) return this.#popularity.next();
+    const key = surges.next(this.#now_ns);
+    return key === NO_SURGE ? this.#popularity.next() : key;
   }
 
   #writeFrame(offset: number, key: number, set: number, pace: Pace): number {

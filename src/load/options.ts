@@ -38,6 +38,15 @@ const fields = z.strictObject({
   keyBytes: z.int().min(KEY_BYTES_MIN).max(KEY_BYTES_MAX).default(16),
   /** Exponent of the keys' popularity; 0: all equally popular. */
   zipf: z.number().min(0).max(5).default(0),
+  /** Keys that become hot at known instants while it measures: surges.ts. */
+  surges: z
+    .strictObject({
+      everyMs: z.number().positive().max(3_600_000),
+      share: z.number().positive().max(1),
+      ttl: z.int().min(1).max(255).default(64),
+      skip: z.int().min(0).default(0),
+    })
+    .optional(),
   /** Share of GETs; the rest are SETs. */
   getRatio: z.number().min(0).max(1).default(0.9),
   /** Bytes of a value, or the least and the most. */
@@ -111,6 +120,11 @@ export function valueRange(options: Pick<LoadOptions, 'valueBytes'>): [min: numb
   return typeof options.valueBytes === 'number' ? [options.valueBytes, options.valueBytes] : options.valueBytes;
 }
 
+/** Surges that last as long as they should. */
+export function surgeCount({ surges, seconds }: Pick<LoadOptions, 'surges' | 'seconds'>): number {
+  return surges === undefined ? 0 : Math.floor((seconds * 1000) / surges.everyMs);
+}
+
 /** Slots of a flow: a power of two. */
 export function rowsPerFlow({ slots, clients, flowsPerClient }: LoadOptions): number {
   const rows = 2 ** Math.floor(Math.log2(slots / (clients.length * flowsPerClient)));
@@ -130,6 +144,8 @@ function contradictions(options: LoadOptions): [path: string, message: string][]
   const room = valueBytesRoom(options);
   if (max > room) found.push(['valueBytes', `${max} does not fit one datagram beside the key; at most ${room}`]);
   if (prefillFirst + prefillCount > keyCount) found.push(['prefillCount', `there are only ${keyCount} keys`]);
+  if (surgeCount(options) + (options.surges?.skip ?? 0) > keyCount)
+    found.push(['surges', `each takes a key, and there are only ${keyCount}`]);
   if (firstPort + flowsPerClient > PORTS_END) found.push(['flowsPerClient', 'the source ports go beyond 65535']);
   if (new Set(options.clients).size < options.clients.length) found.push(['clients', 'an address occurs twice']);
   return found;

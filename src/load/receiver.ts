@@ -26,9 +26,11 @@ import type { KeyNames } from './keys.ts';
 import type { Prefill } from './prefill.ts';
 import { FRAME_HEADER_BYTES } from './request-frames.ts';
 import { NO_SLOT, type SlotTable, STRAY_LATE, STRAY_NEVER_ASKED } from './slots.ts';
+import type { Surges } from './surges.ts';
 import {
   DUPLICATES,
   ERRORS,
+  HITS,
   LATE,
   PHASE_MEASURE,
   PHASE_PREFILL,
@@ -60,6 +62,7 @@ export interface ReceiverParts {
   prefill: Prefill;
   /** By verb: GET, SET. Measured requests only. */
   latency: readonly [Histogram, Histogram];
+  surges: Surges | undefined;
   flowsPerClient: number;
   firstPort: number;
 }
@@ -78,6 +81,7 @@ export class Receiver {
   readonly #targets: Targets;
   readonly #getLatency: Histogram;
   readonly #setLatency: Histogram;
+  readonly #surges: Surges | undefined;
   readonly #flowsPerClient: number;
   readonly #firstPort: number;
   /** The frame in work, for samples. */
@@ -93,6 +97,7 @@ export class Receiver {
     this.#dialect = parts.dialect;
     this.#targets = parts.targets;
     [this.#getLatency, this.#setLatency] = parts.latency;
+    this.#surges = parts.surges;
     this.#flowsPerClient = parts.flowsPerClient;
     this.#firstPort = parts.firstPort;
   }
@@ -165,11 +170,11 @@ export class Receiver {
       this.#wrong(WRONG_SOURCE, this.#slots.keyOf(position));
       return;
     }
-    this.#settle(position, header, udp.length(view, at) - udp.HEADER_BYTES);
+    this.#settle(position, ip, header, udp.length(view, at) - udp.HEADER_BYTES);
   }
 
   /** The reply to the request at `position`: `length` bytes from the frame header on. */
-  #settle(position: number, header: number, length: number): void {
+  #settle(position: number, ip: number, header: number, length: number): void {
     const slots = this.#slots;
     const set = slots.setOf(position);
     const key = slots.keyOf(position);
@@ -181,6 +186,9 @@ export class Receiver {
     slots.settle(position);
     this.#tally.add(phase, REPLIES + set);
     this.#countOutcome(phase, outcome, key, body, length - FRAME_HEADER_BYTES);
+    if (this.#surges !== undefined && outcome === HITS) {
+      this.#surges.answered(key, ipv4.ttl(this.#view, ip), this.now_ns);
+    }
     if (phase === PHASE_MEASURE) this.#recordLatency(position, set);
     else if (phase === PHASE_PREFILL) this.#parts.prefill.settle();
   }

@@ -1,6 +1,7 @@
 /** What a run found out, as JSON; results of several processes can be merged into one. */
 import type { Generator } from './generator.ts';
 import { Histogram, type HistogramJson } from './histogram.ts';
+import type { SurgeResult } from './surges.ts';
 import {
   PHASE_MEASURE,
   PHASE_PREFILL,
@@ -71,6 +72,8 @@ export interface LoadResult {
   transmitRefused: number;
   ringDropped: number;
   prefill: { keys: number; retries: number; seconds: number };
+  /** Keys that were made hot, in order; none without the option. */
+  surges: SurgeResult[];
   tally: TallyByPhase;
 }
 
@@ -100,6 +103,7 @@ export function resultOf(generator: Generator, figures: RunFigures): LoadResult 
     transmitRefused: figures.transmitRefused,
     ringDropped: figures.ringDropped,
     prefill: { keys: prefill.settled, retries: prefill.retries, seconds: figures.prefillSeconds },
+    surges: generator.surgeResults(),
     tally: {
       prefill: tally.phase(PHASE_PREFILL),
       warmup: tally.phase(PHASE_WARMUP),
@@ -134,6 +138,7 @@ export function mergeResults(results: readonly LoadResult[]): LoadResult {
       retries: sum(result => result.prefill.retries),
       seconds: longest(result => result.prefill.seconds),
     },
+    surges: results.flatMap(result => result.surges),
     tally: {
       prefill: sumRecords(results.map(result => result.tally.prefill)),
       warmup: sumRecords(results.map(result => result.tally.warmup)),
@@ -155,6 +160,7 @@ type Parts = Pick<
   | 'transmitRefused'
   | 'ringDropped'
   | 'prefill'
+  | 'surges'
   | 'tally'
 > & { histograms: Record<'get' | 'set' | 'lag', Histogram> };
 
