@@ -272,7 +272,10 @@ export class Writes {
         ? this.#sender.askFor(operation, item, node, isRepetition)
         : this.#sendWrite(operation, item, node, isRepetition);
     }
-    if (!isSent) ops[operation + op.DUE_MS] = (this.#keys.nowMs + UNSENT_MS) | 0;
+    if (isSent) return;
+    ops[operation + op.DUE_MS] = (this.#keys.nowMs + UNSENT_MS) | 0;
+    // A repetition that cannot be sent counts, too: the node may be gone for good.
+    if (isRepetition) ops[operation + op.TRIES] += 1;
   }
 
   #sendWrite(operation: number, item: number, node: number, isRepetition: boolean): boolean {

@@ -1,9 +1,10 @@
 import { explore, type Scenario } from './explore.ts';
+
 const G = { givings: 1 };
 const S: Scenario[] = [
   { name: 'set, reads', clients: ['S', 'RR', 'R'], budget: { ...G, evictions: 1 } },
   { name: 'two sets, reads', clients: ['S', 'S', 'RR'], budget: { ...G } },
-  { name: 'append, evict', clients: ['A', 'RR', 'R'], budget: { ...G, evictions: 1 }, },
+  { name: 'append, evict', clients: ['A', 'RR', 'R'], budget: { ...G, evictions: 1 } },
   { name: 'append large evict', clients: ['A', 'RR'], budget: { ...G, evictions: 1 }, serve: 'nodes' },
   { name: 'two appends', clients: ['A', 'A', 'RR'], budget: { ...G } },
   { name: 'set delete read evict', clients: ['SD', 'RR'], budget: { ...G, evictions: 1 } },
@@ -19,7 +20,8 @@ const S: Scenario[] = [
 ];
 for (const s of S) {
   if (process.argv[2] && !s.name.includes(process.argv[2])) continue;
-  const t = performance.now(); const r = explore(s, {}, 600_000);
+  const t = performance.now();
+  const r = explore(s, {}, 600_000);
   console.log(s.name.padEnd(26), r.states, r.isComplete, (performance.now() - t).toFixed(0) + ' ms');
   if (r.trace) console.log(r.trace.map(l => '    ' + l).join('\n'));
 }
