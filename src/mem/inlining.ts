@@ -12,7 +12,7 @@
  */
 import { setFlagsFromString } from 'node:v8';
 
-const BUDGET_BYTES = 12_000;
+const BUDGET_BYTES = 4500;
 const FUNCTION_BYTES_MAX = 1500;
 
 /** For the whole process; to be called before hot code has run. */
