@@ -166,6 +166,10 @@ export class HotKeys {
     this.words[this.#countsOf(item) + 1] += 1;
   }
 
+  countWait(item: number): void {
+    this.words[this.#countsOf(item) + 2] += 1;
+  }
+
   #countsOf(item: number): number {
     return this.#counts + (((item - this.items) / ITEM_WORDS) | 0) * COUNTS_WORDS;
   }

@@ -205,6 +205,8 @@ export class HotStage {
     const { waiting } = this.#hot;
     const waits = waiting.put(batch, row, ipOffset, udpOffset, end, item, version, this.#untilMs);
     this.#path.memory.counters[waits ? COUNT.hot_waits : COUNT.hot_waits_refused] += 1;
+    if (!this.#hasWaited && directory.stateOf(this.#hot.keys.words, item) === directory.WRITING)
+      this.#hot.keys.countWait(item);
     return waits;
   }
 
