@@ -57,11 +57,7 @@ export class Search implements Order {
   private readonly openSum = new Int32Array(2);
   private steps = 0;
 
-  constructor(
-    history: readonly Operation[],
-    slack_ms: number,
-    steps_max: number,
-  ) {
+  constructor(history: readonly Operation[], slack_ms: number, steps_max: number) {
     this.slack_ms = slack_ms;
     this.steps_max = steps_max;
     const closed = history.filter(op => !isOpen(op)).sort((a, b) => a.invokedAt - b.invokedAt);

@@ -53,7 +53,8 @@ const REQUESTS = new Set(['read', 'fetch', 'store', 'add', 'move', 'copy', 'copy
 /** A node carries out a request and answers. */
 export function serve(world: World, d: Datagram, ops: readonly Op[]): void {
   const item = world.nodes[d.node]!;
-  const answer = (type: string, cas: number, value = ''): void => send(world, datagram(type, d.node, d.of, { cas, value, fence: d.cas, fresh: d.fresh }));
+  const answer = (type: string, cas: number, value = ''): void =>
+    send(world, datagram(type, d.node, d.of, { cas, value, fence: d.cas, fresh: d.fresh }));
   const put = (value: string): void => {
     const cas = nextCas(world);
     world.nodes[d.node] = value === ABSENT ? null : { value, cas };
