@@ -1,7 +1,7 @@
 /** Zones, search and brute force say the same of thousands of small histories, right ones and spoilt ones. */
 import { describe, expect, test } from 'vitest';
 import { isLinearizableByForce } from './brute.ts';
-import { checkKey } from './check.ts';
+import { checkKey } from './check-key.ts';
 import { makeHistory, type Recipe, seeded, spoil } from './made-up.ts';
 import { describeOperation, type Operation, type Verb } from './operation.ts';
 import { checkZones } from './zones.ts';

@@ -2,9 +2,9 @@
  * Why a history is not linearizable, in few lines: the shortest beginning of it that is wrong, then without every
  * operation that it is wrong without.
  */
-import { type CheckOptions, checkKey, upTo } from './check.ts';
+import { type CheckOptions, checkKey, upTo } from './check-key.ts';
+import { readBy, writtenBy } from './needs.ts';
 import { describeOperation, endOf, isOpen, type Operation } from './operation.ts';
-import { trimmed } from './register.ts';
 import type { Conflict, Rule } from './zones.ts';
 
 export interface Explanation {
@@ -15,7 +15,8 @@ export interface Explanation {
 }
 
 /** Longer histories are not thinned one operation at a time. */
-const THIN_STEPS_MAX = 2000;
+const THIN_STEPS_MAX = 200;
+const THIN_SEARCH_STEPS_MAX = 20_000;
 const SHOWN_MAX = 24;
 
 const REASONS: Readonly<Record<Rule, string>> = {
@@ -48,9 +49,9 @@ function searchedConflict(operations: readonly Operation[], options: CheckOption
   const beginning = shortestBeginning(operations, options);
   const unwritten = beginning.find(op => isUnwritten(op, beginning));
   if (unwritten !== undefined) return { rule: 'never written', operations: [unwritten] };
-  const few = thin(beginning, options);
+  const few = thin(beginning, { ...options, steps_max: THIN_SEARCH_STEPS_MAX });
   const [simple] = conflictsOfZones(few, options);
-  return { rule: simple?.rule ?? 'no order explains it', operations: few };
+  return simple ?? { rule: 'no order explains it', operations: few.filter(op => concerns(op, few)) };
 }
 
 function conflictsOfZones(operations: readonly Operation[], options: CheckOptions): readonly Conflict[] {
@@ -73,40 +74,45 @@ function shortestBeginning(operations: readonly Operation[], options: CheckOptio
 }
 
 /**
- * Leaves out one operation after another, as long as it stays wrong. What brings in a value goes only with all that
- * read it: else its reads would be wrong for want of a write.
+ * Asks less, as long as it stays wrong: an operation without effect is left out, one with an effect loses its reply. So
+ * whatever remains is wrong by itself.
  */
 function thin(operations: readonly Operation[], options: CheckOptions): Operation[] {
   let left = [...operations];
   for (let chunk = left.length >> 1, steps = 0; chunk >= 1 && steps < THIN_STEPS_MAX; chunk >>= 1) {
     for (let at = 0; at < left.length && steps < THIN_STEPS_MAX; steps++) {
-      const fewer = without(left, new Set(left.slice(at, at + chunk)));
-      if (fewer.length < left.length && isWrong(fewer, options)) left = fewer;
-      else at += chunk;
+      const weaker = [...left.slice(0, at), ...left.slice(at, at + chunk).flatMap(weakened), ...left.slice(at + chunk)];
+      const isLess = weaker.length < left.length || weaker.some((op, i) => op !== left[i]);
+      if (isLess && isWrong(weaker, options)) {
+        at += chunk - (left.length - weaker.length);
+        left = weaker;
+      } else at += chunk;
     }
   }
   return left;
 }
 
-function without(operations: readonly Operation[], dropped: ReadonlySet<Operation>): Operation[] {
-  const values = new Set<string>();
-  for (const op of dropped) if (op.value !== undefined) values.add(trimmed(op.value));
-  const derives = [...dropped].some(isDerived);
-  return operations.filter(op => {
-    if (dropped.has(op)) return derives;
-    return !(op.read !== undefined && values.has(trimmed(op.read)));
-  });
+function weakened(op: Operation): Operation[] {
+  if (isOpen(op)) return [op];
+  const hasEffect = op.outcome === 'stored' || op.outcome === 'number' || op.verb === 'gat' || op.verb === 'touch';
+  return hasEffect ? [{ ...op, returnedAt: undefined }] : [];
 }
 
-/** Changes what is there, so that later values hang on it: never left out. */
-function isDerived(op: Operation): boolean {
-  return ['append', 'prepend', 'incr', 'decr', 'cas'].includes(op.verb) && (isOpen(op) || op.outcome !== 'not_found');
+/** Not shown: what has no reply and is not seen in anything that is left. */
+function concerns(op: Operation, others: readonly Operation[]): boolean {
+  if (!isOpen(op)) return true;
+  if (op.value === undefined) return op.verb === 'incr' || op.verb === 'decr';
+  return others.some(({ read }) => read?.includes(op.value!));
 }
 
 function isUnwritten(op: Operation, operations: readonly Operation[]): boolean {
-  if (op.outcome !== 'value' || isOpen(op)) return false;
-  const value = trimmed(op.read!);
-  return !operations.some(other => isDerived(other) || (other.value !== undefined && trimmed(other.value) === value));
+  const value = readBy(op);
+  if (value === undefined) return false;
+  return !operations.some(other => {
+    if (['append', 'prepend', 'incr', 'decr'].includes(other.verb))
+      return isOpen(other) || other.outcome !== 'not_found';
+    return writtenBy(other) === value;
+  });
 }
 
 function isWrong(operations: readonly Operation[], options: CheckOptions): boolean {

@@ -172,9 +172,3 @@ function counted(value: string, op: Operation): string {
 export function trimmed(value: string): string {
   return /^\d+ +$/.test(value) ? value.trimEnd() : value;
 }
-
-/** One text for equal registers. */
-export function registerKey(register: Register): string {
-  if (register === null) return '-';
-  return `${register.value}\u0000${register.flags}\u0000${register.deadline}\u0000${register.token ?? ''}`;
-}
