@@ -3,8 +3,9 @@
  * operation that it is wrong without.
  */
 import { type CheckOptions, checkKey, upTo } from './check-key.ts';
-import { readBy, writtenBy } from './needs.ts';
+import { needsSomeItem, readBy, writtenBy } from './needs.ts';
 import { describeOperation, endOf, isOpen, type Operation } from './operation.ts';
+import { trimmed } from './register.ts';
 import type { Conflict, Rule } from './zones.ts';
 
 export interface Explanation {
@@ -15,7 +16,7 @@ export interface Explanation {
 }
 
 /** Longer histories are not thinned one operation at a time. */
-const THIN_STEPS_MAX = 200;
+const THIN_STEPS_MAX = 400;
 const THIN_SEARCH_STEPS_MAX = 20_000;
 const SHOWN_MAX = 24;
 
@@ -73,29 +74,53 @@ function shortestBeginning(operations: readonly Operation[], options: CheckOptio
   return upTo(operations, ends[low]!);
 }
 
-/**
- * Asks less, as long as it stays wrong: an operation without effect is left out, one with an effect loses its reply. So
- * whatever remains is wrong by itself.
- */
+/** Leaves out one part after another, as long as the rest is wrong by itself. */
 function thin(operations: readonly Operation[], options: CheckOptions): Operation[] {
-  let left = [...operations];
+  let left = shortestEnd(operations, options);
   for (let chunk = left.length >> 1, steps = 0; chunk >= 1 && steps < THIN_STEPS_MAX; chunk >>= 1) {
     for (let at = 0; at < left.length && steps < THIN_STEPS_MAX; steps++) {
-      const weaker = [...left.slice(0, at), ...left.slice(at, at + chunk).flatMap(weakened), ...left.slice(at + chunk)];
-      const isLess = weaker.length < left.length || weaker.some((op, i) => op !== left[i]);
-      if (isLess && isWrong(weaker, options)) {
-        at += chunk - (left.length - weaker.length);
-        left = weaker;
-      } else at += chunk;
+      const fewer = without(left, new Set(left.slice(at, at + chunk)));
+      if (fewer.length < left.length && isWrong([...fewer, ...standIns(fewer)], options)) left = fewer;
+      else at += chunk;
     }
   }
   return left;
 }
 
-function weakened(op: Operation): Operation[] {
-  if (isOpen(op)) return [op];
-  const hasEffect = op.outcome === 'stored' || op.outcome === 'number' || op.verb === 'gat' || op.verb === 'touch';
-  return hasEffect ? [{ ...op, returnedAt: undefined }] : [];
+/** Mostly the last few operations are wrong enough. */
+function shortestEnd(operations: readonly Operation[], options: CheckOptions): Operation[] {
+  const sorted = [...operations].sort((a, b) => a.invokedAt - b.invokedAt);
+  for (let length = 8; length < sorted.length; length *= 2) {
+    const end = without(sorted, new Set(sorted.slice(0, -length)));
+    if (isWrong([...end, ...standIns(end)], options)) return end;
+  }
+  return sorted;
+}
+
+/** A write goes with all that shows its value; what counts stays. */
+function without(operations: readonly Operation[], dropped: ReadonlySet<Operation>): Operation[] {
+  const goes = [...dropped].filter(op => !isCount(op));
+  const values = goes.flatMap(({ value }) => (value === undefined ? [] : [trimmed(value)]));
+  const gone = new Set(goes);
+  const shows = (op: Operation): boolean => values.some(value => op.read?.includes(value));
+  return operations.filter(op => !gone.has(op) && (isCount(op) || !shows(op)));
+}
+
+/** Numbers hang together: neither counters nor what may start them are left out. */
+function isCount(op: Operation): boolean {
+  return op.verb === 'incr' || op.verb === 'decr' || (op.value !== undefined && /^\d+ *$/.test(op.value));
+}
+
+/** For operations that need some item, in place of writes that were left out. */
+function standIns(operations: readonly Operation[]): Operation[] {
+  const needy = operations.filter(op => !isOpen(op) && needsSomeItem(op));
+  return needy.map(({ key }) => ({
+    client: -1,
+    key,
+    verb: 'set',
+    value: '\u0001',
+    invokedAt: Number.NEGATIVE_INFINITY,
+  }));
 }
 
 /** Not shown: what has no reply and is not seen in anything that is left. */

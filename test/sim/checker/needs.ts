@@ -163,6 +163,14 @@ export function writtenBy(op: Operation): string | undefined {
   return isStored(op) ? trimmed(op.value) : undefined;
 }
 
+/** Needs an item, whichever. */
+export function needsSomeItem(op: Operation): boolean {
+  if (op.verb === 'add') return op.outcome === 'not_stored';
+  if (/^(replace|append|prepend)$/.test(op.verb)) return isOpen(op) || op.outcome === 'stored';
+  if (op.verb === 'cas') return isOpen(op) || op.outcome !== 'not_found';
+  return op.outcome === 'deleted' || op.outcome === 'touched';
+}
+
 function isStored(op: Operation): boolean {
   return isOpen(op) || op.outcome === 'stored';
 }

@@ -12,7 +12,7 @@
  * - (taken, register) pairs are remembered: what is left of all that began until now, the replyless ones taken (64
  *   random bits each, summed by xor), the register.
  */
-import { Needs, readBy, writtenBy } from './needs.ts';
+import { Needs, needsSomeItem, readBy, writtenBy } from './needs.ts';
 import { endOf, isOpen, type Operation } from './operation.ts';
 import { ILLEGAL, type Order, type Register, step } from './register.ts';
 
@@ -35,7 +35,7 @@ const NOTHING = -1;
 export class Search implements Order {
   earliest = Number.NEGATIVE_INFINITY;
   latest = Number.POSITIVE_INFINITY;
-  private readonly slack_ms: number;
+  readonly slack_ms: number;
   private readonly steps_max: number;
   private readonly operations: Operation[];
   /** Operations 0 … required−1 have replies. */
@@ -142,9 +142,14 @@ export class Search implements Order {
       if (op.invokedAt > ends) break;
       const after = this.resultOf(i, register);
       if (after === ILLEGAL) continue;
-      if (after === register || (this.needs.isUnique && isPlainRead(op))) return i;
+      if ((after === register && !this.mayProlong(op)) || (this.needs.isUnique && isPlainRead(op))) return i;
     }
     return NOTHING;
+  }
+
+  /** A touch that changes nothing now may be what keeps another item alive later. */
+  private mayProlong(op: Operation): boolean {
+    return this.isTimed && (op.outcome === 'touched' || (op.verb === 'gat' && op.outcome === 'value'));
   }
 
   private list(frame: Frame): void {
@@ -169,7 +174,8 @@ export class Search implements Order {
     }
     const readNear = new Set(near.map(i => readBy(this.operations[i]!)));
     const needsAny =
-      near.some(i => this.operations[i]!.outcome === 'exists') ||
+      near.some(i => this.operations[i]!.verb === 'cas') ||
+      open.some(i => this.operations[i]!.verb === 'cas' && (!this.needs.isUnique || this.needs.isWitnessed(i))) ||
       ((frame.register === null || this.isTimed) &&
         (near.some(i => needsSomeItem(this.operations[i]!)) ||
           open.some(i => needsSomeItem(this.operations[i]!) && (!this.needs.isUnique || this.needs.isWitnessed(i)))));
@@ -179,7 +185,8 @@ export class Search implements Order {
     }
     let hasStandIn = false;
     for (const i of open) {
-      if (readNear.has(writtenBy(this.operations[i]!)) || this.operations[i]!.verb === 'touch') this.propose(frame, i);
+      if (readNear.has(writtenBy(this.operations[i]!)) || /^(touch|gat)$/.test(this.operations[i]!.verb))
+        this.propose(frame, i);
       else if (needsAny && (this.needs.isWitnessed(i) || !hasStandIn || this.isTimed)) {
         const before = frame.candidates.length;
         this.propose(frame, i);
@@ -219,7 +226,7 @@ export class Search implements Order {
       if (this.operations[i]!.invokedAt > latest) break;
       latest = Math.min(latest, endOf(this.operations[i]!));
     }
-    return latest + this.slack_ms;
+    return latest;
   }
 
   /** Would the same register come out without the replyless operation just before? */
@@ -294,14 +301,6 @@ function add(counts: Map<string, number>, key: string, by: number): void {
 /** Without a reply: reads bind nothing, and an item may vanish without a deletion. */
 function mayMatter(op: Operation): boolean {
   return op.verb !== 'get' && op.verb !== 'gets' && op.verb !== 'delete' && op.verb !== 'flush_all';
-}
-
-/** Needs an item, whichever. */
-function needsSomeItem(op: Operation): boolean {
-  if (op.verb === 'add') return op.outcome === 'not_stored';
-  if (/^(replace|append|prepend)$/.test(op.verb)) return isOpen(op) || op.outcome === 'stored';
-  if (op.verb === 'cas') return isOpen(op) || op.outcome !== 'not_found';
-  return op.outcome === 'deleted' || op.outcome === 'touched';
 }
 
 function isPlainRead(op: Operation): boolean {
