@@ -1,19 +1,7 @@
 /** Is a recorded history one of a memcached register per key? Zones where they can tell, search for the rest. */
+import { type CheckOptions, checkKey } from './check-key.ts';
 import { type Explanation, explain } from './explain.ts';
-import { endOf, type History, type Operation } from './operation.ts';
-import { Search } from './search.ts';
-import { type Conflict, checkZones } from './zones.ts';
-
-export interface CheckOptions {
-  /** How late memcached's clock may tick, in ms: added to every time to live. Default 0. */
-  readonly slack_ms?: number;
-  /** Search steps per key, after which it is called undecided. Default 5 million. */
-  readonly steps_max?: number;
-  /** Violations that are explained; the others are only counted. Default 3. */
-  readonly explained_max?: number;
-  /** Search every key, for tests of the fast path. */
-  readonly searchAll?: boolean;
-}
+import type { History, Operation } from './operation.ts';
 
 export interface Violation extends Explanation {
   readonly key: string;
@@ -32,10 +20,6 @@ export interface Verdict {
   readonly byZones: number;
   readonly bySearch: number;
 }
-
-type KeyVerdict = 'linearizable' | 'undecided' | readonly Conflict[];
-
-const STEPS_MAX = 5_000_000;
 
 export function check(history: History, options: CheckOptions = {}): Verdict {
   const { explained_max = 3 } = options;
@@ -63,19 +47,6 @@ export function check(history: History, options: CheckOptions = {}): Verdict {
   };
 }
 
-/** @param operations all of one key; an empty list of conflicts: found by search, not yet explained */
-export function checkKey(
-  operations: readonly Operation[],
-  { slack_ms = 0, steps_max = STEPS_MAX, searchAll = false }: CheckOptions = {},
-): { verdict: KeyVerdict; isFast: boolean } {
-  const conflicts = searchAll ? undefined : checkZones(operations, slack_ms);
-  if (conflicts !== undefined) {
-    return { verdict: conflicts.length === 0 ? 'linearizable' : conflicts, isFast: true };
-  }
-  const found = new Search(operations, slack_ms, steps_max).run();
-  return { verdict: found === 'not linearizable' ? [] : found, isFast: false };
-}
-
 /** A flush_all stands in the history of every key. */
 function operationsByKey(history: History): Map<string, Operation[]> {
   const keys = new Map<string, Operation[]>();
@@ -90,11 +61,4 @@ function operationsByKey(history: History): Map<string, Operation[]> {
   }
   if (flushes.length > 0) for (const operations of keys.values()) operations.push(...flushes);
   return keys;
-}
-
-/** The history as it looked at `time`: what had not returned by then has no reply yet. */
-export function upTo(operations: readonly Operation[], time: number): Operation[] {
-  return operations
-    .filter(op => op.invokedAt <= time)
-    .map(op => (endOf(op) <= time ? op : { ...op, returnedAt: undefined }));
 }

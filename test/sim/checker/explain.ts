@@ -2,7 +2,8 @@
  * Why a history is not linearizable, in few lines: the shortest beginning of it that is wrong, then without every
  * operation that it is wrong without.
  */
-import { type CheckOptions, checkKey, upTo } from './check.ts';
+import { type CheckOptions, checkKey, upTo } from './check-key.ts';
+import { needsSomeItem, readBy, writtenBy } from './needs.ts';
 import { describeOperation, endOf, isOpen, type Operation } from './operation.ts';
 import { trimmed } from './register.ts';
 import type { Conflict, Rule } from './zones.ts';
@@ -15,7 +16,8 @@ export interface Explanation {
 }
 
 /** Longer histories are not thinned one operation at a time. */
-const THIN_STEPS_MAX = 2000;
+const THIN_STEPS_MAX = 400;
+const THIN_SEARCH_STEPS_MAX = 20_000;
 const SHOWN_MAX = 24;
 
 const REASONS: Readonly<Record<Rule, string>> = {
@@ -48,9 +50,9 @@ function searchedConflict(operations: readonly Operation[], options: CheckOption
   const beginning = shortestBeginning(operations, options);
   const unwritten = beginning.find(op => isUnwritten(op, beginning));
   if (unwritten !== undefined) return { rule: 'never written', operations: [unwritten] };
-  const few = thin(beginning, options);
+  const few = thin(beginning, { ...options, steps_max: THIN_SEARCH_STEPS_MAX });
   const [simple] = conflictsOfZones(few, options);
-  return { rule: simple?.rule ?? 'no order explains it', operations: few };
+  return simple ?? { rule: 'no order explains it', operations: few.filter(op => concerns(op, few)) };
 }
 
 function conflictsOfZones(operations: readonly Operation[], options: CheckOptions): readonly Conflict[] {
@@ -72,41 +74,70 @@ function shortestBeginning(operations: readonly Operation[], options: CheckOptio
   return upTo(operations, ends[low]!);
 }
 
-/**
- * Leaves out one operation after another, as long as it stays wrong. What brings in a value goes only with all that
- * read it: else its reads would be wrong for want of a write.
- */
+/** Leaves out one part after another, as long as the rest is wrong by itself. */
 function thin(operations: readonly Operation[], options: CheckOptions): Operation[] {
-  let left = [...operations];
+  let left = shortestEnd(operations, options);
   for (let chunk = left.length >> 1, steps = 0; chunk >= 1 && steps < THIN_STEPS_MAX; chunk >>= 1) {
     for (let at = 0; at < left.length && steps < THIN_STEPS_MAX; steps++) {
       const fewer = without(left, new Set(left.slice(at, at + chunk)));
-      if (fewer.length < left.length && isWrong(fewer, options)) left = fewer;
+      if (fewer.length < left.length && isWrong([...fewer, ...standIns(fewer)], options)) left = fewer;
       else at += chunk;
     }
   }
   return left;
 }
 
-function without(operations: readonly Operation[], dropped: ReadonlySet<Operation>): Operation[] {
-  const values = new Set<string>();
-  for (const op of dropped) if (op.value !== undefined) values.add(trimmed(op.value));
-  const derives = [...dropped].some(isDerived);
-  return operations.filter(op => {
-    if (dropped.has(op)) return derives;
-    return !(op.read !== undefined && values.has(trimmed(op.read)));
-  });
+/** Mostly the last few operations are wrong enough. */
+function shortestEnd(operations: readonly Operation[], options: CheckOptions): Operation[] {
+  const sorted = [...operations].sort((a, b) => a.invokedAt - b.invokedAt);
+  for (let length = 8; length < sorted.length; length *= 2) {
+    const end = without(sorted, new Set(sorted.slice(0, -length)));
+    if (isWrong([...end, ...standIns(end)], options)) return end;
+  }
+  return sorted;
 }
 
-/** Changes what is there, so that later values hang on it: never left out. */
-function isDerived(op: Operation): boolean {
-  return ['append', 'prepend', 'incr', 'decr', 'cas'].includes(op.verb) && (isOpen(op) || op.outcome !== 'not_found');
+/** A write goes with all that shows its value; what counts stays. */
+function without(operations: readonly Operation[], dropped: ReadonlySet<Operation>): Operation[] {
+  const goes = [...dropped].filter(op => !isCount(op));
+  const values = goes.flatMap(({ value }) => (value === undefined ? [] : [trimmed(value)]));
+  const gone = new Set(goes);
+  const shows = (op: Operation): boolean => values.some(value => op.read?.includes(value));
+  return operations.filter(op => !gone.has(op) && (isCount(op) || !shows(op)));
+}
+
+/** Numbers hang together: neither counters nor what may start them are left out. */
+function isCount(op: Operation): boolean {
+  return op.verb === 'incr' || op.verb === 'decr' || (op.value !== undefined && /^\d+ *$/.test(op.value));
+}
+
+/** For operations that need some item, in place of writes that were left out. */
+function standIns(operations: readonly Operation[]): Operation[] {
+  const needy = operations.filter(op => !isOpen(op) && needsSomeItem(op));
+  return needy.map(({ key }) => ({
+    client: -1,
+    key,
+    verb: 'set',
+    value: '\u0001',
+    invokedAt: Number.NEGATIVE_INFINITY,
+  }));
+}
+
+/** Not shown: what has no reply and is not seen in anything that is left. */
+function concerns(op: Operation, others: readonly Operation[]): boolean {
+  if (!isOpen(op)) return true;
+  if (op.value === undefined) return op.verb === 'incr' || op.verb === 'decr';
+  return others.some(({ read }) => read?.includes(op.value!));
 }
 
 function isUnwritten(op: Operation, operations: readonly Operation[]): boolean {
-  if (op.outcome !== 'value' || isOpen(op)) return false;
-  const value = trimmed(op.read!);
-  return !operations.some(other => isDerived(other) || (other.value !== undefined && trimmed(other.value) === value));
+  const value = readBy(op);
+  if (value === undefined) return false;
+  return !operations.some(other => {
+    if (['append', 'prepend', 'incr', 'decr'].includes(other.verb))
+      return isOpen(other) || other.outcome !== 'not_found';
+    return writtenBy(other) === value;
+  });
 }
 
 function isWrong(operations: readonly Operation[], options: CheckOptions): boolean {

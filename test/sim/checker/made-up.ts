@@ -14,6 +14,8 @@ export interface Recipe {
   /** Written values are drawn from so many; 0: each one is new. */
   readonly values: number;
   readonly timeToLive: boolean;
+  /** Values are texts that do not contain each other, amounts are large: as a careful recorder chooses them. */
+  readonly distinct?: boolean;
   readonly key?: string;
 }
 
@@ -65,9 +67,10 @@ function makeDrafts(random: Random, recipe: Recipe): { op: Draft; moment: number
 function fill(op: Draft, random: Random, recipe: Recipe, index: number): void {
   if (/^(set|add|replace|cas|append|prepend)$/.test(op.verb)) {
     op.value = String(recipe.values === 0 ? index : Math.floor(random() * recipe.values));
+    if (recipe.distinct) op.value = `<${op.value}>`;
   }
   if (recipe.timeToLive && /^(set|add|replace|cas|touch|gat)$/.test(op.verb)) op.ttl = Math.floor(random() * 3);
-  if (op.verb === 'incr' || op.verb === 'decr') op.amount = 1 + Math.floor(random() * 2);
+  if (op.verb === 'incr' || op.verb === 'decr') op.amount = 1 + Math.floor(random() * (recipe.distinct ? 2 ** 20 : 2));
 }
 
 function perform(op: Draft, item: Present | undefined, moment: number, version: () => number): Present | undefined {
@@ -137,6 +140,10 @@ function performPresent(
       say('stored');
       return fresh();
     default: {
+      if (!/^\d+$/.test(item.value)) {
+        say('non_numeric');
+        return item;
+      }
       const before = BigInt(item.value);
       const amount = BigInt(op.amount!);
       const after = String(op.verb === 'incr' ? before + amount : before > amount ? before - amount : 0n);

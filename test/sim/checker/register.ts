@@ -43,6 +43,8 @@ export interface Order {
   readonly earliest: number;
   /** ms: latest moment of the operation that is taken. */
   readonly latest: number;
+  /** ms: how late memcached's clock may tick. */
+  readonly slack_ms: number;
   /** Was the token returned by an operation already taken? */
   isSeen(token: string): boolean;
   /** Is the token returned by any operation of the history? */
@@ -65,9 +67,9 @@ function effect(item: Register, op: Operation, order: Order): Register | typeof 
     case 'flush_all':
       return null;
     case 'cas':
-      return item !== null && ownsToken(item, op.token!, order) ? fresh(op, order) : ILLEGAL;
+      return item !== null && ownsToken(item, op.token!, order) ? fresh(op, order, item) : ILLEGAL;
     case 'replace':
-      return item === null ? ILLEGAL : fresh(op, order);
+      return item === null ? ILLEGAL : fresh(op, order, item);
     default:
       return item === null ? ILLEGAL : changed(item, op, order);
   }
@@ -101,9 +103,9 @@ function answered(item: Register, op: Operation, order: Order): Register | typeo
   }
 }
 
-function fresh(op: Operation, order: Order): Register {
+function fresh(op: Operation, order: Order, before?: Item): Register {
   if ((op.ttl ?? 0) < 0) return null;
-  return { value: trimmed(op.value!), flags: op.flags ?? 0, deadline: deadlineOf(op, order), token: undefined };
+  return { value: trimmed(op.value!), flags: op.flags ?? 0, deadline: deadlineOf(op, order, before), token: undefined };
 }
 
 function changed(item: Item, op: Operation, order: Order): Register | typeof ILLEGAL {
@@ -117,7 +119,7 @@ function changed(item: Item, op: Operation, order: Order): Register | typeof ILL
       return isNumber(item.value) ? { ...item, value: counted(item.value, op), token: undefined } : ILLEGAL;
     case 'touch':
     case 'gat':
-      return (op.ttl ?? 0) < 0 ? null : until(item, deadlineOf(op, order));
+      return (op.ttl ?? 0) < 0 ? null : until(item, deadlineOf(op, order, item));
     default:
       return item;
   }
@@ -151,8 +153,11 @@ function isGiven(token: string, order: Order): boolean {
   return order.isSeen(token) || !order.isKnown(token);
 }
 
-function deadlineOf(op: Operation, order: Order): number {
-  return op.ttl ? order.latest + op.ttl * 1000 : Number.POSITIVE_INFINITY;
+/** @param before what must have been there still when it took effect */
+function deadlineOf(op: Operation, order: Order, before?: Item): number {
+  if (!op.ttl) return Number.POSITIVE_INFINITY;
+  const latest = before === undefined ? order.latest : Math.min(order.latest, before.deadline);
+  return latest + op.ttl * 1000 + order.slack_ms;
 }
 
 function isNumber(value: string): boolean {
@@ -171,10 +176,4 @@ function counted(value: string, op: Operation): string {
 /** A counter that got shorter is padded with spaces where it stands (memcached changes it in place). */
 export function trimmed(value: string): string {
   return /^\d+ +$/.test(value) ? value.trimEnd() : value;
-}
-
-/** One text for equal registers. */
-export function registerKey(register: Register): string {
-  if (register === null) return '-';
-  return `${register.value}\u0000${register.flags}\u0000${register.deadline}\u0000${register.token ?? ''}`;
 }

@@ -12,8 +12,9 @@
  * - (taken, register) pairs are remembered: what is left of all that began until now, the replyless ones taken (64
  *   random bits each, summed by xor), the register.
  */
+import { Needs, needsSomeItem, readBy, writtenBy } from './needs.ts';
 import { endOf, isOpen, type Operation } from './operation.ts';
-import { ILLEGAL, type Order, type Register, registerKey, step, trimmed } from './register.ts';
+import { ILLEGAL, type Order, type Register, step } from './register.ts';
 
 export type Found = 'linearizable' | 'not linearizable' | 'undecided';
 
@@ -34,7 +35,7 @@ const NOTHING = -1;
 export class Search implements Order {
   earliest = Number.NEGATIVE_INFINITY;
   latest = Number.POSITIVE_INFINITY;
-  private readonly slack_ms: number;
+  readonly slack_ms: number;
   private readonly steps_max: number;
   private readonly operations: Operation[];
   /** Operations 0 … required−1 have replies. */
@@ -45,12 +46,9 @@ export class Search implements Order {
   private readonly end: number;
   private readonly tokensTaken = new Map<string, number>();
   private readonly tokensKnown = new Set<string>();
-  private readonly reads = new Map<string, number>();
-  private readonly writes = new Map<string, number>();
-  /** Values come from sets alone: what nobody can write any more is known. */
-  private readonly isPlain: boolean;
-  /** No two writes of one value, and no arithmetic on values. */
-  private readonly isUnique: boolean;
+  private readonly needs: Needs;
+  /** Per replyless operation: the one before it that asks the same, −1: none. That one is taken first. */
+  private readonly twins: Int32Array;
   private readonly isTimed: boolean;
   private readonly seen = new Map<string, number>();
   private readonly openWords: Int32Array;
@@ -68,8 +66,9 @@ export class Search implements Order {
     this.isTaken = new Uint8Array(this.operations.length);
     this.next = Int32Array.from({ length: this.required + 1 }, (_, i) => (i === this.required ? 0 : i + 1));
     this.previous = Int32Array.from({ length: this.required + 1 }, (_, i) => (i === 0 ? this.required : i - 1));
-    this.isPlain = !history.some(producesUnforeseen);
-    this.isUnique = this.countValues() && !history.some(op => op.verb === 'incr' || op.verb === 'decr');
+    this.needs = new Needs(this.operations);
+    this.twins = twinsOf(open, this.required);
+    for (const op of closed) if (op.cas !== undefined) this.tokensKnown.add(op.cas);
     this.isTimed = history.some(op => op.ttl);
     this.openWords = randomWords(open.length * 2);
   }
@@ -143,9 +142,14 @@ export class Search implements Order {
       if (op.invokedAt > ends) break;
       const after = this.resultOf(i, register);
       if (after === ILLEGAL) continue;
-      if (after === register || (this.isUnique && isPlainRead(op))) return i;
+      if ((after === register && !this.mayProlong(op)) || (this.needs.isUnique && isPlainRead(op))) return i;
     }
     return NOTHING;
+  }
+
+  /** A touch that changes nothing now may be what keeps another item alive later. */
+  private mayProlong(op: Operation): boolean {
+    return this.isTimed && (op.outcome === 'touched' || (op.verb === 'gat' && op.outcome === 'value'));
   }
 
   private list(frame: Frame): void {
@@ -165,34 +169,41 @@ export class Search implements Order {
   private listOpen(frame: Frame, near: readonly number[], ends: number): void {
     const open: number[] = [];
     for (let i = this.required; i < this.operations.length && this.operations[i]!.invokedAt <= ends; i++) {
-      if (this.isTaken[i] === 0) open.push(i);
-    }
-    if (!this.isUnique) {
-      for (const i of open) this.propose(frame, i);
-      return;
+      const twin = this.twins[i - this.required]!;
+      if (this.isTaken[i] === 0 && (twin < 0 || this.isTaken[twin] === 1)) open.push(i);
     }
     const readNear = new Set(near.map(i => readBy(this.operations[i]!)));
-    const isWitnessed = (i: number): boolean => (this.reads.get(writtenBy(this.operations[i]!) ?? '') ?? 0) > 0;
     const needsAny =
-      near.some(i => this.operations[i]!.outcome === 'exists') ||
-      // An item with a time to live may have expired.
-      ((frame.register === null || frame.register.deadline < Number.POSITIVE_INFINITY) &&
+      near.some(i => this.operations[i]!.verb === 'cas') ||
+      open.some(i => this.operations[i]!.verb === 'cas' && (!this.needs.isUnique || this.needs.isWitnessed(i))) ||
+      ((frame.register === null || this.isTimed) &&
         (near.some(i => needsSomeItem(this.operations[i]!)) ||
-          open.some(i => needsSomeItem(this.operations[i]!) && isWitnessed(i))));
+          open.some(i => needsSomeItem(this.operations[i]!) && (!this.needs.isUnique || this.needs.isWitnessed(i)))));
+    if (!this.needs.isUnique) {
+      for (const i of open) if (needsAny || !this.makesJunk(i, frame.register)) this.propose(frame, i);
+      return;
+    }
     let hasStandIn = false;
     for (const i of open) {
-      if (readNear.has(writtenBy(this.operations[i]!)) || this.operations[i]!.verb === 'touch') this.propose(frame, i);
-      else if (needsAny && (isWitnessed(i) || !hasStandIn || this.isTimed)) {
+      if (readNear.has(writtenBy(this.operations[i]!)) || /^(touch|gat)$/.test(this.operations[i]!.verb))
+        this.propose(frame, i);
+      else if (needsAny && (this.needs.isWitnessed(i) || !hasStandIn || this.isTimed)) {
         const before = frame.candidates.length;
         this.propose(frame, i);
-        hasStandIn ||= !isWitnessed(i) && frame.candidates.length > before;
+        hasStandIn ||= !this.needs.isWitnessed(i) && frame.candidates.length > before;
       }
     }
   }
 
+  private makesJunk(index: number, register: Register): boolean {
+    const after = this.resultOf(index, register);
+    return after !== ILLEGAL && after !== null && after.value !== register?.value && this.needs.isJunk(after.value);
+  }
+
   private propose(frame: Frame, index: number): void {
     const after = this.resultOf(index, frame.register);
-    if (after === ILLEGAL || this.leavesUnread(index, frame.register, after)) return;
+    if (after === ILLEGAL || !this.needs.allows(index, after)) return;
+    if (index >= this.required && after === frame.register) return;
     if (frame.openBefore !== undefined && this.isIndifferent(index, frame.openBefore, after)) return;
     frame.candidates.push(index);
     frame.results.push(after);
@@ -215,20 +226,13 @@ export class Search implements Order {
       if (this.operations[i]!.invokedAt > latest) break;
       latest = Math.min(latest, endOf(this.operations[i]!));
     }
-    return latest + this.slack_ms;
+    return latest;
   }
 
   /** Would the same register come out without the replyless operation just before? */
   private isIndifferent(index: number, before: Register, after: Register): boolean {
     const without = this.resultOf(index, before);
-    return without !== ILLEGAL && registerKey(without) === registerKey(after);
-  }
-
-  private leavesUnread(index: number, before: Register, after: Register): boolean {
-    if (!this.isPlain || before === null || before.value === after?.value) return false;
-    const own = readBy(this.operations[index]!) === before.value ? 1 : 0;
-    const supply = (this.writes.get(before.value) ?? 0) - (writtenBy(this.operations[index]!) === before.value ? 1 : 0);
-    return (this.reads.get(before.value) ?? 0) - own > 0 && supply <= 0;
+    return without !== ILLEGAL && without?.deadline === after?.deadline && this.keyOf(without) === this.keyOf(after);
   }
 
   /**
@@ -244,11 +248,17 @@ export class Search implements Order {
     ) {
       key += `,${i}`;
     }
-    key += register === null ? '-' : `|${register.value}|${register.flags}|${register.token ?? ''}`;
+    key += this.keyOf(register);
     const deadline = register?.deadline ?? 0;
     if ((this.seen.get(key) ?? Number.NEGATIVE_INFINITY) >= deadline) return false;
     this.seen.set(key, deadline);
     return true;
+  }
+
+  private keyOf(register: Register): string {
+    if (register === null) return '-';
+    const { value, flags, token = '' } = register;
+    return this.needs.isJunk(value) ? `?|${token}` : `|${value}|${flags}|${token}`;
   }
 
   private take(index: number): void {
@@ -275,26 +285,12 @@ export class Search implements Order {
 
   private count(op: Operation, index: number, by: 1 | -1): void {
     if (op.cas !== undefined && index < this.required) add(this.tokensTaken, op.cas, by);
-    const read = readBy(op);
-    if (read !== undefined) add(this.reads, read, -by);
-    const written = writtenBy(op);
-    if (written !== undefined) add(this.writes, written, -by);
+    if (by === 1) this.needs.take(index);
+    else this.needs.untake(index);
     if (index < this.required) return;
     const at = (index - this.required) * 2;
     this.openSum[0]! ^= this.openWords[at]!;
     this.openSum[1]! ^= this.openWords[at + 1]!;
-  }
-
-  /** @returns is every written value written once, and foreseeable? */
-  private countValues(): boolean {
-    for (const op of this.operations) {
-      if (op.cas !== undefined && !isOpen(op)) this.tokensKnown.add(op.cas);
-      const read = readBy(op);
-      if (read !== undefined) add(this.reads, read, 1);
-      const written = writtenBy(op);
-      if (written !== undefined) add(this.writes, written, 1);
-    }
-    return this.isPlain && [...this.writes.values()].every(count => count === 1);
   }
 }
 
@@ -307,32 +303,19 @@ function mayMatter(op: Operation): boolean {
   return op.verb !== 'get' && op.verb !== 'gets' && op.verb !== 'delete' && op.verb !== 'flush_all';
 }
 
-/** Makes a value that neither its request nor its reply names. */
-function producesUnforeseen(op: Operation): boolean {
-  if (op.verb === 'append' || op.verb === 'prepend') return isOpen(op) || op.outcome === 'stored';
-  return (op.verb === 'incr' || op.verb === 'decr') && isOpen(op);
-}
-
-/** Needs an item, whichever. */
-function needsSomeItem(op: Operation): boolean {
-  if (op.verb === 'add') return op.outcome === 'not_stored';
-  if (op.verb === 'replace') return isOpen(op) || op.outcome === 'stored';
-  if (op.verb === 'cas') return isOpen(op) || op.outcome !== 'not_found';
-  return op.outcome === 'deleted' || op.outcome === 'touched';
-}
-
 function isPlainRead(op: Operation): boolean {
   return (op.verb === 'get' || op.verb === 'gets') && op.outcome === 'value';
 }
 
-function readBy(op: Operation): string | undefined {
-  return op.outcome === 'value' && !isOpen(op) ? trimmed(op.read!) : undefined;
-}
-
-function writtenBy(op: Operation): string | undefined {
-  if (op.outcome === 'number' && !isOpen(op)) return op.read;
-  if (op.verb === 'append' || op.verb === 'prepend' || op.value === undefined) return undefined;
-  return isOpen(op) || op.outcome === 'stored' ? trimmed(op.value) : undefined;
+/** Operations that ask the same are taken in the order in which they began: the earlier one may do all that the later may. */
+function twinsOf(open: readonly Operation[], required: number): Int32Array {
+  const latest = new Map<string, number>();
+  return Int32Array.from(open, ({ verb, value, flags, ttl, token, amount }, i) => {
+    const request = JSON.stringify([verb, value, flags, ttl, token, amount]);
+    const twin = latest.get(request) ?? -1;
+    latest.set(request, required + i);
+    return twin;
+  });
 }
 
 function randomWords(count: number): Int32Array {

@@ -8,8 +8,8 @@ export interface Setting {
   readonly ops: readonly Op[];
   readonly monitor: Monitor;
   readonly protocol: Protocol;
-  /** Reads of a CLEAN key are answered from the cache, or (large values) sent to the nodes that have it. */
-  readonly serve: 'cache' | 'nodes';
+  /** Reads of a CLEAN key are answered from the cache, or (large values) sent home, or to home and the replica. */
+  readonly serve: 'cache' | 'home' | 'nodes';
 }
 
 /** Where a read of the client may go now; empty: it waits. 'old': answered with what was there before. */
@@ -142,7 +142,7 @@ function receiveWrite(setting: Setting, world: World, d: Datagram, op: Op): void
   const { entry } = world;
   const { protocol } = setting;
   if (d.type === 'HD') {
-    const value = op.kind === 'D' ? ABSENT : op.kind === 'A' ? '' : op.letter;
+    const value = op.kind === 'D' ? ABSENT : op.kind === 'A' || !protocol.cacheOnAck ? '' : op.letter;
     return complete(setting, world, op, d.cas, value);
   }
   if (d.type === 'NS' && entry.stage === 'add') return ask(entry);
@@ -277,21 +277,15 @@ function receiveVerified(world: World, d: Datagram): void {
 
 function receiveCopied({ protocol }: Setting, world: World, d: Datagram, business: string): void {
   const { entry } = world;
-  if (business === 'Q') {
-    if (entry.replicaCas === UNKNOWN && d.fresh) entry.replicaCas = d.cas;
-  } else if (business === 'E') {
+  if (business === 'E') {
     if (entry.mode === 'LEAVING') leave(entry);
-  } else if (business === 'B' && entry.replicaCas === NO_ITEM) {
-    if (d.type === 'NS') entry.replicaCas = UNKNOWN;
-    else {
-      entry.replicaCas = d.cas;
-      if (!protocol.replicaAddWindow && d.fresh && entry.mode === 'CLEAN') entry.replicaIn = true;
-    }
-  } else if (business === 'C' && d.fence === entry.replicaCas) {
-    entry.replicaCas = d.type === 'HD' ? d.cas : d.type === 'NF' ? NO_ITEM : UNKNOWN;
-    const isCurrent = d.fresh || !protocol.admitCurrent;
-    if (d.type === 'HD' && isCurrent && entry.mode === 'CLEAN') entry.replicaIn = true;
+    return;
   }
+  const isExpected = business === 'B' ? entry.replicaCas === NO_ITEM : d.fence === entry.replicaCas;
+  if (d.type !== 'HD' || !isExpected || (business !== 'B' && business !== 'C')) return;
+  entry.replicaCas = d.cas;
+  if (entry.mode !== 'CLEAN' || (business === 'B' && protocol.replicaAddWindow)) return;
+  if (d.fresh || !protocol.admitCurrent) entry.replicaIn = true;
 }
 
 /** The entry goes; the key is cold. */

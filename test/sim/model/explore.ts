@@ -19,9 +19,9 @@ export interface Scenario {
   readonly name: string;
   /** A text per client, a letter per operation: 'SR' sets, then gets. */
   readonly clients: readonly string[];
-  readonly serve?: 'cache' | 'nodes';
-  /** CLEAN with the value cached; CLEAN with nothing known but the CAS; known to be absent; COLD. */
-  readonly start?: 'cached' | 'uncached' | 'absent' | 'cold';
+  readonly serve?: Setting['serve'];
+  /** CLEAN with the value cached; so and copied; CLEAN with nothing known but the CAS; known to be absent; COLD. */
+  readonly start?: 'cached' | 'copied' | 'uncached' | 'absent' | 'cold';
   readonly budget?: Partial<Budget>;
 }
 
@@ -42,6 +42,7 @@ const NO_BUDGET: Budget = {
   failovers: 0,
   duplicates: 0,
   givings: 0,
+  copies: 3,
 };
 
 export function explore(scenario: Scenario, rules: Partial<Protocol> = {}, states_max = 3_000_000): Exploration {
@@ -98,23 +99,24 @@ function operationsOf({ clients }: Scenario): Op[] {
 
 function firstWorld({ monitor }: Setting, { clients, start = 'cached', budget }: Scenario): World {
   const isThere = start !== 'absent';
+  const item = { value: 'o', cas: 1 };
   const entry: Entry = {
     mode: start === 'cold' ? 'COLD' : 'CLEAN',
     cas: start === 'cold' ? UNKNOWN : isThere ? 1 : NO_ITEM,
-    value: start === 'cached' ? 'o' : start === 'absent' ? ABSENT : '',
+    value: start === 'cached' || start === 'copied' ? 'o' : start === 'absent' ? ABSENT : '',
     current: -1,
     stage: '',
     fence: 0,
     base: '',
     suspect: false,
     late: false,
-    replicaCas: UNKNOWN,
-    replicaIn: false,
+    replicaCas: start === 'copied' ? 1 : UNKNOWN,
+    replicaIn: start === 'copied',
   };
   return {
     begun: clients.map(() => 0),
     phase: clients.map(() => ''),
-    nodes: [isThere ? { value: 'o', cas: 1 } : null, null],
+    nodes: [isThere ? item : null, start === 'copied' ? item : null],
     entry,
     net: [],
     budget: { ...NO_BUDGET, ...budget },

@@ -34,6 +34,8 @@ export interface Protocol {
   onAbsentAppend: 'silent' | 'answer';
   /** NF of a set: create it by an add; or: it took effect and was evicted. */
   onAbsentSet: 'add' | 'gone';
+  /** An acknowledged set puts its value into the cache; or: only the CAS is learnt, and the value is fetched. */
+  cacheOnAck: boolean;
   /** A replica's miss is asked again at home. */
   replicaMissAsksHome: boolean;
   /** A miss at home that passes by moves the version, too. */
@@ -65,6 +67,7 @@ export const CORRECT: Protocol = {
   onExists: 'ask',
   onAbsentAppend: 'silent',
   onAbsentSet: 'add',
+  cacheOnAck: true,
   replicaMissAsksHome: true,
   missMovesVersion: true,
   deleteCopies: true,

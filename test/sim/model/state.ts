@@ -38,7 +38,7 @@ export interface Item {
  *                  cold     a client's write of a cold key
  *                  store    ms, md with a compare of `cas` (0: none)     of: the operation
  *                  add      ms ME
- *                  fetch    mg c v     of: F fill, P promotion, A what did EX or NS mean, U resolve, V verify, Q replica
+ *                  fetch    mg c v     of: F fill, P promotion, A what did EX or NS mean, U resolve, V verify
  *                  move     append of nothing with a compare, of: U       kill     md with a compare, of: K
  *                  copy     to the replica, with a compare, of: C         copyAdd  the first one, ms ME, of: B
  *                  erase    md of a copy, of: E
@@ -90,6 +90,8 @@ export interface Budget {
   failovers: number;
   duplicates: number;
   givings: number;
+  /** Copies sent to the replica. */
+  copies: number;
 }
 
 export interface World {
@@ -124,7 +126,7 @@ export function worldKey({ begun, phase, nodes, entry: e, net, budget: b, ghost,
   const replica = nodes[1] === null ? ABSENT : nodes[1].value + nodes[1].cas;
   let key = `${begun}|${phase}|${home}|${replica}|${e.mode}${e.cas}${e.value},${e.current}${e.stage}${e.fence}${e.base}`;
   key += `|${e.suspect ? 's' : ''}${e.late ? 'l' : ''}${e.replicaCas}${e.replicaIn ? 'i' : ''}|${b.evictions}`;
-  key += `${b.replicaEvictions}${b.promotions}${b.demotions}${b.failovers}${b.duplicates}${b.givings}${ghost}|${monitor}`;
+  key += `${b.replicaEvictions}${b.promotions}${b.demotions}${b.failovers}${b.duplicates}${b.givings}${b.copies},${ghost}|${monitor}`;
   for (const d of net) key += ` ${d.text}`;
   return key;
 }

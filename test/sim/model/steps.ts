@@ -179,21 +179,36 @@ function keepingSteps(setting: Setting, world: World, emit: Emit): void {
   if (entry.value === '') fetch(world, 'F', emit);
   if (entry.suspect && protocol.addWindow && !isUnderWay(world, 'add')) fetch(world, 'V', emit);
   if (setting.serve !== 'nodes' || entry.value === '' || entry.value === ABSENT || entry.replicaIn) return;
-  const isCopied = isUnderWay(world, 'copyAdd');
-  if (entry.replicaCas === UNKNOWN) fetch(world, 'Q', emit, 1);
-  else if (entry.replicaCas === NO_ITEM) {
-    if (!isCopied) emit('the copy is added', w => send(w, datagram('copyAdd', 1, 'B', { value: entry.value })));
-  } else if (!(isCopied && protocol.replicaAddWindow)) {
-    const copy = datagram('copy', 1, 'C', { cas: entry.replicaCas, value: entry.value });
-    if (!world.net.some(d => d.type === 'copy' && d.cas === copy.cas && d.fresh)) {
-      emit('the copy is sent', w => send(w, copy));
-    }
-  }
+  copySteps(setting, world, emit);
 }
 
-function fetch(world: World, business: string, emit: Emit, node = 0): void {
+/**
+ * What the replica holds is learnt at once: older knowledge would do no harm, as every copy compares or adds. Refused
+ * copies (EX, NF, NS) tell nothing more, so they get no answer.
+ */
+function copySteps({ protocol }: Setting, world: World, emit: Emit): void {
+  const { entry } = world;
+  const held = world.nodes[1]?.cas ?? NO_ITEM;
+  if (entry.replicaCas !== held) {
+    emit('the balancer learns what the replica holds', w => {
+      w.entry.replicaCas = held;
+    });
+  }
+  if (entry.replicaCas === UNKNOWN || world.budget.copies === 0) return;
+  const isAdding = isUnderWay(world, 'copyAdd');
+  if (isAdding && (protocol.replicaAddWindow || entry.replicaCas === NO_ITEM)) return;
+  const { value, replicaCas: cas } = entry;
+  const copy = cas === NO_ITEM ? datagram('copyAdd', 1, 'B', { value }) : datagram('copy', 1, 'C', { cas, value });
+  if (world.net.some(d => d.text === copy.text)) return;
+  emit(cas === NO_ITEM ? 'the copy is added' : 'the copy is sent', w => {
+    w.budget.copies--;
+    send(w, copy);
+  });
+}
+
+function fetch(world: World, business: string, emit: Emit): void {
   if (world.net.some(d => d.of === business && d.fresh)) return;
-  emit(`the balancer asks node ${node} (${business})`, w => send(w, datagram('fetch', node, business)));
+  emit(`the balancer asks home (${business})`, w => send(w, datagram('fetch', 0, business)));
 }
 
 /** Promotion, demotion, a home that dies. */
@@ -259,11 +274,12 @@ function matters({ ops, protocol }: Setting, world: World, d: Datagram): boolean
     case 'U':
       return d.type === 'move' ? world.nodes[0]?.cas === d.cas || (d.fresh && entry.mode === 'UNSURE') : d.fresh;
     case 'C':
-      if (!isRequest(d)) return d.fence === entry.replicaCas;
+      if (!isRequest(d)) return d.type === 'HD' && d.fence === entry.replicaCas;
       return world.nodes[1]?.cas === d.cas || entry.replicaCas === d.cas;
     case 'B':
+      return isRequest(d) || (d.type === 'HD' && entry.replicaCas === NO_ITEM);
     case 'E':
-      return true;
+      return isRequest(d) ? world.nodes[1] !== null || entry.mode === 'LEAVING' : entry.mode === 'LEAVING';
     default:
       return d.fresh;
   }
