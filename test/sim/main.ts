@@ -21,6 +21,7 @@ interface Options {
   readonly mode?: Mode;
   readonly lanes?: number;
   readonly faults?: ReadonlySet<FaultName>;
+  readonly hot?: boolean;
   readonly trace?: string | true;
   readonly json?: true;
 }
@@ -43,6 +44,7 @@ const program = new Command('sim')
   .option('--mode <mode>', 'nat, gateway or dsr (default: drawn)', mode)
   .option('--lanes <number>', '1 to 8 (default: drawn)', wholeNumber(1, 8))
   .option('--faults <list>', 'all, none, or names with commas between (default: drawn)', faults)
+  .option('--hot <on|off>', 'whether keys are hot (default: drawn, mostly on)', onOrOff)
   .option('--trace [text]', 'print a line for each thing that happens, or only for those with this text in them')
   .option('--json', 'one JSON object instead of lines for people')
   .addHelpText('after', EPILOG)
@@ -90,13 +92,14 @@ function planOptions(
 ): PlanOptions {
   const left =
     (operations ?? (seconds === undefined ? OPERATIONS : Number.POSITIVE_INFINITY)) - total(before, 'operations');
-  const { mode, lanes, faults } = options;
+  const { mode, lanes, faults, hot } = options;
   return {
     operations: Math.min(left, runOperations ?? RUN_OPERATIONS),
     ...(seconds === undefined ? {} : { durationMs: Math.max(seconds * 1000 - total(before, 'virtualMs'), 1) }),
     ...(mode === undefined ? {} : { mode }),
     ...(lanes === undefined ? {} : { lanes }),
     ...(faults === undefined ? {} : { faults }),
+    ...(hot === undefined ? {} : { hot }),
   };
 }
 
@@ -128,13 +131,14 @@ function printEnd(options: Options, reports: readonly Report[], failed: Report |
 
 /** The arguments that make the same run. */
 function replayOf(options: Options, { seed }: Report): string {
-  const { mode, lanes, faults, runOperations } = options;
+  const { mode, lanes, faults, hot, runOperations } = options;
   const operations = Math.min(runOperations ?? RUN_OPERATIONS, options.operations ?? Number.POSITIVE_INFINITY);
   const parts = [`--seed ${seed} --operations ${operations}`];
   if (runOperations !== undefined) parts.push(`--run-operations ${runOperations}`);
   if (mode !== undefined) parts.push(`--mode ${mode}`);
   if (lanes !== undefined) parts.push(`--lanes ${lanes}`);
   if (faults !== undefined) parts.push(`--faults ${[...faults].join(',') || 'none'}`);
+  if (hot !== undefined) parts.push(`--hot ${hot ? 'on' : 'off'}`);
   return parts.join(' ');
 }
 
@@ -177,6 +181,11 @@ function wholeNumber(from: number, to: number): (text: string) => number {
 function mode(text: string): Mode {
   if (text === 'nat' || text === 'gateway' || text === 'dsr') return text;
   throw new InvalidArgumentError(`${text} is not nat, gateway or dsr.`);
+}
+
+function onOrOff(text: string): boolean {
+  if (text === 'on' || text === 'off') return text === 'on';
+  throw new InvalidArgumentError(`${text} is neither on nor off.`);
 }
 
 function faults(text: string): ReadonlySet<FaultName> {
