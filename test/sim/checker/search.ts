@@ -52,6 +52,8 @@ export class Search implements Order {
   /** No two writes of one value, and no arithmetic on values. */
   private readonly isUnique: boolean;
   private readonly isTimed: boolean;
+  /** A touch may give another time to live to what a replyless write has stored. */
+  private readonly isTouchy: boolean;
   private readonly seen = new Map<string, number>();
   private readonly openWords: Int32Array;
   private readonly openSum = new Int32Array(2);
@@ -71,6 +73,7 @@ export class Search implements Order {
     this.isPlain = !history.some(producesUnforeseen);
     this.isUnique = this.countValues() && !history.some(op => op.verb === 'incr' || op.verb === 'decr');
     this.isTimed = history.some(op => op.ttl);
+    this.isTouchy = open.some(op => op.ttl !== undefined && op.value !== undefined);
     this.openWords = randomWords(open.length * 2);
   }
 
@@ -142,7 +145,7 @@ export class Search implements Order {
       const op = this.operations[i]!;
       if (op.invokedAt > ends) break;
       const after = this.resultOf(i, register);
-      if (after === ILLEGAL) continue;
+      if (after === ILLEGAL || (this.isTouchy && isTouch(op))) continue;
       if (after === register || (this.isUnique && isPlainRead(op))) return i;
     }
     return NOTHING;
@@ -175,6 +178,7 @@ export class Search implements Order {
     const isWitnessed = (i: number): boolean => (this.reads.get(writtenBy(this.operations[i]!) ?? '') ?? 0) > 0;
     const needsAny =
       near.some(i => this.operations[i]!.outcome === 'exists') ||
+      (this.isTouchy && near.some(i => isTouch(this.operations[i]!))) ||
       // An item with a time to live may have expired.
       ((frame.register === null || frame.register.deadline < Number.POSITIVE_INFINITY) &&
         (near.some(i => needsSomeItem(this.operations[i]!)) ||
@@ -319,6 +323,10 @@ function needsSomeItem(op: Operation): boolean {
   if (op.verb === 'replace') return isOpen(op) || op.outcome === 'stored';
   if (op.verb === 'cas') return isOpen(op) || op.outcome !== 'not_found';
   return op.outcome === 'deleted' || op.outcome === 'touched';
+}
+
+function isTouch(op: Operation): boolean {
+  return op.verb === 'touch' && op.outcome === 'touched';
 }
 
 function isPlainRead(op: Operation): boolean {
