@@ -185,7 +185,7 @@ export class Search implements Order {
           open.some(i => needsSomeItem(this.operations[i]!) && isWitnessed(i))));
     let hasStandIn = false;
     for (const i of open) {
-      if (readNear.has(writtenBy(this.operations[i]!)) || this.operations[i]!.verb === 'touch') this.propose(frame, i);
+      if (readNear.has(writtenBy(this.operations[i]!)) || changesLife(this.operations[i]!)) this.propose(frame, i);
       else if (needsAny && (isWitnessed(i) || !hasStandIn || this.isTimed)) {
         const before = frame.candidates.length;
         this.propose(frame, i);
@@ -327,6 +327,10 @@ function needsSomeItem(op: Operation): boolean {
 
 function isTouch(op: Operation): boolean {
   return op.verb === 'touch' && op.outcome === 'touched';
+}
+
+function changesLife({ verb }: Operation): boolean {
+  return verb === 'touch' || verb === 'gat';
 }
 
 function isPlainRead(op: Operation): boolean {
