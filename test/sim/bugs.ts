@@ -47,7 +47,8 @@ export async function tryOut(bug: Bug): Promise<Bite> {
 export async function withBug<T>(bug: Bug, use: (program: Program) => Promise<T>): Promise<T> {
   const copy = mkdtempSync(join(BUILD, 'bug-'));
   try {
-    for (const part of ['src', 'test']) cpSync(join(BUILD, part), join(copy, part), { recursive: true, filter: isNeeded });
+    for (const part of ['src', 'test'])
+      cpSync(join(BUILD, part), join(copy, part), { recursive: true, filter: isNeeded });
     for (const { file, from, to } of bug.edits) edit(join(copy, 'src', file), from, to);
     return await use(await load(copy));
   } finally {
@@ -64,7 +65,10 @@ function isNeeded(path: string): boolean {
 function edit(path: string, from: string, to: string): void {
   const text = readFileSync(path, 'utf8');
   if (text.split(from).length !== 2) throw new Error(`${path} must have exactly once: ${from}`);
-  writeFileSync(path, text.replace(from, () => to));
+  writeFileSync(
+    path,
+    text.replace(from, () => to),
+  );
 }
 
 async function load(directory: string): Promise<Program> {

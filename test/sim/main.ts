@@ -3,6 +3,7 @@
  * run that fails, and says how to see it again.
  */
 import { Command, InvalidArgumentError } from 'commander';
+import { biteAll } from './bugs.ts';
 import { BY_NAME_ONLY, FAULT_TEXTS, FAULTS, type FaultName } from './fault-names.ts';
 import { type PlanOptions, planOf } from './plan.ts';
 import type { Mode } from './sim-config.ts';
@@ -24,6 +25,7 @@ interface Options {
   readonly hot?: boolean;
   readonly trace?: string | true;
   readonly json?: true;
+  readonly bugs?: true;
 }
 
 const EPILOG = `
@@ -47,12 +49,14 @@ const program = new Command('sim')
   .option('--hot <on|off>', 'whether keys are hot (default: drawn, mostly on)', onOrOff)
   .option('--trace [text]', 'print a line for each thing that happens, or only for those with this text in them')
   .option('--json', 'one JSON object instead of lines for people')
+  .option('--bugs', 'sow bugs into copies of the program, one by one, and print how each is found')
   .addHelpText('after', EPILOG)
   .showHelpAfterError('(--help says more)')
   .allowExcessArguments(false);
 
 program.parse();
-process.exitCode = await runAll(program.opts<Options>());
+const options = program.opts<Options>();
+process.exitCode = options.bugs === true ? await sowBugs() : await runAll(options);
 
 async function runAll(options: Options): Promise<number> {
   const reports: Report[] = [];
@@ -68,6 +72,17 @@ async function runAll(options: Options): Promise<number> {
   if (options.json === true) printJson(options, reports, failed, realMs);
   else printEnd(options, reports, failed, realMs);
   return failed === undefined ? 0 : 1;
+}
+
+/** A line for each bug; ends with 1 when the program as it is fails a run that a bug is found by. */
+async function sowBugs(): Promise<number> {
+  console.log(`${'bug'.padEnd(68)}  seed  operations  rule`);
+  const bites = await biteAll(({ bug, seed, operations, rule, isSound }) => {
+    const found = rule ?? `not found in ${operations} operations`;
+    const end = isSound ? '' : ' (and without the bug, too)';
+    console.log(`${bug.padEnd(68)}  ${`${seed}`.padStart(4)}  ${`${operations}`.padStart(10)}  ${found}${end}`);
+  });
+  return bites.every(({ isSound }) => isSound) ? 0 : 1;
 }
 
 function isEnough({ operations, seconds }: Options, reports: readonly Report[]): boolean {
