@@ -124,9 +124,17 @@ export const BUGS: readonly Bug[] = [
         to: '',
       },
     ],
-    plan: { ...hot('register'), config: '', hot: true, mode: 'dsr', worst: { ...ROUGH, stragglers: 0.02 } },
-    seed: 1,
-    operations: 4000,
+    plan: {
+      ...hot('register'),
+      config: '',
+      hot: true,
+      mode: 'dsr',
+      faults: new Set(['delay', 'reorder']),
+      faultMs: 20,
+      worst: { ...ROUGH, meanMs: 25 },
+    },
+    seed: 6,
+    operations: 235,
   },
   {
     name: 'fill without version check',
@@ -143,8 +151,8 @@ export const BUGS: readonly Bug[] = [
       },
     ],
     plan: hot('list'),
-    seed: 1,
-    operations: 4000,
+    seed: 4,
+    operations: 150,
   },
   {
     name: 'client answered before the switch',
@@ -178,9 +186,10 @@ export const BUGS: readonly Bug[] = [
         to: 'if (isStale || (directory.stateOf(words, item) !== directory.CLEAN && directory.stateOf(words, item) !== directory.UNSURE) ||',
       },
     ],
-    plan: { ...hot('list'), worst: { ...ROUGH, loss: 0.3, stragglers: 0.02 } },
+    plan: { ...hot('list'), worst: { ...ROUGH, loss: 0.4, meanMs: 40, stragglers: 0.1 } },
     seed: 1,
     operations: 4000,
+    isMissed: true,
   },
   {
     name: 'replica admitted on an old version',
@@ -193,10 +202,14 @@ export const BUGS: readonly Bug[] = [
     ],
     plan: {
       ...hot('register', ', cache: false, imbalance: 1.01'),
-      workload: { ...hot('register').workload, reads: 0.9, skew: 1.2 },
+      faults: new Set(['delay', 'reorder']),
+      faultMs: 20,
+      worst: { ...ROUGH, meanMs: 25 },
+      workload: { ...hot('register').workload, reads: 0.8, multiget: 0, skew: 1.2 },
     },
     seed: 1,
-    operations: 12000,
+    operations: 4000,
+    isMissed: true,
   },
   {
     name: 'md I as delete',
@@ -213,18 +226,30 @@ export const BUGS: readonly Bug[] = [
   },
   {
     name: 'un-flushed rejoin',
-    edits: [{ file: 'control/health/monitor.js', from: '!this.#settings.flushOnReturn', to: 'true' }],
-    plan: { ...hot('list'), config: '', hot: false, faults: new Set() },
+    edits: [
+      {
+        file: 'control/health/node-health.js',
+        from: 'this.#settings.flushOnReturn ? RETURNING : HEALTHY',
+        to: 'HEALTHY',
+      },
+    ],
+    plan: {
+      ...hot('list'),
+      config: '',
+      hot: false,
+      faults: new Set(),
+      workload: { ...hot('list').workload, keys: 100, reads: 0.8 },
+    },
     options: { isWhole: true },
     prepare: simulation => {
       // CAS ids are of one node each: they are not compared.
       for (const { startsMs } of simulation.nodes) startsMs.push(simulation.plan.startMs + 1);
       const [node] = simulation.nodes;
-      simulation.later(300, () => simulation.setCut(node!, true));
-      simulation.later(1800, () => simulation.setCut(node!, false));
+      simulation.later(100, () => simulation.setCut(node!, true));
+      simulation.later(1000, () => simulation.setCut(node!, false));
     },
     seed: 1,
-    operations: 6000,
+    operations: 156,
   },
   {
     name: 'deadline one second late',

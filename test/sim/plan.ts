@@ -73,7 +73,7 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
     startMs: random.chance(0.5) ? random.between(0, 1e6) : random.of(WRAPS_MS) - random.between(0, 10_000),
     lifeMs: LIFE_MS,
     config: '',
-    hot: hotPlanOf(random, options.config === undefined ? options.hot : false),
+    hot: hotPlanOf(random, /^hot:/m.test(options.config ?? '') ? false : options.hot),
   };
   const { workload, hot: _, ...rest } = options;
   return { ...drawn, ...rest, workload: { ...drawn.workload, ...workload } };
