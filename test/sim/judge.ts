@@ -8,7 +8,9 @@
  *                                            a change that may also have reached this home: open, at any later time
  *                                            the rest of the piece begins where the first answer tells what is there
  */
-import { type CheckOptions, check as checkHistory } from './checker/check.ts';
+
+import { check as checkHistory } from './checker/check.ts';
+import type { CheckOptions } from './checker/check-key.ts';
 import { type Operation as Checked, type Verb as CheckedVerb, isOpen } from './checker/operation.ts';
 import type { Operation } from './history.ts';
 import type { Home } from './homes.ts';

@@ -3,6 +3,7 @@
  * run that fails, and says how to see it again.
  */
 import { Command, InvalidArgumentError } from 'commander';
+import { biteAll } from './bugs.ts';
 import { BY_NAME_ONLY, FAULT_TEXTS, FAULTS, type FaultName } from './fault-names.ts';
 import { type PlanOptions, planOf } from './plan.ts';
 import type { Mode } from './sim-config.ts';
@@ -21,8 +22,10 @@ interface Options {
   readonly mode?: Mode;
   readonly lanes?: number;
   readonly faults?: ReadonlySet<FaultName>;
+  readonly hot?: boolean;
   readonly trace?: string | true;
   readonly json?: true;
+  readonly bugs?: true;
 }
 
 const EPILOG = `
@@ -43,14 +46,17 @@ const program = new Command('sim')
   .option('--mode <mode>', 'nat, gateway or dsr (default: drawn)', mode)
   .option('--lanes <number>', '1 to 8 (default: drawn)', wholeNumber(1, 8))
   .option('--faults <list>', 'all, none, or names with commas between (default: drawn)', faults)
+  .option('--hot <on|off>', 'whether keys are hot (default: drawn, mostly on)', onOrOff)
   .option('--trace [text]', 'print a line for each thing that happens, or only for those with this text in them')
   .option('--json', 'one JSON object instead of lines for people')
+  .option('--bugs', 'sow bugs into copies of the program, one by one, and print how each is found')
   .addHelpText('after', EPILOG)
   .showHelpAfterError('(--help says more)')
   .allowExcessArguments(false);
 
 program.parse();
-process.exitCode = await runAll(program.opts<Options>());
+const options = program.opts<Options>();
+process.exitCode = options.bugs === true ? await sowBugs() : await runAll(options);
 
 async function runAll(options: Options): Promise<number> {
   const reports: Report[] = [];
@@ -66,6 +72,17 @@ async function runAll(options: Options): Promise<number> {
   if (options.json === true) printJson(options, reports, failed, realMs);
   else printEnd(options, reports, failed, realMs);
   return failed === undefined ? 0 : 1;
+}
+
+/** A line for each bug; ends with 1 when the program as it is fails a run that a bug is found by. */
+async function sowBugs(): Promise<number> {
+  console.log(`${'bug'.padEnd(68)}  seed  operations  rule`);
+  const bites = await biteAll(({ bug, seed, operations, rule, isSound }) => {
+    const found = rule ?? `not found in ${operations} operations`;
+    const end = isSound ? '' : ' (and without the bug, too)';
+    console.log(`${bug.padEnd(68)}  ${`${seed}`.padStart(4)}  ${`${operations}`.padStart(10)}  ${found}${end}`);
+  });
+  return bites.every(({ isSound }) => isSound) ? 0 : 1;
 }
 
 function isEnough({ operations, seconds }: Options, reports: readonly Report[]): boolean {
@@ -90,13 +107,14 @@ function planOptions(
 ): PlanOptions {
   const left =
     (operations ?? (seconds === undefined ? OPERATIONS : Number.POSITIVE_INFINITY)) - total(before, 'operations');
-  const { mode, lanes, faults } = options;
+  const { mode, lanes, faults, hot } = options;
   return {
     operations: Math.min(left, runOperations ?? RUN_OPERATIONS),
     ...(seconds === undefined ? {} : { durationMs: Math.max(seconds * 1000 - total(before, 'virtualMs'), 1) }),
     ...(mode === undefined ? {} : { mode }),
     ...(lanes === undefined ? {} : { lanes }),
     ...(faults === undefined ? {} : { faults }),
+    ...(hot === undefined ? {} : { hot }),
   };
 }
 
@@ -128,13 +146,14 @@ function printEnd(options: Options, reports: readonly Report[], failed: Report |
 
 /** The arguments that make the same run. */
 function replayOf(options: Options, { seed }: Report): string {
-  const { mode, lanes, faults, runOperations } = options;
+  const { mode, lanes, faults, hot, runOperations } = options;
   const operations = Math.min(runOperations ?? RUN_OPERATIONS, options.operations ?? Number.POSITIVE_INFINITY);
   const parts = [`--seed ${seed} --operations ${operations}`];
   if (runOperations !== undefined) parts.push(`--run-operations ${runOperations}`);
   if (mode !== undefined) parts.push(`--mode ${mode}`);
   if (lanes !== undefined) parts.push(`--lanes ${lanes}`);
   if (faults !== undefined) parts.push(`--faults ${[...faults].join(',') || 'none'}`);
+  if (hot !== undefined) parts.push(`--hot ${hot ? 'on' : 'off'}`);
   return parts.join(' ');
 }
 
@@ -177,6 +196,11 @@ function wholeNumber(from: number, to: number): (text: string) => number {
 function mode(text: string): Mode {
   if (text === 'nat' || text === 'gateway' || text === 'dsr') return text;
   throw new InvalidArgumentError(`${text} is not nat, gateway or dsr.`);
+}
+
+function onOrOff(text: string): boolean {
+  if (text === 'on' || text === 'off') return text === 'on';
+  throw new InvalidArgumentError(`${text} is neither on nor off.`);
 }
 
 function faults(text: string): ReadonlySet<FaultName> {

@@ -4,6 +4,7 @@
  */
 import type { ClientOptions } from './client.ts';
 import { BY_NAME_ONLY, FAULTS, type FaultName } from './fault-names.ts';
+import { type HotPlan, hotPlanOf, hotSection } from './hot-plan.ts';
 import { FAIR, type Weather } from './network.ts';
 import { Random } from './random.ts';
 import type { Mode } from './sim-config.ts';
@@ -35,10 +36,14 @@ export interface Plan {
   readonly lifeMs: number;
   /** More lines of the configuration file. */
   readonly config: string;
+  /** Undefined: no keys are hot, unless `config` says otherwise. */
+  readonly hot: HotPlan | undefined;
 }
 
-export interface PlanOptions extends Partial<Omit<Plan, 'workload'>> {
+export interface PlanOptions extends Partial<Omit<Plan, 'workload' | 'hot'>> {
   readonly workload?: Partial<WorkloadOptions>;
+  /** Whether keys are hot. */
+  readonly hot?: boolean;
 }
 
 /** ms at which words of the clock wrap: µs in 31 and 32 bits, ms in 31. */
@@ -68,9 +73,15 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
     startMs: random.chance(0.5) ? random.between(0, 1e6) : random.of(WRAPS_MS) - random.between(0, 10_000),
     lifeMs: LIFE_MS,
     config: '',
+    hot: hotPlanOf(random, /^hot:/m.test(options.config ?? '') ? false : options.hot),
   };
-  const { workload, ...rest } = options;
+  const { workload, hot: _, ...rest } = options;
   return { ...drawn, ...rest, workload: { ...drawn.workload, ...workload } };
+}
+
+/** What of the configuration file is not said by the plan in numbers. */
+export function configLines({ config, hot }: Plan): string {
+  return `${/^hot:/m.test(config) ? '' : hotSection(hot)}${config}`;
 }
 
 function clientsOf(random: Random): ClientOptions[] {

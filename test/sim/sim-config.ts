@@ -12,7 +12,7 @@ export interface SimConfig {
   readonly lanes: number;
   readonly nodes: readonly SimNode[];
   readonly algorithm: 'ketama' | 'maglev';
-  /** More of the file, as it stands there; for what a run wants otherwise. Keys are hot only with a section `hot`. */
+  /** More of the file, as it stands there. */
   readonly more?: string;
 }
 
@@ -43,7 +43,7 @@ fragments: { datagrams: 4, per_source: 4 }
 multiget: { gathers: 64, buffer_bytes: 1048576 }
 commands: { flush_all: broadcast }
 admin: off
-${/^hot:/m.test(more) ? '' : 'hot: { enabled: false }\n'}${more}`;
+${more}`;
   const known = read.get(text);
   if (known !== undefined) return known;
   const config = loadConfig(text, 'simulation');

@@ -9,7 +9,8 @@ import { LANE_COUNTERS } from '../../src/dataplane/counters.ts';
 import type { Actor } from './actors.ts';
 import { clientAddress, NF_CLIENT_MAC, NF_SERVER_MAC, nodeAddress, nodeName, OWN, textOf, VIP } from './addresses.ts';
 import { Balancer } from './balancer.ts';
-import type { CheckOptions } from './checker/check.ts';
+import type { CheckOptions } from './checker/check-key.ts';
+import { churn } from './churn.ts';
 import { ClientHost } from './client.ts';
 import { Action, EventQueue } from './events.ts';
 import { Faults, type FaultWorld } from './faults.ts';
@@ -21,7 +22,7 @@ import { type Judgement, judge, type Violation } from './judge.ts';
 import { HOPS, type Hop, type Host, Network } from './network.ts';
 import { NfSide } from './nf-side.ts';
 import { NodeHost } from './node.ts';
-import type { Plan } from './plan.ts';
+import { configLines, type Plan } from './plan.ts';
 import { Random } from './random.ts';
 import { configOf, type SimConfig, type SimNode } from './sim-config.ts';
 import { type Trace, traceOf } from './trace.ts';
@@ -88,6 +89,7 @@ export class Simulation implements FaultWorld, Clock {
   readonly #trace: Trace | undefined;
   readonly #hosts: Host[];
   readonly #laneRandom: Random;
+  readonly #churnRandom: Random;
   #sim: SimConfig;
   readonly #tally = { waiting: 0 };
   #mayAsk = true;
@@ -106,6 +108,7 @@ export class Simulation implements FaultWorld, Clock {
     this.#trace = trace && traceOf(() => this.events.nowMs, plan.startMs, traceKey, trace);
     this.network.trace = this.#trace;
     this.#laneRandom = Random.stream(seed, 'lanes');
+    this.#churnRandom = Random.stream(seed, 'churn');
     this.workload = new Workload(plan.workload, Random.stream(seed, 'workload'));
     const nodes = Array.from({ length: plan.nodes }, (_, index): SimNode => ({ index, weight: 1 }));
     this.#sim = {
@@ -114,7 +117,7 @@ export class Simulation implements FaultWorld, Clock {
       lanes: plan.lanes,
       nodes,
       algorithm: plan.algorithm,
-      more: plan.config,
+      more: configLines(plan),
     };
     this.#hosts = Array.from({ length: plan.arms }, (_, side) => new NfSide(this.network, side, () => this.balancer));
     for (const [side, host] of this.#hosts.entries()) {
@@ -230,7 +233,7 @@ export class Simulation implements FaultWorld, Clock {
         clock: this,
         settle: () => this.#settle(),
         hosts: this.#hosts,
-        actors: made => this.#options.actors?.(made) ?? [],
+        actors: made => [...this.#churn(made), ...(this.#options.actors?.(made) ?? [])],
         onTable: made => this.#noteHomes(made),
         onTaken: () => this.homes.noteTaken(this.elapsedMs),
         onDeath: () => this.laneDeaths++,
@@ -240,6 +243,12 @@ export class Simulation implements FaultWorld, Clock {
     this.balancer = balancer;
     this.#noteHomes(balancer);
     this.homes.noteTaken(this.elapsedMs);
+  }
+
+  #churn({ keeper }: Balancer): Actor[] {
+    const { hot } = this.plan;
+    if (keeper === undefined || hot === undefined || hot.churnMs === 0) return [];
+    return [churn(keeper, this.workload.keys, hot.churnMs, this.#churnRandom)];
   }
 
   /** Control may be busy, or refuse: that is its good right. Anything else is a fault of its own. */

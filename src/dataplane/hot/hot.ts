@@ -65,6 +65,7 @@ export class Hot {
     const repeats = new Repeats(REPEAT_ROWS, setup.lifeMs);
     this.writes = new Writes(path, keys, this.operations, this.sender, this.fills, repeats);
     this.upkeep = new Upkeep(path, keys, this.operations, this.sender, this.fills, this.writes);
+    this.writes.settleHome = item => this.upkeep.settleHome(item);
     this.hits = new Hits(path, keys, this.fills);
     this.intake = new Intake(path, keys, this.operations, this.sender, this.writes, this.upkeep, repeats, this.hits);
     this.replicas = new Replicas(path, keys);

@@ -51,18 +51,19 @@ export class Upkeep {
     return node < 0 || words[item + directory.HOME_ADDRESS] === nodeAddress(steerWords, table, node);
   }
 
-  /** The same for the holder of the lock. */
-  settleHome(item: number): void {
+  /** The same for the holder of the lock. Returns whether another node has become home of a key that is treated. */
+  settleHome(item: number): boolean {
     const node = this.#sender.homeOf(item);
-    if (this.#isHome(item, node)) return;
+    if (this.#isHome(item, node)) return false;
     const { words } = this.#keys;
     const { steerWords, table } = this.#path;
     const wasKnown = words[item + directory.HOME] !== 0;
     words[item + directory.HOME] = node + 1;
     words[item + directory.HOME_ADDRESS] = node < 0 ? 0 : nodeAddress(steerWords, table, node);
-    if (!wasKnown || !directory.isTreated(words, item)) return;
+    if (!wasKnown || !directory.isTreated(words, item)) return false;
     this.#path.memory.counters[COUNT.hot_moves] += 1;
     this.#moveHome(item, node);
+    return true;
   }
 
   /**

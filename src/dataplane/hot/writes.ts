@@ -95,6 +95,8 @@ export class Writes {
   #replyStart = 0;
   #replyEnd = 0;
   readonly #hit = new Int32Array(HIT_WORDS);
+  /** Upkeep.settleHome. */
+  settleHome: (item: number) => boolean = () => false;
 
   constructor(path: Path, keys: HotKeys, operations: op.Operations, sender: Sender, fills: Fills, repeats: Repeats) {
     this.#path = path;
@@ -264,6 +266,7 @@ export class Writes {
   #send(operation: number, isRepetition: boolean): void {
     const ops = this.#ops;
     const item = ops[operation + op.ITEM];
+    if (!isRepetition && this.settleHome(item)) return this.#beginElsewhere(operation);
     const node = isRepetition ? ops[operation + op.NODE] : this.#sender.homeOf(item);
     const isLook = ops[operation + op.STEP] === STEP_LOOK || ops[operation + op.STEP] === STEP_CHECK;
     let isSent = false;
@@ -276,6 +279,13 @@ export class Writes {
     ops[operation + op.DUE_MS] = (this.#keys.nowMs + UNSENT_MS) | 0;
     // A repetition that cannot be sent counts, too: the node may be gone for good.
     if (isRepetition) ops[operation + op.TRIES] += 1;
+  }
+
+  /** Home has moved. What is known is of the old one; there, the write was not sent, or nobody can say what became of it. */
+  #beginElsewhere(operation: number): void {
+    if (this.#ops[operation + op.STEP] === STEP_CHECK) return this.#giveUp(operation);
+    this.#ops[operation + op.FLAGS] = 0;
+    this.#look(operation, STEP_LOOK);
   }
 
   #sendWrite(operation: number, item: number, node: number, isRepetition: boolean): boolean {

@@ -50,6 +50,8 @@ export class Search implements Order {
   /** Per replyless operation: the one before it that asks the same, −1: none. That one is taken first. */
   private readonly twins: Int32Array;
   private readonly isTimed: boolean;
+  /** A touch may give another time to live to what a replyless write has stored. */
+  private readonly isTouchy: boolean;
   private readonly seen = new Map<string, number>();
   private readonly openWords: Int32Array;
   private readonly openSum = new Int32Array(2);
@@ -70,6 +72,7 @@ export class Search implements Order {
     this.twins = twinsOf(open, this.required);
     for (const op of closed) if (op.cas !== undefined) this.tokensKnown.add(op.cas);
     this.isTimed = history.some(op => op.ttl);
+    this.isTouchy = open.some(op => op.ttl !== undefined && op.value !== undefined);
     this.openWords = randomWords(open.length * 2);
   }
 
@@ -175,6 +178,7 @@ export class Search implements Order {
     const readNear = new Set(near.map(i => readBy(this.operations[i]!)));
     const needsAny =
       near.some(i => this.operations[i]!.verb === 'cas') ||
+      (this.isTouchy && near.some(i => isTouch(this.operations[i]!))) ||
       open.some(i => this.operations[i]!.verb === 'cas' && (!this.needs.isUnique || this.needs.isWitnessed(i))) ||
       ((frame.register === null || this.isTimed) &&
         (near.some(i => needsSomeItem(this.operations[i]!)) ||
@@ -185,8 +189,7 @@ export class Search implements Order {
     }
     let hasStandIn = false;
     for (const i of open) {
-      if (readNear.has(writtenBy(this.operations[i]!)) || /^(touch|gat)$/.test(this.operations[i]!.verb))
-        this.propose(frame, i);
+      if (readNear.has(writtenBy(this.operations[i]!)) || changesLife(this.operations[i]!)) this.propose(frame, i);
       else if (needsAny && (this.needs.isWitnessed(i) || !hasStandIn || this.isTimed)) {
         const before = frame.candidates.length;
         this.propose(frame, i);
@@ -301,6 +304,14 @@ function add(counts: Map<string, number>, key: string, by: number): void {
 /** Without a reply: reads bind nothing, and an item may vanish without a deletion. */
 function mayMatter(op: Operation): boolean {
   return op.verb !== 'get' && op.verb !== 'gets' && op.verb !== 'delete' && op.verb !== 'flush_all';
+}
+
+function isTouch(op: Operation): boolean {
+  return op.verb === 'touch' && op.outcome === 'touched';
+}
+
+function changesLife({ verb }: Operation): boolean {
+  return verb === 'touch' || verb === 'gat';
 }
 
 function isPlainRead(op: Operation): boolean {
