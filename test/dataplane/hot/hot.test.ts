@@ -1,5 +1,6 @@
 /** Hot keys in a lane, against nodes that behave as memcached does. */
 import { describe, expect, test } from 'vitest';
+import { MC1, MC2, MC3 } from '../../support/lane-bed.ts';
 import { HotBed } from './hot-bed.ts';
 
 describe('a hot key', () => {
@@ -256,5 +257,47 @@ describe('requests for several keys', () => {
     const before = bed.asked.length;
     expect(bed.say('get a\r\n')).toBe('VALUE a 0 2\r\na!\r\nEND\r\n');
     expect(bed.asked.length).toBe(before + 1);
+  });
+});
+
+describe('another home', () => {
+  /** The key lived at a node, then at others, and its home is that node again: what it has is of before. */
+  function returned(beforeReturn: (bed: HotBed) => void): { bed: HotBed; first: number } {
+    const bed = new HotBed();
+    const first = bed.homeOf('k');
+    bed.say('set k 0 0 3\r\nold\r\n');
+    const weigh = (weight: number) => {
+      expect(bed.bed.publish([MC1, MC2, MC3].map((node, n) => (n === first ? { ...node, weight } : node)))).toBe(true);
+      bed.turn();
+    };
+    const item = bed.promote('k', { cached: false });
+    bed.say('get k\r\n');
+    weigh(0);
+    for (let times = 0; times < 2; times++) expect(bed.say('get k\r\n')).toBe('END\r\n'); // moved; looked into
+    expect(bed.home(item)).not.toBe(first);
+    beforeReturn(bed);
+    weigh(1);
+    return { bed, first };
+  }
+
+  test('what it has of before is not believed, and deleted', () => {
+    const { bed, first } = returned(() => {});
+    for (let times = 0; times < 2; times++) expect(bed.say('get k\r\n')).toBe('END\r\n');
+    bed.wait(20);
+    expect(bed.servers[first]!.store.get('k')).toBeUndefined();
+  });
+
+  test('nor when a miss of the home before passes by meanwhile', () => {
+    const { bed, first } = returned(bed => {
+      bed.judge = ({ body }) => (body.startsWith('get k') ? 'hold' : 'deliver');
+      expect(bed.say('get k\r\n', { id: 7 })).toBeUndefined();
+    });
+    expect(bed.say('get k\r\n', { id: 8 })).toBe('END\r\n');
+    bed.judge = () => 'deliver';
+    expect(bed.release().map(({ body }) => body)).toEqual(['END\r\n']);
+    expect(bed.say('get k\r\n', { id: 9 })).toBe('END\r\n');
+    expect(bed.say('append k 0 0 1\r\nx\r\n', { id: 10 })).toBe('NOT_STORED\r\n');
+    bed.wait(20);
+    expect(bed.servers[first]!.store.get('k')).toBeUndefined();
   });
 });
