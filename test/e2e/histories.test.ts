@@ -231,7 +231,9 @@ describe.skipIf(requireBed()).each(['nat', 'gateway', 'dsr'] as const)('historie
     const histories = readHistories(files, doubts);
     const startedMs = performance.now();
     const check = { slack_ms: SLACK_MS, steps_max: STEPS_MAX };
-    const judged = judgeRun(variant.name, histories, variant.isHard !== true, check);
+    // A write whose fate is unknown is ended by an append of nothing, and that gives what is there another CAS id.
+    const hasTokens = variant.isHard !== true && figures.counters.hot_unsure === 0;
+    const judged = judgeRun(variant.name, histories, hasTokens, check);
     console.log(
       `${variant.name}: ${summary(told, figures)}, ${judged.undecided.length} of ${histories.size} keys undecided, ` +
         `checked in ${(performance.now() - startedMs).toFixed(0)} ms`,

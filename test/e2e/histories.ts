@@ -104,7 +104,7 @@ export interface JudgedRun {
   readonly undecided: readonly string[];
 }
 
-/** @param hasTokens CAS ids are of one sequence: no node began anew, and no key moved */
+/** @param hasTokens CAS ids say which version it is: no node began anew, no key moved, none got a new one under the same value */
 export function judgeRun(
   name: string,
   keys: ReadonlyMap<string, readonly Operation[]>,
