@@ -51,7 +51,20 @@ export class Upkeep {
     return node < 0 || words[item + directory.HOME_ADDRESS] === nodeAddress(steerWords, table, node);
   }
 
-  /** The same for the holder of the lock. */
+  /**
+   * Whom to ask past the protocol: the node that what is known of the item is known of. A lane that has taken up a newer
+   * table, or still has an older one, would be told what another node has kept of before.
+   */
+  knownHome(item: number): number {
+    const { words } = this.#keys;
+    const { steerWords, table } = this.#path;
+    const node = words[item + directory.HOME] - 1;
+    const isKnown = directory.isTreated(words, item) && node >= 0;
+    if (isKnown && nodeAddress(steerWords, table, node) === words[item + directory.HOME_ADDRESS]) return node;
+    return this.#sender.homeOf(item);
+  }
+
+  /** The same as `isAtHome` for the holder of the lock. */
   settleHome(item: number): void {
     const node = this.#sender.homeOf(item);
     if (this.#isHome(item, node)) return;
@@ -113,11 +126,18 @@ export class Upkeep {
     return isOver;
   }
 
+  isBurialDue(item: number): boolean {
+    const { words, nowMs } = this.#keys;
+    return (
+      (words[item + directory.STATE] & directory.TOMB) !== 0 && ((nowMs - words[item + directory.LOOSE_UNTIL]) | 0) >= 0
+    );
+  }
+
   /** A tomb whose time is over is looked into, once: what is there came back from the dead. */
   buryIfDue(item: number): void {
-    const { words, nowMs, lane } = this.#keys;
+    const { words, lane } = this.#keys;
     const state = words[item + directory.STATE];
-    if ((state & directory.TOMB) === 0 || ((nowMs - words[item + directory.LOOSE_UNTIL]) | 0) < 0) return;
+    if (!this.isBurialDue(item)) return;
     if (!directory.tryLock(words, item, lane)) return;
     const isStill = words[item + directory.STATE] === state;
     const operation = isStill ? this.#operations.take(op.OPERATION_BURY, item) : -1;

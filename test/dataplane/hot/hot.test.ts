@@ -279,6 +279,7 @@ describe('another home', () => {
     weigh(1);
     return { bed, first };
   }
+  const isOwn = (body: string) => /^m[gsad] /.test(body);
 
   test('what it has of before is not believed, and deleted', () => {
     const { bed, first } = returned(() => {});
@@ -299,5 +300,28 @@ describe('another home', () => {
     expect(bed.say('append k 0 0 1\r\nx\r\n', { id: 10 })).toBe('NOT_STORED\r\n');
     bed.wait(20);
     expect(bed.servers[first]!.store.get('k')).toBeUndefined();
+  });
+
+  test('nor shown to a request that is relayed', () => {
+    const { bed, first } = returned(() => {});
+    expect(bed.say('gat 100 k\r\n')).toBe('END\r\n');
+    expect(bed.say('touch k 100\r\n', { id: 8 }) ?? bed.wait(20).map(({ body }) => body)[0]).toBe('NOT_FOUND\r\n');
+    expect(bed.servers[first]!.store.get('k')).toBeUndefined();
+  });
+
+  test('nor to a touch that comes first', () => {
+    const { bed, first } = returned(() => {});
+    expect(bed.say('touch k 100\r\n') ?? bed.wait(20).map(({ body }) => body)[0]).toBe('NOT_FOUND\r\n');
+    expect(bed.servers[first]!.store.get('k')).toBeUndefined();
+  });
+
+  test('nor to a read that has waited too long for a write at the home before', () => {
+    const { bed } = returned(bed => {
+      expect(bed.say('set k 0 0 3\r\nnew\r\n', { id: 7 })).toBe('STORED\r\n');
+      bed.judge = ({ body }) => (isOwn(body) ? 'lose' : 'deliver');
+      expect(bed.say('set k 0 0 5\r\nnewer\r\n', { id: 8 })).toBeUndefined();
+    });
+    expect(bed.say('gets k\r\n', { id: 9 })).toBeUndefined();
+    expect(bed.wait(100).map(({ body }) => body)).toEqual([expect.stringMatching(/^VALUE k 0 3 \d+\r\nnew\r\n/)]);
   });
 });
