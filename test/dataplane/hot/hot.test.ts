@@ -322,6 +322,6 @@ describe('another home', () => {
       expect(bed.say('set k 0 0 5\r\nnewer\r\n', { id: 8 })).toBeUndefined();
     });
     expect(bed.say('gets k\r\n', { id: 9 })).toBeUndefined();
-    expect(bed.wait(100).map(({ body }) => body)).toEqual([expect.stringMatching(/^VALUE k 0 3 \d+\r\nnew\r\n/)]);
+    expect(bed.wait(400).map(({ body }) => body)).toEqual([expect.stringMatching(/^VALUE k 0 3 \d+\r\nnew\r\n/)]);
   });
 });
