@@ -83,7 +83,7 @@ export class Upkeep {
    * before anything is believed (TOMB). What is unresolved at the old home is lost with it.
    */
   #moveHome(item: number, node: number): void {
-    const { words, nowMs } = this.#keys;
+    const { words, nowMs, setup } = this.#keys;
     const state = directory.stateOf(words, item);
     const phase = state === directory.UNSURE ? directory.CLEAN : state;
     const joined = words[item + directory.REPLICAS_JOINED];
@@ -93,7 +93,8 @@ export class Upkeep {
     if (copy >= 0) words[row + directory.REPLICA_NODE] = 0;
     const isWarm = copy >= 0 && (joined & (1 << copy)) !== 0 && state === directory.CLEAN;
     if (!isWarm) {
-      words[item + directory.LOOSE_UNTIL] = nowMs;
+      // Past by every lane's clock: the burial is due.
+      words[item + directory.LOOSE_UNTIL] = (nowMs - setup.lifeMs) | 0;
       words[item + directory.STATE] |= directory.LOOSE | directory.TOMB | directory.ABSENT;
       return directory.enter(words, item, phase, directory.LOOSE | directory.TOMB | directory.ABSENT);
     }

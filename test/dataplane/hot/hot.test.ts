@@ -60,6 +60,9 @@ describe('a hot key', () => {
   });
 });
 
+/** Decrement k by 1; no item is made. */
+const BINARY_DECR = `\x80\x06\0\x01\x14\0\0\0\0\0\0\x15${'\0'.repeat(12)}${'\0'.repeat(7)}\x01${'\0'.repeat(8)}\xff\xff\xff\xffk`;
+
 describe('a write that the network spoils', () => {
   const isWrite = (body: string): boolean => /^m[sad] /.test(body);
 
@@ -107,6 +110,20 @@ describe('a write that the network spoils', () => {
     bed.servers[held.node]!.answer(bytes, 0, bytes.length, bed.bed.nowMs);
     expect(bed.wait(30).map(({ body }) => body)).toEqual(['15\r\n']);
     expect(bed.say('get k\r\n')).toBe('VALUE k 0 2\r\n15\r\nEND\r\n');
+  });
+
+  test('a number that lost a digit, its acknowledgement lost: told without the padding, in every protocol', () => {
+    const { bed } = hotBed();
+    bed.judge = request => {
+      if (!isWrite(request.body)) return 'deliver';
+      const bytes = Buffer.from(request.body, 'latin1');
+      bed.servers[request.node]!.answer(bytes, 0, bytes.length, bed.bed.nowMs);
+      bed.judge = () => 'deliver';
+      return 'lose';
+    };
+    expect(bed.ask(BINARY_DECR)).toEqual([]);
+    const [heard] = bed.wait(40);
+    expect(heard!.body.slice(-8)).toBe('\0\0\0\0\0\0\0\x09');
   });
 
   test('silence: no answer, unsure, reads go home; the next write resolves it', () => {
