@@ -76,6 +76,12 @@ export class Balancer {
     });
   }
 
+  /** Calls `look` with all figures from now on; returns what ends that. */
+  watch(look: (figures: Figures) => void): () => void {
+    this.#waiting.add(look);
+    return () => this.#waiting.delete(look);
+  }
+
   /** The figures as they are now. */
   figures(): Promise<Figures> {
     return this.figuresWhen('anything', () => true);

@@ -101,7 +101,8 @@ function decodeClassic({ op, key }: Asked, body: string): Output | undefined {
   if (op === 'get' || op === 'gat') return decodeGets([key], body)[0];
   const simple = SIMPLE[body];
   if (simple !== undefined) return simple;
-  if ((op === 'incr' || op === 'decr') && /^\d+\r\n$/.test(body))
+  // A number that lost digits may be followed by spaces (protocol.txt).
+  if ((op === 'incr' || op === 'decr') && /^\d+ *\r\n$/.test(body))
     return { kind: 'number', number: Number.parseInt(body, 10) };
   return undefined;
 }

@@ -61,21 +61,28 @@ export class Workload {
   readonly options: WorkloadOptions;
   readonly keys: readonly string[];
   readonly #families: readonly Family[];
-  readonly #random: Random;
+  #random: Random;
   /** Of keys up to this one, the share of the operations. */
   readonly #shares: Float64Array;
   /** Last CAS id that somebody saw, by key. */
   readonly #tokens = new Map<string, number>();
   readonly #indexes = new Map<string, number>();
-  #unique = 0;
+  #unique: number;
 
-  constructor(options: WorkloadOptions, random: Random) {
+  /** @param own of several that share keys: what each draws and writes by itself */
+  constructor(
+    options: WorkloadOptions,
+    random: Random,
+    own: { random: Random; firstValue: number } | undefined = undefined,
+  ) {
     this.options = options;
     this.#random = random;
+    this.#unique = own?.firstValue ?? 0;
     this.#families = Array.from({ length: options.keys }, () => this.#family());
     this.keys = this.#families.map((family, rank) => `${family[0]}${rank}`);
     for (const [index, key] of this.keys.entries()) this.#indexes.set(key, index);
     this.#shares = sharesOf(options.keys, options.skew);
+    if (own !== undefined) this.#random = own.random;
   }
 
   familyOf(key: string): Family {

@@ -132,6 +132,8 @@ export class Copies {
     const phase = directory.stateOf(words, item);
     if (phase === directory.FREE || phase === directory.LEAVING || words[item + directory.COPIES] < 2)
       return this.#end(operation);
+    // Another node is home, and nobody has settled that: what it has may be of before.
+    if (this.#sender.homeOf(item) !== words[item + directory.HOME] - 1) return this.#end(operation);
     const buffer = phase === directory.CLEAN ? this.#holders.indexOf(-1) : -1;
     this.#ops[operation + op.DUE_MS] = (nowMs + RETRY_MS) | 0;
     if (buffer < 0) return;

@@ -257,8 +257,8 @@ export class Fills {
     const { words } = this.#keys;
     const state = words[item + directory.STATE];
     if ((state & directory.LOOSE) === 0) return false;
-    // Of a key that only its node knows now there is nothing to compare with.
-    if ((state & (directory.CAS_KNOWN | directory.ABSENT)) === 0) return false;
+    // Of a key that only its node knows now there is nothing to compare with; but under a tomb nothing is of now.
+    if ((state & (directory.CAS_KNOWN | directory.ABSENT | directory.TOMB)) === 0) return false;
     const isOurs = (state & directory.CAS_KNOWN) !== 0 && !this.#isForeign(item, casHigh, casLow);
     if (isOurs) return false;
     directory.beginChange(words, item);

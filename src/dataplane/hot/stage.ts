@@ -174,7 +174,7 @@ export class HotStage {
       if (verdict !== NO_HIT) return verdict;
     }
     directory.leak(words, item);
-    const node = this.#hot.sender.homeOf(item);
+    const node = this.#hot.upkeep.knownHome(item);
     if (node < 0) return this.#forwarder.home(batch, row, ipOffset, udpOffset, end);
     return this.#forwarder.throughSlot(batch, row, ipOffset, udpOffset, end, node);
   }

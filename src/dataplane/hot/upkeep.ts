@@ -51,7 +51,20 @@ export class Upkeep {
     return node < 0 || words[item + directory.HOME_ADDRESS] === nodeAddress(steerWords, table, node);
   }
 
-  /** The same for the holder of the lock. Returns whether another node has become home of a key that is treated. */
+  /**
+   * Whom to ask past the protocol: the node that what is known of the item is known of. A lane that has taken up a newer
+   * table, or still has an older one, would be told what another node has kept of before.
+   */
+  knownHome(item: number): number {
+    const { words } = this.#keys;
+    const { steerWords, table } = this.#path;
+    const node = words[item + directory.HOME] - 1;
+    const isKnown = directory.isTreated(words, item) && node >= 0;
+    if (isKnown && nodeAddress(steerWords, table, node) === words[item + directory.HOME_ADDRESS]) return node;
+    return this.#sender.homeOf(item);
+  }
+
+  /** `isAtHome` for the holder of the lock. Returns whether another node has become home of a key that is treated. */
   settleHome(item: number): boolean {
     const node = this.#sender.homeOf(item);
     if (this.#isHome(item, node)) return false;
@@ -71,7 +84,7 @@ export class Upkeep {
    * before anything is believed (TOMB). What is unresolved at the old home is lost with it.
    */
   #moveHome(item: number, node: number): void {
-    const { words, nowMs } = this.#keys;
+    const { words, nowMs, setup } = this.#keys;
     const state = directory.stateOf(words, item);
     const phase = state === directory.UNSURE ? directory.CLEAN : state;
     const joined = words[item + directory.REPLICAS_JOINED];
@@ -81,7 +94,8 @@ export class Upkeep {
     if (copy >= 0) words[row + directory.REPLICA_NODE] = 0;
     const isWarm = copy >= 0 && (joined & (1 << copy)) !== 0 && state === directory.CLEAN;
     if (!isWarm) {
-      words[item + directory.LOOSE_UNTIL] = nowMs;
+      // Past by every lane's clock: the burial is due.
+      words[item + directory.LOOSE_UNTIL] = (nowMs - setup.lifeMs) | 0;
       words[item + directory.STATE] |= directory.LOOSE | directory.TOMB | directory.ABSENT;
       return directory.enter(words, item, phase, directory.LOOSE | directory.TOMB | directory.ABSENT);
     }
@@ -114,11 +128,18 @@ export class Upkeep {
     return isOver;
   }
 
+  isBurialDue(item: number): boolean {
+    const { words, nowMs } = this.#keys;
+    return (
+      (words[item + directory.STATE] & directory.TOMB) !== 0 && ((nowMs - words[item + directory.LOOSE_UNTIL]) | 0) >= 0
+    );
+  }
+
   /** A tomb whose time is over is looked into, once: what is there came back from the dead. */
   buryIfDue(item: number): void {
-    const { words, nowMs, lane } = this.#keys;
+    const { words, lane } = this.#keys;
     const state = words[item + directory.STATE];
-    if ((state & directory.TOMB) === 0 || ((nowMs - words[item + directory.LOOSE_UNTIL]) | 0) < 0) return;
+    if (!this.isBurialDue(item)) return;
     if (!directory.tryLock(words, item, lane)) return;
     const isStill = words[item + directory.STATE] === state;
     const operation = isStill ? this.#operations.take(op.OPERATION_BURY, item) : -1;

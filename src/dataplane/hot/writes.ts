@@ -72,6 +72,7 @@ const LETTER_C_LOWER = 0x63;
 const LETTER_F_LOWER = 0x66;
 const LETTER_T_LOWER = 0x74;
 const MINUS = 0x2d;
+const SPACE = 0x20;
 
 const MODES = Uint8Array.from({ length: 9 });
 MODES[terms.WRITE_APPEND] = LETTER_A;
@@ -599,10 +600,19 @@ export class Writes {
     const { bytes, view } = this.#path.memory;
     const hit = this.#hit;
     hit[HIT_VALUE_AT] = this.#told[located.OUT_VALUE_OFFSET];
-    hit[HIT_VALUE_LENGTH] = this.#told[located.OUT_VALUE_LENGTH];
+    hit[HIT_VALUE_LENGTH] = this.#kind >= terms.WRITE_INCR ? this.#digitsTold() : 0;
     hit[HIT_CAS_HIGH] = this.#ops[operation + op.FENCE_HIGH];
     hit[HIT_CAS_LOW] = this.#ops[operation + op.FENCE_LOW];
     return outcome.writeOutcome(this.#asked, bytes, result, hit, view, view, at, ANSWER_BYTES_MAX);
+  }
+
+  /** Of the number told: a counter that got shorter is padded with spaces where it lies, and CHECK reads it there. */
+  #digitsTold(): number {
+    const { bytes } = this.#path.memory;
+    const start = this.#told[located.OUT_VALUE_OFFSET];
+    let end = start + this.#told[located.OUT_VALUE_LENGTH];
+    while (end > start && bytes[end - 1] === SPACE) end--;
+    return end - start;
   }
 
   /** The node's own error line; to a binary client nothing. */

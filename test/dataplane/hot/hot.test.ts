@@ -1,5 +1,6 @@
 /** Hot keys in a lane, against nodes that behave as memcached does. */
 import { describe, expect, test } from 'vitest';
+import { MC1, MC2, MC3 } from '../../support/lane-bed.ts';
 import { HotBed } from './hot-bed.ts';
 
 describe('a hot key', () => {
@@ -59,6 +60,9 @@ describe('a hot key', () => {
   });
 });
 
+/** Decrement k by 1; no item is made. */
+const BINARY_DECR = `\x80\x06\0\x01\x14\0\0\0\0\0\0\x15${'\0'.repeat(12)}${'\0'.repeat(7)}\x01${'\0'.repeat(8)}\xff\xff\xff\xffk`;
+
 describe('a write that the network spoils', () => {
   const isWrite = (body: string): boolean => /^m[sad] /.test(body);
 
@@ -106,6 +110,20 @@ describe('a write that the network spoils', () => {
     bed.servers[held.node]!.answer(bytes, 0, bytes.length, bed.bed.nowMs);
     expect(bed.wait(30).map(({ body }) => body)).toEqual(['15\r\n']);
     expect(bed.say('get k\r\n')).toBe('VALUE k 0 2\r\n15\r\nEND\r\n');
+  });
+
+  test('a number that lost a digit, its acknowledgement lost: told without the padding, in every protocol', () => {
+    const { bed } = hotBed();
+    bed.judge = request => {
+      if (!isWrite(request.body)) return 'deliver';
+      const bytes = Buffer.from(request.body, 'latin1');
+      bed.servers[request.node]!.answer(bytes, 0, bytes.length, bed.bed.nowMs);
+      bed.judge = () => 'deliver';
+      return 'lose';
+    };
+    expect(bed.ask(BINARY_DECR)).toEqual([]);
+    const [heard] = bed.wait(40);
+    expect(heard!.body.slice(-8)).toBe('\0\0\0\0\0\0\0\x09');
   });
 
   test('silence: no answer, unsure, reads go home; the next write resolves it', () => {
@@ -256,5 +274,71 @@ describe('requests for several keys', () => {
     const before = bed.asked.length;
     expect(bed.say('get a\r\n')).toBe('VALUE a 0 2\r\na!\r\nEND\r\n');
     expect(bed.asked.length).toBe(before + 1);
+  });
+});
+
+describe('another home', () => {
+  /** The key lived at a node, then at others, and its home is that node again: what it has is of before. */
+  function returned(beforeReturn: (bed: HotBed) => void): { bed: HotBed; first: number } {
+    const bed = new HotBed();
+    const first = bed.homeOf('k');
+    bed.say('set k 0 0 3\r\nold\r\n');
+    const weigh = (weight: number) => {
+      expect(bed.bed.publish([MC1, MC2, MC3].map((node, n) => (n === first ? { ...node, weight } : node)))).toBe(true);
+      bed.turn();
+    };
+    const item = bed.promote('k', { cached: false });
+    bed.say('get k\r\n');
+    weigh(0);
+    for (let times = 0; times < 2; times++) expect(bed.say('get k\r\n')).toBe('END\r\n'); // moved; looked into
+    expect(bed.home(item)).not.toBe(first);
+    beforeReturn(bed);
+    weigh(1);
+    return { bed, first };
+  }
+  const isOwn = (body: string) => /^m[gsad] /.test(body);
+
+  test('what it has of before is not believed, and deleted', () => {
+    const { bed, first } = returned(() => {});
+    for (let times = 0; times < 2; times++) expect(bed.say('get k\r\n')).toBe('END\r\n');
+    bed.wait(20);
+    expect(bed.servers[first]!.store.get('k')).toBeUndefined();
+  });
+
+  test('nor when a miss of the home before passes by meanwhile', () => {
+    const { bed, first } = returned(bed => {
+      bed.judge = ({ body }) => (body.startsWith('get k') ? 'hold' : 'deliver');
+      expect(bed.say('get k\r\n', { id: 7 })).toBeUndefined();
+    });
+    expect(bed.say('get k\r\n', { id: 8 })).toBe('END\r\n');
+    bed.judge = () => 'deliver';
+    expect(bed.release().map(({ body }) => body)).toEqual(['END\r\n']);
+    expect(bed.say('get k\r\n', { id: 9 })).toBe('END\r\n');
+    expect(bed.say('append k 0 0 1\r\nx\r\n', { id: 10 })).toBe('NOT_STORED\r\n');
+    bed.wait(20);
+    expect(bed.servers[first]!.store.get('k')).toBeUndefined();
+  });
+
+  test('nor shown to a request that is relayed', () => {
+    const { bed, first } = returned(() => {});
+    expect(bed.say('gat 100 k\r\n')).toBe('END\r\n');
+    expect(bed.say('touch k 100\r\n', { id: 8 }) ?? bed.wait(20).map(({ body }) => body)[0]).toBe('NOT_FOUND\r\n');
+    expect(bed.servers[first]!.store.get('k')).toBeUndefined();
+  });
+
+  test('nor to a touch that comes first', () => {
+    const { bed, first } = returned(() => {});
+    expect(bed.say('touch k 100\r\n') ?? bed.wait(20).map(({ body }) => body)[0]).toBe('NOT_FOUND\r\n');
+    expect(bed.servers[first]!.store.get('k')).toBeUndefined();
+  });
+
+  test('nor to a read that has waited too long for a write at the home before', () => {
+    const { bed } = returned(bed => {
+      expect(bed.say('set k 0 0 3\r\nnew\r\n', { id: 7 })).toBe('STORED\r\n');
+      bed.judge = ({ body }) => (isOwn(body) ? 'lose' : 'deliver');
+      expect(bed.say('set k 0 0 5\r\nnewer\r\n', { id: 8 })).toBeUndefined();
+    });
+    expect(bed.say('gets k\r\n', { id: 9 })).toBeUndefined();
+    expect(bed.wait(400).map(({ body }) => body)).toEqual([expect.stringMatching(/^VALUE k 0 3 \d+\r\nnew\r\n/)]);
   });
 });
