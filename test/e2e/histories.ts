@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Figures } from '../../src/control/conductor.ts';
-import type { CheckOptions } from '../sim/checker/check.ts';
+import type { CheckOptions } from '../sim/checker/check-key.ts';
 import { toJsonLines } from '../sim/checker/operation.ts';
 import type { Operation } from '../sim/history.ts';
 import type { Home } from '../sim/homes.ts';
