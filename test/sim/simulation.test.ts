@@ -24,7 +24,7 @@ function expectSound(report: Report): void {
 
 describe('a seed is a run', () => {
   test.each(MODES)('%s: twice the same, to the last frame and the last answer', async mode => {
-    const plan = { mode, operations: 2000, faults: MOST } as const;
+    const plan = { mode, hot: true, operations: 2000, faults: MOST } as const;
     const first = new Simulation(planOf(7, plan));
     const second = new Simulation(planOf(7, plan));
     const [one, two] = [await first.run(), await second.run()];
@@ -50,7 +50,13 @@ describe('a seed is a run', () => {
 
 describe('cold keys', () => {
   test.each(MODES)('%s: without faults every request is answered', async mode => {
-    const report = await run(11, { mode, operations: 5000, faults: new Set<never>(), workload: { noreply: 0 } });
+    const report = await run(11, {
+      mode,
+      hot: false,
+      operations: 5000,
+      faults: new Set<never>(),
+      workload: { noreply: 0 },
+    });
     expectSound(report);
     expect(report.answered).toBe(report.operations);
   });
@@ -58,7 +64,7 @@ describe('cold keys', () => {
   test.each(MODES.flatMap(mode => [1, 2, 3, 4].map(seed => [mode, seed] as const)))(
     '%s, seed %i: each key is as linearizable as one memcached, whatever goes wrong',
     async (mode, seed) => {
-      const report = await run(seed, { mode, operations: 5000, faults: MOST, faultMs: 200 });
+      const report = await run(seed, { mode, hot: false, operations: 5000, faults: MOST, faultMs: 200 });
       expectSound(report);
       expect(report.faults).toBeGreaterThan(0);
     },
@@ -67,6 +73,7 @@ describe('cold keys', () => {
   test('lanes die in the middle of everything', async () => {
     const report = await run(21, {
       mode: 'nat',
+      hot: false,
       lanes: 3,
       operations: 5000,
       faults: new Set(['lane', 'stall']),
@@ -82,7 +89,7 @@ describe('cold keys', () => {
 });
 
 describe('it bites', () => {
-  const calm = { mode: 'nat', operations: 4000, faults: new Set<never>() } as const;
+  const calm = { mode: 'nat', hot: false, operations: 4000, faults: new Set<never>() } as const;
   const busy = { keys: 20, skew: 0.9, reads: 0.6, ttls: 0, lists: 0, counters: 0 };
 
   test('a node that now and then answers with the value before', async () => {

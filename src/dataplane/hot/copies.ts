@@ -188,11 +188,12 @@ export class Copies {
     const { words, bytes: keys, nowMs, setup } = this.#keys;
     const row = this.#row(operation);
     const creates = (this.#ops[operation + op.FLAGS] & CREATES) !== 0;
-    if (!this.#sender.prepare(operation, node, isRepetition)) return false;
+    const leaseS = this.#leaseOf(item);
+    if (leaseS === 0 || !this.#sender.prepare(operation, node, isRepetition)) return false;
     const line = this.#writer;
     const keyBytes = words[item + ITEM_KEY_LENGTH];
     line.set(0, keys, (item << 2) + ITEM_KEY_AT, keyBytes, this.#valueBytes[buffer], creates ? LETTER_E : 0);
-    line.terms(this.#flags[buffer], this.#leaseOf(item)).returnCas();
+    line.terms(this.#flags[buffer], leaseS).returnCas();
     if (!creates) line.fence(words[row + directory.REPLICA_CAS_HIGH], words[row + directory.REPLICA_CAS_LOW]);
     const lineBytes = line.end(this.#sender.nonceHigh, this.#sender.nonceLow);
     const value = this.#valueAt[buffer];
@@ -205,12 +206,12 @@ export class Copies {
     return true;
   }
 
-  /** Seconds: the lease, or what is left of the item's own time. */
+  /** Seconds: the lease, or what is left of the item's own time; 0: too little for a copy, which must not outlive the item. */
   #leaseOf(item: number): number {
     const { words, nowMs, setup } = this.#keys;
     const leaseS = Math.max(1, Math.floor(setup.leaseMs / MS_PER_S));
     if ((words[item + directory.STATE] & directory.TTL_SET) === 0) return leaseS;
-    return Math.max(1, Math.min(leaseS, Math.floor(((words[item + ITEM_EXPIRES] - nowMs) | 0) / MS_PER_S)));
+    return Math.max(0, Math.min(leaseS, Math.floor(((words[item + ITEM_EXPIRES] - nowMs) | 0) / MS_PER_S)));
   }
 
   /** A datagram for the operation's slot. */

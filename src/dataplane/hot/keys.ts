@@ -26,6 +26,7 @@ import {
   CANDIDATE_ROWS,
   CANDIDATE_WORDS,
   COUNTS_WORDS,
+  HOT_LIVES,
   HOT_THRESHOLDS,
   type HotSetup,
   ORDER_ROWS,
@@ -77,6 +78,8 @@ export class HotKeys {
   readonly #saidMs = new Int32Array(SAID_ROWS);
   readonly #seesAnswers: boolean;
   readonly #isAlone: boolean;
+  /** Another for each lane, and after each crash. */
+  readonly life: number;
   readonly #gaps: Uint16Array;
   readonly #longGaps: Uint16Array;
   #epochMs = 0;
@@ -105,7 +108,8 @@ export class HotKeys {
     this.#threshold = this.control + HOT_THRESHOLDS + lane;
     this.#seesAnswers = seesAnswers;
     this.#isAlone = setup.lanes === 1;
-    this.#random = seed | 1;
+    this.life = mix32(Atomics.add(shared.words, this.control + HOT_LIVES, 1) + 1);
+    this.#random = (seed ^ this.life) | 1;
     this.#gaps = Uint16Array.from({ length: GAPS }, () => sampleGap(this.random(), STRIDE_BUSY));
     this.#longGaps = Uint16Array.from({ length: GAPS }, () => sampleGap(this.random(), STRIDE_FULL));
   }

@@ -69,7 +69,8 @@ export class Sender {
     this.#keys = keys;
     this.#operations = operations;
     this.line = new OwnLine(path.memory.bytes);
-    this.#seeds = path.setup.sourceSeeds;
+    const [seedA, seedB] = path.setup.sourceSeeds;
+    this.#seeds = [seedA ^ keys.life, (seedB + keys.life) | 0];
     this.#requests = keys.random();
   }
 

@@ -24,6 +24,8 @@ export const HOT_STAMP = 0;
 export const HOT_FLUSHING = 1;
 /** ms: a flush_all with a delay is due then; no value is taken over before.   writer: lanes */
 export const HOT_FLUSH_DUE = 2;
+/** Lives that lanes have begun, so that no two of them draw the same nonces.   writer: lanes, atomically */
+export const HOT_LIVES = 3;
 /** Share of the requests that makes a key a candidate, as a number of detector counts.    writer: keeper, one word a lane */
 export const HOT_THRESHOLDS = 8;
 

@@ -122,6 +122,11 @@ export class HotBed {
     return directory.STATE_NAMES[directory.stateOf(this.bed.shared.words, this.word(item))]!;
   }
 
+  /** As if another node had been its home until now. */
+  moveHome(item: number): void {
+    this.bed.shared.words[this.word(item) + directory.HOME_ADDRESS] = 1;
+  }
+
   /** A client asks. Returns what clients hear until nothing moves any more. */
   ask(body: string, fields: Parameters<typeof request>[1] = {}): Heard[] {
     return this.#pump(this.bed.hear('client', request(body, fields), { lane: this.#lane }));

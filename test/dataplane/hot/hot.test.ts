@@ -342,3 +342,17 @@ describe('another home', () => {
     expect(bed.wait(400).map(({ body }) => body)).toEqual([expect.stringMatching(/^VALUE k 0 3 \d+\r\nnew\r\n/)]);
   });
 });
+
+test('a write whose home moves before it is sent: what the new home has goes first', () => {
+  const bed = new HotBed();
+  bed.say('set k 0 0 2\r\n10\r\n');
+  const item = bed.promote('k', { cached: false });
+  bed.judge = ({ body }) => (body.startsWith('mg k') ? 'hold' : 'deliver');
+  expect(bed.say('set k 0 0 2\r\n20\r\n')).toBeUndefined();
+  bed.moveHome(item);
+  bed.judge = () => 'deliver';
+  const before = bed.asked.length;
+  expect(bed.release().map(({ body }) => body)).toEqual(['STORED\r\n']);
+  const steps = bed.asked.slice(before).map(({ body }) => body.replace(/ O[0-9a-f]{16}/, '').replace(/C\d+/, 'C'));
+  expect(steps).toEqual(['mg k t f v c\r\n', 'md k C\r\n', 'ms k 2 ME c\r\n20\r\n']);
+});
