@@ -19,11 +19,14 @@
  *            3 … 5 L1_AT INDEX_AT HASHES_AT, words from the base    once
  *            6     COUNT       items in the layers                  keeper
  *            7     L1_COUNT    of these, in L1                      keeper
- *           16 …   L1, index, hash of each item, score of each item, skip list; each on a line of its own
+ *            8     FILTER_AT   words from the base                  once
+ *            9     FILTER_MASK bits of the filter − 1               once
+ *           16 …   L1, index, hash of each item, score of each item, skip list, filter; each on a line of its own
  *
  * All words have one writer, the keeper. A hash is written before its item is published, and stays until the item number
  * is given to another key: to be done no sooner than every lane has been seen to begin another cycle.
  */
+import { Filter, filterByteLength, mayHold } from './filter.ts';
 import { findL1, L1, l1ByteLength, l1Sets } from './l1.ts';
 import { findL2, HashIndex, indexByteLength, indexSlots } from './l2.ts';
 import { SkipList, skipListByteLength } from './skip-list.ts';
@@ -36,6 +39,8 @@ const INDEX_AT = 4;
 const HASHES_AT = 5;
 const COUNT = 6;
 const L1_COUNT = 7;
+const FILTER_AT = 8;
+const FILTER_MASK = 9;
 const HEADER_WORDS = 16;
 const LINE_WORDS = 16;
 
@@ -79,7 +84,9 @@ function partsOf({ items, l1Items }: LayersCapacity): Parts {
   const column = items * 4;
   const starts: number[] = [];
   let at = HEADER_WORDS;
-  for (const byteLength of [l1ByteLength(sets), indexByteLength(slots), column, column, skipListByteLength(items)]) {
+  const listBytes = skipListByteLength(items);
+  const parts = [l1ByteLength(sets), indexByteLength(slots), column, column, listBytes, filterByteLength(items)];
+  for (const byteLength of parts) {
     starts.push(at);
     at += (byteLength / 4 + LINE_WORDS - 1) & -LINE_WORDS;
   }
@@ -108,6 +115,7 @@ export class Layers {
   readonly #items: number;
   readonly #l1: L1;
   readonly #index: HashIndex;
+  readonly #filter: Filter;
   readonly #list: SkipList;
   readonly #layer: Uint8Array;
   readonly #isPinned: Uint8Array;
@@ -134,6 +142,7 @@ export class Layers {
       throw new RangeError(`layers: L1 holds ${this.#l1.capacity} items; of ${items} it may hold half`);
     }
     this.#index = new HashIndex(words, base + starts[1]!, slots);
+    this.#filter = new Filter(words, base + starts[5]!, items);
     this.#hashes = base + starts[2]!;
     this.#scores = base + starts[3]!;
     this.#list = new SkipList(words, base + starts[4]!, this.#scores, random);
@@ -145,6 +154,7 @@ export class Layers {
     this.demoted = new Int32Array(2 * this.#l1.capacity);
     this.leaving = new Int32Array(items);
     words.set([items, this.#l1.mask, this.#index.mask, ...starts.slice(0, 3)], base + ITEMS);
+    words.set([starts[5]!, this.#filter.mask], base + FILTER_AT);
   }
 
   get capacity(): number {
@@ -198,7 +208,11 @@ export class Layers {
     if (this.#layer[item] !== OUTSIDE) return REFUSED_PRESENT;
     if (this.#index.find(hash) >= 0) return REFUSED_HASH;
     this.#words[this.#hashes + item] = hash;
-    if (!this.#index.insert(hash, item)) return REFUSED_CROWDED;
+    this.#filter.add(hash);
+    if (!this.#index.insert(hash, item)) {
+      this.#filter.remove(hash);
+      return REFUSED_CROWDED;
+    }
     this.#given[item] = clamp(score);
     this.#words[this.#scores + item] = this.#isPinned[item] ? SCORE_PINNED : clamp(score);
     this.#list.insert(item);
@@ -222,6 +236,7 @@ export class Layers {
     const hash = this.hashOf(item);
     this.#l1.remove(hash, item);
     this.#index.remove(hash, item);
+    this.#filter.remove(hash);
     this.#list.remove(item);
     this.#layer[item] = OUTSIDE;
     this.#setLeaving(item, 0);
@@ -354,6 +369,8 @@ export class Lookup {
   readonly #index: number;
   readonly #indexMask: number;
   readonly #hashes: number;
+  readonly #filter: number;
+  readonly #filterMask: number;
 
   /** @param base as given to `Layers`, which was made before */
   constructor(words: Int32Array, base: number) {
@@ -363,10 +380,13 @@ export class Lookup {
     this.#index = base + words[base + INDEX_AT]!;
     this.#indexMask = words[base + INDEX_MASK]!;
     this.#hashes = base + words[base + HASHES_AT]!;
+    this.#filter = base + words[base + FILTER_AT]!;
+    this.#filterMask = words[base + FILTER_MASK]!;
   }
 
   /** Item with this hash (int32), or −1. */
   find(hash: number): number {
+    if (!mayHold(this.#words, this.#filter, this.#filterMask, hash)) return -1;
     const item = this.findInL1(hash);
     return item >= 0 ? item : this.findInIndex(hash);
   }

@@ -10,6 +10,7 @@ import {
   REQUEST_KEY_BASE64,
 } from '../memcached/located.ts';
 import { parsePlainGet } from '../memcached/plain-get.ts';
+import { parsePlainSet } from '../memcached/plain-set.ts';
 import { parseRequest } from '../memcached/request.ts';
 import { steerHash } from '../steer/hash.ts';
 import { lookup } from '../steer/lookup.ts';
@@ -24,6 +25,8 @@ export class Asked {
   key = 0;
   keyBytes = 0;
   keyHash = 0;
+  /** `get <key>` as nearly every request is. */
+  isPlain = false;
   readonly #memory: LaneMemory;
   readonly #decoded = new Uint8Array(KEY_BYTES_MAX);
   readonly #decodedView = new DataView(this.#decoded.buffer);
@@ -37,7 +40,9 @@ export class Asked {
   /** Locates the request in bytes `start` … `end` − 1. Returns 0 or the reason to refuse it. */
   parse(start: number, end: number): number {
     const { bytes, view } = this.#memory;
-    return parsePlainGet(view, start, end, this.located) ? 0 : parseRequest(bytes, start, end, this.located);
+    this.isPlain = parsePlainGet(view, start, end, this.located);
+    if (this.isPlain || parsePlainSet(bytes, view, start, end, this.located)) return 0;
+    return parseRequest(bytes, start, end, this.located);
   }
 
   /** Hashes the (first) key. memcached stores a base64 key under the bytes it stands for, so those are what counts. */

@@ -38,7 +38,7 @@ import {
   KEY_WAITING,
 } from './gather-table.ts';
 import type { Path } from './path.ts';
-import { SLOT_GATHER_GENERATION, SLOT_GATHER_RECORD, SLOT_ID_SHIFT, SLOT_STATE } from './slot-table.ts';
+import { SLOT_GATHER_GENERATION, SLOT_GATHER_RECORD, SLOT_ID_SHIFT, SLOT_KEY_HASH, SLOT_STATE } from './slot-table.ts';
 
 /** `END\r\n`, and with the CRLF of the value before it. */
 const END_BYTES = 5;
@@ -98,11 +98,15 @@ export class Collector {
 
   /** Every key that is still waited for becomes a miss; returns their number. */
   giveUp(gather: number): number {
-    const { words } = this.#path.memory;
+    const { memory, hotLane } = this.#path;
+    const { words } = memory;
     const given = words[gather + GATHER_OPEN];
     for (let i = 0; words[gather + GATHER_OPEN] > 0; i++) {
       const key = this.#table.key(gather, i);
-      if ((words[key + KEY_STATE] & KEY_STATE_MASK) === KEY_WAITING) this.#settle(gather, key, KEY_MISS);
+      if ((words[key + KEY_STATE] & KEY_STATE_MASK) !== KEY_WAITING) continue;
+      // A miss that no node said: whoever is told of it must not meet the cached value again.
+      hotLane?.missed(words[words[key + KEY_SLOT] + SLOT_KEY_HASH]);
+      this.#settle(gather, key, KEY_MISS);
     }
     return given;
   }

@@ -59,7 +59,8 @@ export class RequestStage {
       return this.#takeApart(batch, row, ipOffset, udpOffset, end);
     }
     const keyHash = this.#asked.hash();
-    if (hot !== undefined && hot.meets(keyHash, this.#asked)) return hot.list(row, ipOffset, udpOffset, end);
+    const item = hot === undefined ? -1 : hot.meets(keyHash, this.#asked);
+    if (item >= 0) return hot!.list(row, ipOffset, udpOffset, end, item, this.#asked.isPlain);
     return this.#forwarder.home(batch, row, ipOffset, udpOffset, end);
   }
 

@@ -92,7 +92,7 @@ describe('good configurations', () => {
       hot: {
         enabled: true,
         cache: true,
-        limits: { share: 1e-4, imbalance: 1.1, copiesMax: 8, writeShareMax: 0.5 },
+        limits: { share: 2e-5, imbalance: 1.1, copiesMax: 8, writeShareMax: 0.5 },
         pin: [],
         ban: [],
         lane: {
@@ -100,10 +100,10 @@ describe('good configurations', () => {
           l1Items: 1024,
           detector: {
             name: 'self-adaptive',
-            options: { epsilon: 1e-5, bytes: 1 << 20 },
+            options: { epsilon: 5e-6, bytes: 1 << 20 },
             instant: { window: 1024, threshold: 16 },
           },
-          epochMs: 1000,
+          epochMs: 4000,
           lifeMs: 2000,
           leaseMs: 10_000,
           refreshMs: 1000,

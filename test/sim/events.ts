@@ -12,6 +12,19 @@ export interface EventTarget {
   happen(kind: number, argument: number): void;
 }
 
+/** An action that happens once, for what is too rare to have a target of its own. */
+export class Action implements EventTarget {
+  readonly #act: () => void;
+
+  constructor(act: () => void) {
+    this.#act = act;
+  }
+
+  happen(): void {
+    this.#act();
+  }
+}
+
 const FIRST_CAPACITY = 1024;
 
 export class EventQueue {

@@ -178,6 +178,8 @@ function checkedOf(operation: Operation, hasTokens: boolean): Checked {
 }
 
 function verbOf({ op, output }: Operation): CheckedVerb {
+  // What it would have read is nobody's matter.
+  if (op === 'gat' && output === undefined) return 'touch';
   return op === 'get' && output !== undefined && 'cas' in output ? 'gets' : op;
 }
 

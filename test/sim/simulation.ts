@@ -11,7 +11,7 @@ import { clientAddress, NF_CLIENT_MAC, NF_SERVER_MAC, nodeAddress, nodeName, OWN
 import { Balancer } from './balancer.ts';
 import type { CheckOptions } from './checker/check.ts';
 import { ClientHost } from './client.ts';
-import { EventQueue, type EventTarget } from './events.ts';
+import { Action, EventQueue } from './events.ts';
 import { Faults, type FaultWorld } from './faults.ts';
 import * as frames from './frames.ts';
 import { changeIn } from './ghosts.ts';
@@ -19,6 +19,7 @@ import { GHOST, History } from './history.ts';
 import { HomeLog } from './homes.ts';
 import { type Judgement, judge, type Violation } from './judge.ts';
 import { HOPS, type Hop, type Host, Network } from './network.ts';
+import { NfSide } from './nf-side.ts';
 import { NodeHost } from './node.ts';
 import type { Plan } from './plan.ts';
 import { Random } from './random.ts';
@@ -115,7 +116,7 @@ export class Simulation implements FaultWorld, Clock {
       algorithm: plan.algorithm,
       more: plan.config,
     };
-    this.#hosts = Array.from({ length: plan.arms }, (_, side) => new NfSide(this, side));
+    this.#hosts = Array.from({ length: plan.arms }, (_, side) => new NfSide(this.network, side, () => this.balancer));
     for (const [side, host] of this.#hosts.entries()) {
       this.network.join(host, [NF_CLIENT_MAC, NF_SERVER_MAC][side]!.low, [VIP, OWN][side]!);
     }
@@ -157,7 +158,11 @@ export class Simulation implements FaultWorld, Clock {
   // What faults do.
 
   later(ms: number, action: () => void): void {
-    this.events.in(ms, new Later(action, () => this.#settle()));
+    const act = () => {
+      action();
+      this.#settle();
+    };
+    this.events.in(ms, new Action(act));
   }
 
   setCut(node: NodeHost, isCut: boolean): void {
@@ -383,39 +388,5 @@ export class Simulation implements FaultWorld, Clock {
 
   #note(who: string, text: string): void {
     this.#trace?.(who, `* ${text}`);
-  }
-}
-
-/** A side of Keysteer on the network, whatever process is there. */
-class NfSide implements Host {
-  readonly name: string;
-  readonly #simulation: Simulation;
-  readonly #side: number;
-
-  constructor(simulation: Simulation, side: number) {
-    this.name = side === 0 ? 'nf' : 'nf servers';
-    this.#simulation = simulation;
-    this.#side = side;
-  }
-
-  hear(slot: number): void {
-    const { balancer, network } = this.#simulation;
-    balancer?.hear(this.#side, slot);
-    network.pool.release(slot);
-  }
-}
-
-class Later implements EventTarget {
-  readonly #action: () => void;
-  readonly #settle: () => void;
-
-  constructor(action: () => void, settle: () => void) {
-    this.#action = action;
-    this.#settle = settle;
-  }
-
-  happen(): void {
-    this.#action();
-    this.#settle();
   }
 }

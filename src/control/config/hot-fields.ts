@@ -52,15 +52,15 @@ export const hot = mapping({
     .default(1048576)
     .describe('Memory of the detectors self-adaptive and weighted, per lane: a power of two, 16384 to 67108864.'),
   share: number(0.000001, 0.5)
-    .default(0.0001)
+    .default(0.00002)
     .describe('Share of all requests from which a key is hot, 0.000001 to 0.5.'),
   error: number(0.000001, 0.5)
-    .default(0.00001)
+    .default(0.000005)
     .describe(
       'Error of a counted share that the other detectors allow themselves, 0.000001 to 0.5; below hot.share. The smaller, the more memory.',
     ),
   epoch_ms: wholeNumber(100, 60000)
-    .default(1000)
+    .default(4000)
     .describe('Time after which what was counted counts half, and keys that cooled down leave, milliseconds.'),
   instant: instant.prefault({}).describe('When a key is hot without waiting for its share.'),
   imbalance: number(1.01, 10)

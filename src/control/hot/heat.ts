@@ -13,6 +13,8 @@ export class Heat {
   /** Of the last epoch alone. */
   readonly lastReads: Float64Array;
   readonly lastWrites: Float64Array;
+  /** Requests that waited for a write. */
+  readonly lastWaits: Float64Array;
   /** Reads since the item has its key. */
   readonly total: Float64Array;
   readonly #words: Int32Array;
@@ -26,6 +28,7 @@ export class Heat {
     this.writes = new Float64Array(items);
     this.lastReads = new Float64Array(items);
     this.lastWrites = new Float64Array(items);
+    this.lastWaits = new Float64Array(items);
     this.total = new Float64Array(items);
     this.#words = words;
     this.#columns = Array.from({ length: lanes }, (_, lane) => perLane(area, lane).countsOffset >> 2);
@@ -61,15 +64,19 @@ export class Heat {
   #take(item: number): void {
     let reads = 0;
     let writes = 0;
+    let waits = 0;
     for (let lane = 0; lane < this.#columns.length; lane++) {
       const at = this.#columns[lane]! + item * COUNTS_WORDS;
       const seen = (lane * this.reads.length + item) * COUNTS_WORDS;
       reads += (this.#words[at]! - this.#seen[seen]!) | 0;
       writes += (this.#words[at + 1]! - this.#seen[seen + 1]!) | 0;
+      waits += (this.#words[at + 2]! - this.#seen[seen + 2]!) | 0;
+      this.#seen[seen + 2] = this.#words[at + 2]!;
       this.#seen[seen] = this.#words[at]!;
       this.#seen[seen + 1] = this.#words[at + 1]!;
     }
     this.lastReads[item] = reads;
     this.lastWrites[item] = writes;
+    this.lastWaits[item] = waits;
   }
 }

@@ -43,6 +43,8 @@ const WRITES_JUDGED_MIN = 32;
 const ADMIT_MS_MAX = 150;
 /** How long keys are left alone at first, ms: written too much; not drained; no place for their hash. */
 const WRITTEN_MS = 10_000;
+/** A key of whose requests a larger share waits for writes is left to its node. */
+const WAIT_SHARE_MAX = 0.7;
 const UNDRAINED_MS = 1000;
 const HASHED_MS = 30_000;
 /** Items that are judged in a tick, at least. */
@@ -351,9 +353,22 @@ export class Keeper {
     if (this.lists.isPinned(items.key[item]!)) return;
     items.coldEpochs[item] = heat.of(item) < cold ? items.coldEpochs[item]! + 1 : 0;
     if (items.coldEpochs[item]! >= COLD_EPOCHS) return this.#leave(item, 'leftCold');
-    if (heat.of(item) < WRITES_JUDGED_MIN || heat.writeShare(item) <= this.limits.writeShareMax) return;
+    if (heat.of(item) < WRITES_JUDGED_MIN || !this.#isWrittenTooMuch(item)) return;
     this.#alone.add(items.hash[item]!, this.nowMs, WRITTEN_MS);
     this.#leave(item, 'leftWritten');
+  }
+
+  /**
+   * Treating a key must pay: not when most of its requests are writes, or wait for one; nor when its value is not cached and
+   * it is written so often that its copies, each void with a write and read only a while after it was made, are of no use.
+   */
+  #isWrittenTooMuch(item: number): boolean {
+    const { heat, area } = this;
+    if (heat.writeShare(item) > this.limits.writeShareMax) return true;
+    const asked = heat.lastReads[item]! + heat.lastWrites[item]!;
+    if (heat.lastWaits[item]! > WAIT_SHARE_MAX * asked) return true;
+    const isCached = this.shared.words[this.wordOf(item) + directory.CACHED] !== 0;
+    return !isCached && heat.lastWrites[item]! * area.lifeMs >= area.epochMs;
   }
 
   /** Newcomers that found no number take the places of the coolest. */

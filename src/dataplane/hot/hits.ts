@@ -86,13 +86,13 @@ export class Hits {
   ): number {
     const { located } = asked;
     if (located[OUT_VERB] === VERB_GET && located[OUT_PROTOCOL] === PROTOCOL_ASCII) {
-      return this.#plain(batch, row, ipOffset, udpOffset, item, version);
+      return this.plain(batch, row, ipOffset, udpOffset, item, version);
     }
     return this.#other(batch, row, ipOffset, udpOffset, item, version, asked);
   }
 
   /** `get`: the prepared body, copied straight; its checksum is known but for the headers. */
-  #plain(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, item: number, version: number): number {
+  plain(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, item: number, version: number): number {
     const { memory, clientPort } = this.#path;
     const { words, view: items } = this.#keys;
     const { view } = memory;
@@ -102,7 +102,7 @@ export class Hits {
     const body = payload + FRAME_HEADER_BYTES;
     if (body + bodyBytes - batch[row + ROW_OFFSET] > clientPort.roomBytes) return NO_HIT;
     copyAcross(items, (item << 2) + ITEM_BODY_AT, view, body, bodyBytes);
-    if (Atomics.load(words, item + directory.VERSION) !== version) return this.#restore(item, body);
+    if (this.#keys.version(item) !== version) return this.#restore(item, body);
     const udpBytes = udp.HEADER_BYTES + FRAME_HEADER_BYTES + bodyBytes;
     // Sequence 0 of 1, reserved 0; the request id stays.
     view.setUint16(payload + 2, 0);

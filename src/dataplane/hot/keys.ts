@@ -4,7 +4,7 @@
  */
 import { ITEM_WORDS, isKeyOf, itemWord } from '../../cache/items.ts';
 import { Lookup } from '../../cache/layers.ts';
-import { FETCHED_MS } from '../../coherence/directory.ts';
+import { FETCHED_MS, VERSION } from '../../coherence/directory.ts';
 import { noteStore, noteStored, storeBucket, storesDrained } from '../../coherence/stores.ts';
 import type { Detector } from '../../hotkey/detector.ts';
 import { openDetector } from '../../hotkey/detectors.ts';
@@ -43,6 +43,8 @@ const STRIDE_FULL = 32;
 const FULL_ROWS = 56;
 /** Gaps between requests that are counted, drawn once for ever. */
 const GAPS = 1024;
+/** In `listed`: not a plain get. */
+export const NOT_PLAIN = -1;
 /** Candidates said lately, by hash: no second word about one for a while. */
 const SAID_ROWS = 1024;
 const SAID_MS = 200;
@@ -57,6 +59,8 @@ export class HotKeys {
   /** Requests for hot keys of the batch in hand. */
   readonly rows = new Int32Array(BATCH_ROWS * LIST_WORDS);
   rowCount = 0;
+  /** Of each: the item's number, when the request is a plain `get`. */
+  readonly listed = new Int32Array(BATCH_ROWS);
   readonly orders: Ring;
   readonly control: number;
   readonly items: number;
@@ -72,6 +76,7 @@ export class HotKeys {
   readonly #saidHash = new Int32Array(SAID_ROWS);
   readonly #saidMs = new Int32Array(SAID_ROWS);
   readonly #seesAnswers: boolean;
+  readonly #isAlone: boolean;
   readonly #gaps: Uint16Array;
   readonly #longGaps: Uint16Array;
   #epochMs = 0;
@@ -99,6 +104,7 @@ export class HotKeys {
     this.#stores = setup.storesOffset >> 2;
     this.#threshold = this.control + HOT_THRESHOLDS + lane;
     this.#seesAnswers = seesAnswers;
+    this.#isAlone = setup.lanes === 1;
     this.#random = seed | 1;
     this.#gaps = Uint16Array.from({ length: GAPS }, () => sampleGap(this.random(), STRIDE_BUSY));
     this.#longGaps = Uint16Array.from({ length: GAPS }, () => sampleGap(this.random(), STRIDE_FULL));
@@ -111,14 +117,15 @@ export class HotKeys {
     else this.#stride = rows < FULL_ROWS ? STRIDE_BUSY : STRIDE_FULL;
   }
 
-  /** Counts a request; whether its key may be hot (another key may have its hash). */
-  meets(hash: number, asked: Asked): boolean {
+  /** Counts a request; the number of the item that may be its key's (another key may have its hash), or −1. */
+  meets(hash: number, asked: Asked): number {
     if (--this.#untilSample <= 0) this.#sample(hash, asked);
-    return this.#lookup.find(hash) >= 0;
+    return this.#lookup.find(hash);
   }
 
   /** Puts the row on the list for the stage behind; returns its verdict until then. */
-  list(row: number, ipOffset: number, udpOffset: number, end: number): number {
+  list(row: number, ipOffset: number, udpOffset: number, end: number, item: number, isPlain: boolean): number {
+    this.listed[this.rowCount] = isPlain ? item : NOT_PLAIN;
     const at = this.rowCount++ * LIST_WORDS;
     this.rows[at + LIST_ROW] = row;
     this.rows[at + LIST_IP] = ipOffset;
@@ -145,8 +152,22 @@ export class HotKeys {
     this.words[this.#countsOf(item)] += 1;
   }
 
+  /** The same, of the item with this number. */
+  countReadOf(number: number): void {
+    this.words[this.#counts + number * COUNTS_WORDS] += 1;
+  }
+
+  /** VERSION of an item. With one lane, nobody else changes what this one reads. */
+  version(item: number): number {
+    return this.#isAlone ? this.words[item + VERSION] : Atomics.load(this.words, item + VERSION);
+  }
+
   countWrite(item: number): void {
     this.words[this.#countsOf(item) + 1] += 1;
+  }
+
+  countWait(item: number): void {
+    this.words[this.#countsOf(item) + 2] += 1;
   }
 
   #countsOf(item: number): number {

@@ -48,8 +48,8 @@ export const CANDIDATE_KEY_LENGTH = 3;
 export const CANDIDATE_KEY = 4;
 export const CANDIDATE_ROWS = 512;
 
-/** Reads and writes of an item, as one lane counts them. */
-export const COUNTS_WORDS = 2;
+/** Reads and writes of an item, and those that waited for a write of it, as one lane counts them; one word unused. */
+export const COUNTS_WORDS = 4;
 
 export interface DetectorSetup {
   readonly name: DetectorName;

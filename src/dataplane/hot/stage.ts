@@ -11,6 +11,7 @@
  * Who has waited as long as it may: a read goes home, which is always right; a write is refused. While a late `ME` of ours
  * may be under way (LOOSE) reads do not go home: only fetches are, whose CAS is compared.
  */
+import { isKeyOf, itemWord } from '../../cache/items.ts';
 import * as directory from '../../coherence/directory.ts';
 import { FRAME_HEADER_BYTES } from '../../memcached/frame-header.ts';
 import { OUT_CLASS } from '../../memcached/located.ts';
@@ -28,6 +29,12 @@ import type { Hot } from './hot.ts';
 
 /** Longest wait of a request, ms: the sum of a write's repetitions. */
 const WAIT_MS = 160;
+
+/** Of a plain get, bytes from the start of its UDP header. */
+const GET_KEY_AT = udp.HEADER_BYTES + FRAME_HEADER_BYTES + 4;
+const CRLF_BYTES = 2;
+const SERVABLE_MASK = directory.STATE_MASK | directory.VALUED;
+const SERVABLE = directory.CLEAN | directory.VALUED;
 
 export class HotStage {
   readonly #path: Path;
@@ -53,7 +60,29 @@ export class HotStage {
     this.#hasWaited = false;
     this.#isLate = false;
     this.#untilMs = (this.#hot.keys.nowMs + WAIT_MS) | 0;
-    for (let at = 0; at < count * LIST_WORDS; at += LIST_WORDS) this.#serve(batch, list, at);
+    const { listed } = this.#hot.keys;
+    for (let i = 0; i < count; i++) {
+      if (listed[i] < 0 || !this.#isHit(batch, list, i * LIST_WORDS, listed[i]))
+        this.#serve(batch, list, i * LIST_WORDS);
+    }
+  }
+
+  /** The common case by itself: a plain `get` of a value that is cached. */
+  #isHit(batch: Int32Array, list: Int32Array, at: number, number: number): boolean {
+    const { keys, fills, hits } = this.#hot;
+    const { words } = keys;
+    const item = itemWord(keys.items, number);
+    const key = list[at + LIST_UDP] + GET_KEY_AT;
+    const keyBytes = list[at + LIST_END] - CRLF_BYTES - key;
+    if (!isKeyOf(keys.view, words, item, this.#path.memory.view, key, keyBytes)) return false;
+    const version = keys.version(item);
+    if ((words[item + directory.STATE] & SERVABLE_MASK) !== SERVABLE || !fills.isServable(item)) return false;
+    const row = list[at + LIST_ROW];
+    const verdict = hits.plain(batch, row, list[at + LIST_IP], list[at + LIST_UDP], item, version);
+    if (verdict === NO_HIT) return false;
+    keys.countReadOf(number);
+    batch[row + ROW_VERDICT] = verdict;
+    return true;
   }
 
   /** Requests that have waited, as the waiting room gave them. */
@@ -89,7 +118,7 @@ export class HotStage {
     const version = Atomics.load(words, item + directory.VERSION);
     const state = words[item + directory.STATE];
     if (!this.#hasWaited) keys.countRead(item);
-    if ((state & (directory.STATE_MASK | directory.VALUED)) === (directory.CLEAN | directory.VALUED)) {
+    if ((state & SERVABLE_MASK) === SERVABLE) {
       if (this.#hot.fills.isServable(item)) {
         const verdict = hits.answer(batch, row, ipOffset, udpOffset, item, version, this.#asked);
         if (verdict !== NO_HIT) return verdict;
@@ -176,6 +205,8 @@ export class HotStage {
     const { waiting } = this.#hot;
     const waits = waiting.put(batch, row, ipOffset, udpOffset, end, item, version, this.#untilMs);
     this.#path.memory.counters[waits ? COUNT.hot_waits : COUNT.hot_waits_refused] += 1;
+    if (!this.#hasWaited && directory.stateOf(this.#hot.keys.words, item) === directory.WRITING)
+      this.#hot.keys.countWait(item);
     return waits;
   }
 

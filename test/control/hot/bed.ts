@@ -191,12 +191,16 @@ export class KeeperBed {
   }
 }
 
+/** Epochs of a second, and a share that few keys reach, unless the section says otherwise. */
 export function hotSettings(hot: string): HotControlSettings {
+  const own = hot.replace(/^\{\s*|\s*\}$/g, '');
+  const said = (field: string, value: string) => (own.includes(`${field}:`) ? [] : [`${field}: ${value}`]);
+  const fields = [...said('epoch_ms', '1000'), ...said('share', '0.0001'), ...said('error', '0.00001')];
   return loadConfig(
     `vip: 10.77.0.100
 ports: { client: { interface: cl0, address: 10.77.0.1/24 } }
 nodes: [{ name: mc1, address: 10.77.0.11 }]
-hot: ${hot}`,
+hot: { ${[...fields, ...(own === '' ? [] : [own])].join(', ')} }`,
     'f.yaml',
   ).hot;
 }
