@@ -123,11 +123,12 @@ export class Splitter {
     const { words } = this.keys;
     const item = hotLane.find(words[row + ASKED_HASH], words[row + ASKED_KEY], words[row + ASKED_BYTES]);
     if (item < 0) return false;
-    if (VERB_CLASS[this.#verb] !== CLASS_READ) {
+    hotLane.upkeep.hasMoved(item);
+    this.#aim(hotLane, item, row);
+    if (VERB_CLASS[this.#verb] !== CLASS_READ && !hotLane.upkeep.isTomb(item)) {
       hotLane.touched(item);
       return false;
     }
-    hotLane.upkeep.hasMoved(item);
     leak(hotLane.keys.words, item);
     const { bytes } = this.#path.memory;
     const start = this.#scratch + OWN_HEADERS_BYTES + FRAME_HEADER_BYTES;
@@ -138,6 +139,12 @@ export class Splitter {
     if (replyBytes === 0 || collector.takeHere(gather, key, reply, reply + replyBytes) > PART_LAST) return false;
     this.#path.slots.free(words[row + ASKED_SLOT]);
     return true;
+  }
+
+  /** What is known of a hot key is known of one node: no other is asked. */
+  #aim(hotLane: Hot, item: number, row: number): void {
+    const node = hotLane.upkeep.knownHome(item);
+    if (node >= 0) this.keys.words[row + ASKED_NODE] = node;
   }
 
   /** The words before the first key, one space behind each. False when they are longer than any sense. */
@@ -247,6 +254,12 @@ export class Splitter {
     const keyBytes = words[row + KEY_ASKED] & ASKED_BYTES_MASK;
     const key = end - keyBytes - (bytes[start] === binary.MAGIC_REQUEST ? 0 : CRLF_BYTES);
     this.#keyHash = hashKey(bytes, view, key, keyBytes);
+    const { hotLane } = this.#path;
+    const item = hotLane === undefined ? -1 : hotLane.find(this.#keyHash, key, keyBytes);
+    if (item >= 0) {
+      hotLane!.upkeep.hasMoved(item);
+      return hotLane!.upkeep.isTomb(item) ? -1 : hotLane!.upkeep.knownHome(item);
+    }
     return lookup(steerWords, table, steerHash(steerWords, table, this.#keyHash, bytes, view, key, keyBytes));
   }
 

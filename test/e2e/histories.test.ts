@@ -132,7 +132,23 @@ const VARIANTS: readonly Variant[] = [
   { name: 'times to live', hot: { ttl_guard_ms: 0 }, workload: { ttls: 0.6 }, more: PATIENT },
   { name: 'a node killed and started again', isHard: true, more: EAGER, during: killed },
   { name: 'a node that hangs', hot: { datagram_life_ms: 2000 }, isHard: true, more: EAGER, during: hangs },
-  { name: 'weights change', isHard: true, more: PATIENT, during: reweighted },
+  {
+    name: 'weights change; copies alone',
+    lanes: 2,
+    hot: COPIES,
+    workload: UNEVEN,
+    isHard: true,
+    more: PATIENT,
+    during: reweighted,
+  },
+  {
+    name: 'weights change; frames late and lost',
+    lanes: 2,
+    faults: 'drop: 0.1, reorder: 0.2, seed: 7',
+    isHard: true,
+    more: PATIENT,
+    during: reweighted,
+  },
 ];
 
 async function killed({ bed, balancer }: World): Promise<void> {

@@ -110,7 +110,7 @@ export class Intake {
     const isFenceable = this.#isFenceable(udpOffset, end, item, asked);
     if (directory.stateOf(words, item) === directory.UNSURE && !this.#isResolvable(item, isFenceable))
       return this.#leave(item);
-    if (!isFenceable && (words[item + directory.STATE] & directory.TOMB) !== 0) {
+    if (!isFenceable && this.#upkeep.isTomb(item)) {
       const verdict = this.#hits.absent(batch, row, ipOffset, udpOffset, asked);
       // What home has is of before: it goes before anything is relayed there.
       if (verdict !== NO_HIT || this.#upkeep.isBurialDue(item)) {

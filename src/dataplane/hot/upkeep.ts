@@ -128,11 +128,14 @@ export class Upkeep {
     return isOver;
   }
 
+  /** Whether what home has came back from the dead, or is of before. */
+  isTomb(item: number): boolean {
+    return (this.#keys.words[item + directory.STATE] & directory.TOMB) !== 0;
+  }
+
   isBurialDue(item: number): boolean {
     const { words, nowMs } = this.#keys;
-    return (
-      (words[item + directory.STATE] & directory.TOMB) !== 0 && ((nowMs - words[item + directory.LOOSE_UNTIL]) | 0) >= 0
-    );
+    return this.isTomb(item) && ((nowMs - words[item + directory.LOOSE_UNTIL]) | 0) >= 0;
   }
 
   /** A tomb whose time is over is looked into, once: what is there came back from the dead. */

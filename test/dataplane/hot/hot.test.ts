@@ -341,6 +341,32 @@ describe('another home', () => {
     expect(bed.say('gets k\r\n', { id: 9 })).toBeUndefined();
     expect(bed.wait(400).map(({ body }) => body)).toEqual([expect.stringMatching(/^VALUE k 0 3 \d+\r\nnew\r\n/)]);
   });
+
+  test.each([
+    ['get k l', 'VALUE k 0 3\r\nnew\r\nEND\r\n'],
+    ['gat 100 k l', 'VALUE k 0 3\r\nnew\r\nEND\r\n'],
+  ])('nor to %s while a write is under way at the home before', (request, answer) => {
+    const { bed } = returned(bed => {
+      expect(bed.say('set k 0 0 3\r\nnew\r\n', { id: 7 })).toBe('STORED\r\n');
+      bed.judge = ({ body }) => (isOwn(body) ? 'lose' : 'deliver');
+      expect(bed.say('set k 0 0 5\r\nnewer\r\n', { id: 8 })).toBeUndefined();
+    });
+    expect(bed.say(`${request}\r\n`, { id: 9 })).toBe(answer);
+  });
+
+  test.each(['get k l', 'gat 100 k l'])('nor to %s', request => {
+    const { bed } = returned(() => {});
+    expect(bed.say(`${request}\r\n`, { id: 9 })).toBe('END\r\n');
+  });
+
+  test('nor to one of several keys that is asked for once more', () => {
+    const { bed } = returned(bed => {
+      bed.judge = () => 'lose';
+      expect(bed.say('get k l\r\n', { id: 9 })).toBeUndefined();
+    });
+    bed.judge = () => 'deliver';
+    expect(bed.wait(400).map(({ body }) => body)).toEqual(['END\r\n']);
+  });
 });
 
 test('a write whose home moves before it is sent: what the new home has goes first', () => {
