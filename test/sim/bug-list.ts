@@ -107,8 +107,13 @@ export const BUGS: readonly Bug[] = [
       },
       {
         file: STAGE,
-        from: 'if ((state & (directory.STATE_MASK | directory.VALUED)) === (directory.CLEAN | directory.VALUED)) {',
+        from: 'if ((state & SERVABLE_MASK) === SERVABLE) {',
         to: 'if ((state & directory.VALUED) !== 0 && (state & directory.STATE_MASK) <= directory.WRITING) {',
+      },
+      {
+        file: STAGE,
+        from: 'if ((words[item + directory.STATE] & SERVABLE_MASK) !== SERVABLE || !fills.isServable(item))',
+        to: 'const state = words[item + directory.STATE];\n        if ((state & directory.VALUED) === 0 || (state & directory.STATE_MASK) > directory.WRITING || !fills.isServable(item))',
       },
     ],
     plan: hot('register'),
