@@ -60,6 +60,11 @@ export const ALIAS_HIGH = 28;
 export const ALIAS_LOW = 29;
 /** 1: while the write under way was, a read has gone home. What that saw may be gone again: see `writes.ts`. Any lane. */
 export const LEAKED = 30;
+/**
+ * 1: the item at home may bear marks of the meta protocol (stale, won, token sent: flags I, N and R), which only its node can
+ * tell of and changes as it does. Neither cached nor copied until it is stored or deleted anew. Holder of the lock.
+ */
+export const MARKED = 31;
 
 export const STATE_MASK = 7;
 export const FREE = 0;

@@ -13,6 +13,7 @@ import { OUT_OPAQUE_LENGTH, OUT_OPAQUE_OFFSET } from './located.ts';
 import { writeUint64 } from './uint64.ts';
 
 const NONCE_DIGITS = 16;
+const MARKS = [0x57, 0x58, 0x5a] as const;
 const SPACE = 0x20;
 const MINUS = 0x2d;
 const CR = 0x0d;
@@ -149,6 +150,11 @@ export function hasNonce(bytes: Uint8Array, located: Int32Array, high: number, l
     misfit |= bytes[at + 8 + digit] ^ HEX[(low >>> (28 - 4 * digit)) & 15];
   }
   return misfit === 0;
+}
+
+/** Does the reply's first line say won (`W`), stale (`X`) or token sent (`Z`)? */
+export function bearsMarks(bytes: Uint8Array, offset: number, end: number): boolean {
+  return MARKS.some(letter => returnToken(bytes, offset, end, letter) >= 0);
 }
 
 /** Offset of the token of return flag `letter` in the meta reply line at `offset`, or −1. */

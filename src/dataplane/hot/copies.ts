@@ -17,7 +17,7 @@ import { ITEM_EXPIRES, ITEM_KEY_AT, ITEM_KEY_LENGTH } from '../../cache/items.ts
 import * as directory from '../../coherence/directory.ts';
 import { FRAME_HEADER_BYTES, sequence, total } from '../../memcached/frame-header.ts';
 import { OUT_STATUS, OUT_VALUE_LENGTH, OUT_VALUE_OFFSET, OUT_WORDS } from '../../memcached/located.ts';
-import { hasNonce, OwnLine, returnToken } from '../../memcached/own-meta.ts';
+import { bearsMarks, hasNonce, OwnLine, returnToken } from '../../memcached/own-meta.ts';
 import { parseReply, STATUS_EN, STATUS_HD, STATUS_NF, STATUS_NS, STATUS_VA } from '../../memcached/reply.ts';
 import { NUMBER, readUint64 } from '../../memcached/uint64.ts';
 import { steerHash } from '../../steer/hash.ts';
@@ -134,7 +134,8 @@ export class Copies {
       return this.#end(operation);
     // Another node is home, and nobody has settled that: what it has may be of before.
     if (this.#sender.homeOf(item) !== words[item + directory.HOME] - 1) return this.#end(operation);
-    const buffer = phase === directory.CLEAN ? this.#holders.indexOf(-1) : -1;
+    const isReady = phase === directory.CLEAN && words[item + directory.MARKED] === 0;
+    const buffer = isReady ? this.#holders.indexOf(-1) : -1;
     this.#ops[operation + op.DUE_MS] = (nowMs + RETRY_MS) | 0;
     if (buffer < 0) return;
     this.#holders[buffer] = operation;
@@ -292,7 +293,7 @@ export class Copies {
     const { bytes } = this.#path.memory;
     const { words } = this.#keys;
     const item = this.#ops[operation + op.ITEM];
-    if (!this.#isSameVersion(operation)) return false;
+    if (!this.#isSameVersion(operation) || bearsMarks(bytes, start, end)) return false;
     const ttl = returnToken(bytes, start, end, LETTER_T);
     readUint64(bytes, ttl);
     if (bytes[ttl] !== MINUS && NUMBER[1] < 3) return false;

@@ -39,7 +39,7 @@ import {
   writeBody,
 } from '../../memcached/hit-reply.ts';
 import { OUT_STATUS, OUT_VALUE_LENGTH, OUT_VALUE_OFFSET, OUT_WORDS } from '../../memcached/located.ts';
-import { hasNonce, returnToken } from '../../memcached/own-meta.ts';
+import { bearsMarks, hasNonce, returnToken } from '../../memcached/own-meta.ts';
 import { parseReply, STATUS_EN, STATUS_VA } from '../../memcached/reply.ts';
 import { NUMBER, readUint64 } from '../../memcached/uint64.ts';
 import { sum16 } from '../../wire/checksum.ts';
@@ -91,7 +91,8 @@ export class Fills {
     if (words[item + directory.FETCHER] !== 0 && ((nowMs - words[item + directory.FETCHED_MS]) | 0) < FETCH_MS_MAX) {
       return true;
     }
-    if (this.isFlushing || ((nowMs - words[item + directory.RETRY_MS]) | 0) < 0) return false;
+    if (this.isFlushing || words[item + directory.MARKED] !== 0) return false;
+    if (((nowMs - words[item + directory.RETRY_MS]) | 0) < 0) return false;
     const node = this.#sender.homeOf(item);
     const operation = node < 0 ? -1 : this.#operations.take(op.OPERATION_FETCH, item);
     if (operation < 0) return false;
@@ -206,7 +207,9 @@ export class Fills {
     const sentMs = this.#operations.words[operation + op.SENT_MS];
     const valueBytes = located[OUT_VALUE_LENGTH];
     const at = located[OUT_VALUE_OFFSET];
-    const isThere = isWhole && at + valueBytes + 2 === end && words[item + directory.CACHED] !== 0;
+    if (bearsMarks(bytes, start, end)) words[item + directory.MARKED] = 1;
+    const mayBeCached = words[item + directory.CACHED] !== 0 && words[item + directory.MARKED] === 0;
+    const isThere = isWhole && at + valueBytes + 2 === end && mayBeCached;
     const isSame = (words[item + directory.STATE] & directory.VALUED) !== 0 && !this.#isForeign(item, casHigh, casLow);
     if (isSame && isThere) return this.#renew(item, sentMs, ttl);
     directory.beginChange(words, item);

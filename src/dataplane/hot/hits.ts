@@ -9,7 +9,6 @@ import {
   ITEM_BYTES,
   ITEM_CAS_HIGH,
   ITEM_CAS_LOW,
-  ITEM_EXPIRES,
   ITEM_FLAGS,
   ITEM_KEY_AT,
   ITEM_KEY_LENGTH,
@@ -33,6 +32,7 @@ import {
   HIT_WORDS,
   KEY_TEXT,
   TTL_NEVER,
+  TTL_UNKNOWN,
   UNSAYABLE,
   writeAbsent,
   writeHit,
@@ -203,13 +203,9 @@ export class Hits {
     hit[HIT_VALUE_LENGTH] = copied[ITEM_VALUE_LENGTH];
     hit[HIT_CAS_HIGH] = copied[ITEM_CAS_HIGH];
     hit[HIT_CAS_LOW] = copied[ITEM_CAS_LOW];
-    hit[HIT_TTL] = this.#secondsLeft(copied);
+    // The second in which it ends is known to its node alone.
+    hit[HIT_TTL] = (copied[directory.STATE] & directory.TTL_SET) === 0 ? TTL_NEVER : TTL_UNKNOWN;
     return true;
-  }
-
-  #secondsLeft(item: Int32Array): number {
-    if ((item[directory.STATE] & directory.TTL_SET) === 0) return TTL_NEVER;
-    return Math.max(1, (((item[ITEM_EXPIRES] - this.#keys.nowMs) | 0) / 1000 + 1) | 0);
   }
 
   /** "Not there": home has said so, or it was deleted through us. */

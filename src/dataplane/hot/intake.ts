@@ -19,6 +19,7 @@ import {
   REQUEST_NOREPLY,
   REQUEST_QUIET,
 } from '../../memcached/located.ts';
+import { hasFlag } from '../../memcached/meta-flags.ts';
 import { STATUS_EN, STATUS_HD } from '../../memcached/reply.ts';
 import { readTerms, TERM_WORDS, WRITE_OTHER } from '../../memcached/write-terms.ts';
 import { DROP, FLAG_PARTIAL_CHECKSUM, ROW_FLAGS, ROW_OFFSET } from '../../port/port.ts';
@@ -46,6 +47,8 @@ const QUIET = 2;
 /** What `relayed` says. */
 export const RELAYED = 1;
 export const RELAYED_QUIETLY = 2;
+/** Flags I, N and R. */
+const MARKING = [0x49, 0x4e, 0x52] as const;
 const LETTER_Q = 0x71;
 const NOREPLY_BYTES = 7;
 const LETTER_Y = 0x79;
@@ -185,6 +188,13 @@ export class Intake {
     ops[operation + op.CLIENT_FLAGS] = batch[row + ROW_FLAGS];
   }
 
+  /** Whether the request may leave marks on the item (directory.MARKED). */
+  #marks({ located }: Asked): boolean {
+    if (located[OUT_PROTOCOL] !== PROTOCOL_META) return false;
+    const { bytes } = this.#path.memory;
+    return MARKING.some(letter => hasFlag(located, bytes, letter));
+  }
+
   #relay(
     batch: Int32Array,
     row: number,
@@ -201,6 +211,7 @@ export class Intake {
     if (operation < 0) return this.#leave(item);
     this.#repeats.begin(this.#client, this.#portAndId, this.#hash, nowMs);
     words[item + directory.REPLICAS_JOINED] = 0;
+    if (this.#marks(asked)) words[item + directory.MARKED] = 1;
     directory.enter(words, item, directory.WRITING, directory.LOOSE);
     const silence = this.#unsilence(batch, row, ipOffset, udpOffset, end, asked);
     forwarder.slot = -1;

@@ -159,6 +159,7 @@ export class Upkeep {
     const isOldEnough = seesAnswers || waitedMs > setup.lifeMs;
     if (isOldEnough && this.#keys.isDrained(words[item + ITEM_KEY_HASH]) && directory.tryLock(words, item, lane)) {
       this.settleHome(item);
+      words[item + directory.MARKED] = 0;
       directory.enter(words, item, directory.CLEAN, 0);
       directory.unlock(words, item);
       this.#path.memory.counters[COUNT.hot_promotions] += 1;

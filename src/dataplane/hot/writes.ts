@@ -532,12 +532,14 @@ export class Writes {
     this.#ops[operation + op.FENCE_HIGH] = NUMBER[0];
     this.#ops[operation + op.FENCE_LOW] = NUMBER[1];
     if (this.#kind === terms.WRITE_DELETE) {
+      words[item + directory.MARKED] = 0;
       this.#setAbsent(item);
       return this.#finish(operation, outcome.OUTCOME_DONE);
     }
     words[item + directory.CAS_HIGH] = NUMBER[0];
     words[item + directory.CAS_LOW] = NUMBER[1];
     if (this.#isStore) {
+      words[item + directory.MARKED] = 0;
       this.#switchValue(operation, item);
       return this.#finish(operation, outcome.OUTCOME_DONE);
     }
