@@ -382,3 +382,35 @@ test('a write whose home moves before it is sent: what the new home has goes fir
   const steps = bed.asked.slice(before).map(({ body }) => body.replace(/ O[0-9a-f]{16}/, '').replace(/C\d+/, 'C'));
   expect(steps).toEqual(['mg k t f v c\r\n', 'md k C\r\n', 'ms k 2 ME c\r\n20\r\n']);
 });
+
+describe('what only its node can tell', () => {
+  test('marks of the meta protocol: neither cached nor fetched until it is stored anew', () => {
+    const bed = new HotBed();
+    bed.say('set k 0 0 2\r\n10\r\n');
+    bed.promote('k');
+    bed.say('get k\r\n');
+    bed.say('mg k v R30\r\n');
+    for (let times = 0; times < 3; times++) {
+      const before = bed.asked.length;
+      expect(bed.say('mg k v\r\n')).toMatch(/^VA 2/);
+      expect(bed.asked.slice(before).map(({ body }) => body)).toEqual(['mg k v\r\n']);
+    }
+    expect(bed.say('set k 0 0 2\r\n20\r\n')).toBe('STORED\r\n');
+    const before = bed.asked.length;
+    expect(bed.say('mg k v\r\n')).toBe('VA 2\r\n20\r\n');
+    expect(bed.asked).toHaveLength(before);
+  });
+
+  test.each([
+    ['the seconds left', 'mg k v t\r\n'],
+    ['a mode in lower case', 'ms k 1 Ma\r\nx\r\n'],
+    ['a key in base64', 'ms aw== 1 b\r\nx\r\n'],
+  ])('%s', (_, request) => {
+    const bed = new HotBed();
+    bed.say('set k 0 100 2\r\n10\r\n');
+    bed.promote('k');
+    bed.say('get k\r\n');
+    bed.say(request);
+    expect(bed.asked.at(-1)!.body).toBe(request);
+  });
+});
