@@ -366,6 +366,8 @@ export class Writes {
     const isKnown = (state & directory.CAS_KNOWN) !== 0;
     const isSame = words[item + directory.CAS_HIGH] === NUMBER[0] && words[item + directory.CAS_LOW] === NUMBER[1];
     if ((this.#ops[operation + op.FLAGS] & WAS_UNSURE) !== 0 && isKnown && isSame) return this.#move(operation);
+    // An unsure write of ours, or an old value come back? It is taken for gone: what is not known may have been evicted.
+    if (isKnown && !isSame && this.#isLoose(item)) return this.#foundZombie(operation);
     this.#learn(item, start, end, isKnown && isSame ? directory.ALIASED : 0);
     this.#ops[operation + op.FLAGS] &= ~WAS_UNSURE;
     this.#decidePresent(operation);
