@@ -22,11 +22,13 @@ export function readInterval(text: string): number {
 export function pause(ms: number, quit: AbortSignal): Promise<void> {
   return new Promise(resolve => {
     if (quit.aborted) return resolve();
-    const timer = setTimeout(resolve, ms);
-    quit.addEventListener('abort', () => {
+    const end = () => {
       clearTimeout(timer);
+      quit.removeEventListener('abort', end);
       resolve();
-    });
+    };
+    const timer = setTimeout(end, ms);
+    quit.addEventListener('abort', end);
   });
 }
 

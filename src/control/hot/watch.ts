@@ -98,9 +98,10 @@ export class HotWatch {
     return this.#keeper;
   }
 
-  #names(): (row: number) => string {
+  /** Tag of a node in a list of copies → its name, or ''. */
+  #names(): (tag: number) => string {
     const names = new Map(this.#placement.nodes().map(({ row, name }) => [row, name]));
-    return row => names.get(row) ?? '';
+    return tag => names.get(this.#placement.rowOfTag(tag)) ?? '';
   }
 }
 

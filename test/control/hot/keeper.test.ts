@@ -328,4 +328,17 @@ describe('the list for people', () => {
     expect(hottest!.share + hottest!.shareError).toBeLessThanOrEqual(1);
     expect(hotKeys(bed.keeper, 1, () => '')).toHaveLength(1);
   });
+
+  it('names the nodes with copies by the tags that lanes write, and none that is gone', () => {
+    const bed = new KeeperBed(SMALL);
+    bed.lanes[0]!.ask('k', 900);
+    bed.pass(50);
+    const item = bed.itemOf('k');
+    bed.setWord(item, directory.REPLICAS_JOINED, 0b11);
+    for (const [row, tag] of [0x0b01_0002, 0x0c01_0003].entries()) {
+      bed.setWord(item, directory.REPLICA_ROWS + row * directory.REPLICA_ROW_WORDS + directory.REPLICA_NODE, tag);
+    }
+    const [listed] = hotKeys(bed.keeper, 1, tag => (tag === 0x0b01_0002 ? 'mc2' : ''));
+    expect(listed!.replicas).toEqual(['mc2']);
+  });
 });
