@@ -42,6 +42,12 @@ export interface KeyHeat {
   readonly shareError: number;
   /** Null when it is not hot. */
   readonly hot: HotKey | null;
+  /** Share from which a key is hot now. */
+  readonly hotFrom: number;
+  readonly pinned: boolean;
+  readonly banned: boolean;
+  /** Why it is not treated for now although it may be hot, and for how long yet; null when that is not so. */
+  readonly leftAlone: { readonly why: string; readonly seconds: number } | null;
 }
 
 export interface HotFigures {
@@ -153,7 +159,17 @@ export function keyHeat(keeper: Keeper, key: Uint8Array, nodeOfTag: (tag: number
   const item = keeper.find(key);
   const hash = hashKey(key, new DataView(key.buffer, key.byteOffset, key.byteLength), 0, key.byteLength);
   const hot = item < 0 ? null : hotKey(keeper, item, nodeOfTag);
-  return { key: showKey(key), ...shareOf(keeper.intake, hash), hot };
+  const alone = hot === null ? keeper.leftAloneFor(hash) : undefined;
+  const text = Buffer.from(key).toString('latin1');
+  return {
+    key: showKey(key),
+    ...shareOf(keeper.intake, hash),
+    hot,
+    hotFrom: keeper.share,
+    pinned: keeper.lists.isPinned(text),
+    banned: keeper.lists.isBanned(text),
+    leftAlone: alone === undefined ? null : { why: alone.why, seconds: alone.ms / 1000 },
+  };
 }
 
 function shareOf(intake: Intake, hash: number): { share: number; shareError: number } {

@@ -4,7 +4,7 @@ import { CONTROL_BEAT, CONTROL_STATE, LANE_RUNNING } from '../../dataplane/setup
 import type { Config } from '../config/normalise.ts';
 import type { SharedMemory } from '../memory-plan.ts';
 import { Keeper, TICK_MS } from './keeper.ts';
-import { keyFault, readKey, showKey } from './key-text.ts';
+import { keyFault, quoted, readKey, showKey } from './key-text.ts';
 import type { Placement } from './placement.ts';
 import type { KeptLanes } from './pulse.ts';
 import { type HotFigures, type HotKey, hotFigures, hotKeys, type KeyHeat, keyHeat } from './report.ts';
@@ -120,6 +120,6 @@ function shown(keys: ReadonlySet<string>): string[] {
 function readHotKey(text: string): Buffer {
   const key = readKey(text);
   const fault = keyFault(key);
-  if (fault !== undefined) throw new HotRequestError(`key is ${JSON.stringify(text)}; it ${fault}`);
+  if (fault !== undefined) throw new HotRequestError(`key is ${quoted(text)}; it ${fault}`);
   return key;
 }
