@@ -115,11 +115,15 @@ describe.skipIf(requireBed())('hot keys', () => {
   test.each([
     [['pin'], 'keysteer hot pin needs a key'],
     [['heat', 'k'], '<action> is heat; it must be pin, unpin, ban, unban'],
-    [['pin', 'a b'], 'key is "a b"; it must have no spaces and control characters'],
+    [['pin', 'a b'], '<key> is "a b"; it must have no spaces and control characters'],
+    [['pin', ''], '<key> is ""; it must have 1 to 250 bytes'],
+    [['ban', String.raw`counter\x01`], String.raw`<key> is "counter\x01"; it must have no`],
+    [['pin', 'k', '--limit', '5'], '--limit is of the list; `keysteer hot pin` does not take it'],
+    [['--interval', '0'], '--interval is 0; it must be 0.1 to 3600 seconds'],
     [['--limit', '0'], '--limit is 0; it must be a whole number from 1 to 65536'],
   ])('keysteer hot %j: %s', async (args, error) => {
     const { code, stderr } = await hot(...args);
-    expect(code).not.toBe(0);
+    expect(code).toBe(2);
     expect(stderr).toContain(error);
   });
 

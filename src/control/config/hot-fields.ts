@@ -80,7 +80,7 @@ export const hot = mapping({
   refresh_ms: wholeNumber(10, 60000)
     .default(1000)
     .describe(
-      'How often a cached value is compared with its home, milliseconds: how long a write that bypasses Keysteer goes unnoticed.',
+      'How often a cached value is compared with its home, milliseconds: a write that bypasses Keysteer is noticed within it, except for 2 s after Keysteer itself has created or deleted the key: what appears at the node then is taken for a late datagram of its own, and deleted.',
     ),
   ttl_guard_ms: wholeNumber(0, 60000)
     .default(2000)
@@ -94,6 +94,10 @@ export const hot = mapping({
   waiting: wholeNumber(16, 65536)
     .default(1024)
     .describe('Requests that wait for a hot key (a write under way, a value being fetched), per lane, 16 to 65536.'),
-  pin: keyList().describe('Keys that are hot from the start and stay so.'),
-  ban: keyList().describe('Keys that are never treated.'),
+  pin: keyList().describe(
+    'Keys that are hot from the start and stay so. Taken literally, as UTF-8: \\xNN is four characters here, unlike in `keysteer hot`.',
+  ),
+  ban: keyList().describe(
+    'Keys that are never treated. Taken literally, as UTF-8: \\xNN is four characters here, unlike in `keysteer hot`.',
+  ),
 });
