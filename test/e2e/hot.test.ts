@@ -75,6 +75,9 @@ describe.skipIf(requireBed())('hot keys', () => {
   });
 
   test('a key that nobody asks for any more leaves', async () => {
+    await balancer.stop();
+    const epochs = bed.writeConfig('epochs.yaml', 'hot: { epoch_ms: 500 }\n');
+    balancer = await bed.startBalancer(['--config', epochs]);
     await set('once', 'value');
     await heat('once');
     await balancer.figuresWhen('it is gone', figures => itemsOf(figures) === 0);
@@ -175,5 +178,9 @@ describe.skipIf(requireBed())('hot keys', () => {
     expect([figures, counters.hot_hits]).toEqual([null, 0]);
     const { code, stderr } = await hot();
     expect([code, stderr]).toEqual([1, expect.stringContaining('hot keys are not treated: hot.enabled is false')]);
+    const { path } = balancer.admin as { path: string };
+    const explained = await keysteer(['explain', 'k', '--instance', path, '--node', 'mc1=10.77.1.11']);
+    expect(explained.code).toBe(0);
+    expect(explained.stdout).toMatch(/^node +mc1 .*^heat +off: hot keys are not treated/ms);
   });
 });
