@@ -53,7 +53,7 @@ GET/S, SET/S and READS are as of the last epoch: with -f, too, they change once 
   keysteer hot -f                 the same, live
   keysteer hot --json | jq '.keys[].key'
   keysteer hot pin front-page     answered by Keysteer from the first request on
-  keysteer hot ban 'caf\xc3\xa9'   never treated: \xNN is a byte that cannot be typed, here it is café`;
+  keysteer hot ban 'caf\xc3\xa9'  never treated: \xNN is a byte; this is café`;
 
 async function hot(action: string | undefined, key: string | undefined, options: HotOptions): Promise<void> {
   if (action !== undefined) return order(action, key, options);
