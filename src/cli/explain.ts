@@ -6,7 +6,7 @@ import { ADDRESS_PATTERN } from '../control/config/addresses.ts';
 import type { Config } from '../control/config/normalise.ts';
 import { explainKey } from '../control/explain.ts';
 import { type ExplainedVerb, explainVerb, whySourceIsRefused } from '../control/explain-gate.ts';
-import { showKey } from '../control/hot/key-text.ts';
+import { keyFault, quoted, readKey, showKey } from '../control/hot/key-text.ts';
 import type { KeyHeat } from '../control/hot/report.ts';
 import { instanceOf } from './admin-options.ts';
 import { addConfigOptions, type ConfigOptions, readConfig } from './config-options.ts';
@@ -16,6 +16,8 @@ import { printJson, short, table, UsageError } from './output.ts';
 import { addReplayOptions, type ReplayCliOptions, withInterfaces } from './replay.ts';
 
 const KEY_BYTES_MAX = 250;
+/** Of the admin interface: it cannot be done as things are. */
+const STATUS_CONFLICT = 409;
 
 interface ExplainOptions extends ReplayCliOptions {
   readonly json?: boolean;
@@ -27,7 +29,10 @@ interface ExplainOptions extends ReplayCliOptions {
 export function registerExplain(program: Command): void {
   const command = program
     .command('explain')
-    .argument('<key>', 'a memcached key; or a capture: a file that is there, or a name that ends in .pcap or .pcapng')
+    .argument(
+      '<key>',
+      'a memcached key, spelt as `keysteer hot` spells it: \\xNN is a byte, \\\\ a backslash; or a capture: a file that is there, or a name that ends in .pcap or .pcapng',
+    )
     .description(
       'say where a key goes and why: hash, ring slot, node, from the code that steers frames; or what becomes of each frame of a capture, with every header field that would change',
     )
@@ -35,14 +40,15 @@ export function registerExplain(program: Command): void {
     .option('--verb <verb>', 'of a key: say, too, what is done with this verb, as get or flush_all')
     .option(
       '--instance <PATH|HOST:PORT>',
-      'of a key: say, too, how hot it is in the instance with this admin interface',
+      'of a key: say, too, how hot it is, and how it is treated or why not, in the instance with this admin interface (default: the one that was started with --config, if it runs)',
     )
     .option('--json', 'machine-readable; of a capture, one JSON object a line for each frame');
   addConfigOptions(addReplayOptions(command)).action(
     async (subject: string, { json = false, port, macOfNodes, source, verb, instance, ...options }: ExplainOptions) => {
       if (isCapture(subject)) return explainFrames(subject, { port, macOfNodes, ...options }, json);
-      const hot = await explainHeat(subject, options.config, instance);
-      explainOneKey(subject, options, json, source, verb, hot);
+      const key = readKey(subject);
+      checkKey(subject, key);
+      explainOneKey(key, options, json, source, verb, await explainHeat(key, options.config, instance));
     },
   );
 }
@@ -61,27 +67,38 @@ function explainFrames(path: string, { port, macOfNodes, ...options }: ReplayCli
   }
 }
 
+/** What is said of a key's heat: figures, or why there are none. */
+type SaidHeat = KeyHeat | { readonly off: string };
+
 /**
  * The instance that is named, or the one that was started with the file. One that merely runs here may have other nodes.
  * @throws AdminClientError, AdminRefusal of an instance that was named
  */
-async function explainHeat(key: string, config?: string, admin?: string): Promise<KeyHeat | undefined> {
-  checkKey(key);
+async function explainHeat(key: Uint8Array, config?: string, admin?: string): Promise<SaidHeat | undefined> {
   if (config === undefined && admin === undefined) return undefined;
+  const fault = keyFault(key);
   try {
     const place = await instanceOf(admin === undefined ? { config: config! } : { admin });
-    const spelt = encodeURIComponent(showKey(Buffer.from(key)));
-    return await askAdmin<KeyHeat>(place, 'GET', `/hot/key?key=${spelt}`);
+    if (fault !== undefined) return { off: `a key that is treated ${fault}` };
+    return await askAdmin<KeyHeat>(place, 'GET', `/hot/key?key=${encodeURIComponent(showKey(key))}`);
   } catch (error) {
+    if (error instanceof AdminRefusal && error.status === STATUS_CONFLICT) return { off: error.message };
     const isAbsent = error instanceof AdminClientError || error instanceof AdminRefusal;
     if (admin === undefined && isAbsent) return undefined;
     throw error;
   }
 }
 
-function heatRows({ share, shareError, hot }: KeyHeat): string[][] {
+export function heatRows(said: SaidHeat): string[][] {
+  if ('off' in said) return [['heat', `off: ${said.off}`]];
+  const { share, shareError, hot } = said;
   const heat = `${shareText(share)} of the requests (+${shareText(shareError)})`;
-  if (hot === null) return [['heat', `${heat}, not hot`]];
+  if (hot === null) {
+    return [
+      ['heat', heat],
+      ['treated', `no: ${whyNot(said)}`],
+    ];
+  }
   const { readsPerSecond, writesPerSecond, layer, replicas, pinned } = hot;
   const copies = replicas.length === 0 ? '' : `, copies on ${replicas.join(', ')}`;
   return [
@@ -90,13 +107,23 @@ function heatRows({ share, shareError, hot }: KeyHeat): string[][] {
   ];
 }
 
+function whyNot({ banned, pinned, leftAlone, share, shareError, hotFrom }: KeyHeat): string {
+  if (banned) return 'banned';
+  const lead = pinned ? 'pinned, but ' : '';
+  if (leftAlone !== null) return `${lead}left alone for ${Math.ceil(leftAlone.seconds)} s yet: ${leftAlone.why}`;
+  if (pinned) return 'pinned, and waits for a place';
+  const from = shareText(hotFrom);
+  if (share + shareError < hotFrom) return `not hot, which begins at ${from} of the requests`;
+  return `not hot yet, or too few requests so far; hot begins at ${from} of them`;
+}
+
 function explainOneKey(
-  key: string,
+  key: Uint8Array,
   options: ConfigOptions,
   json: boolean,
   source?: string,
   verb?: string,
-  heat?: KeyHeat,
+  heat?: SaidHeat,
 ): void {
   const config = readConfig({ ...options, ...quietDefaults(options) });
   const explained = {
@@ -155,12 +182,14 @@ function quietDefaults(options: ConfigOptions): ConfigOptions {
   };
 }
 
-function checkKey(key: string): void {
-  const bytes = Buffer.byteLength(key);
-  if (bytes < 1 || bytes > KEY_BYTES_MAX) {
-    throw new UsageError(`<key> is ${bytes} bytes long; a memcached key has 1 to ${KEY_BYTES_MAX}`);
+/** Space, CR, LF, NUL. */
+const NOT_IN_KEYS = [0x20, 0x0d, 0x0a, 0];
+
+function checkKey(text: string, key: Uint8Array): void {
+  if (key.length < 1 || key.length > KEY_BYTES_MAX) {
+    throw new UsageError(`<key> is ${key.length} bytes long; a memcached key has 1 to ${KEY_BYTES_MAX}`);
   }
-  if (/[\0\r\n ]/.test(key)) {
-    throw new UsageError(`<key> is ${JSON.stringify(key)}; a memcached key has no space, CR, LF or NUL`);
+  if (NOT_IN_KEYS.some(byte => key.includes(byte))) {
+    throw new UsageError(`<key> is ${quoted(text)}; a memcached key has no space, CR, LF or NUL`);
   }
 }

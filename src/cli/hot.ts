@@ -1,15 +1,17 @@
 import type { Command } from 'commander';
 import { askAdmin } from '../control/admin/client.ts';
 import type { AdminPlace } from '../control/admin/places.ts';
+import { keyFault, quoted, readKey } from '../control/hot/key-text.ts';
 import { type AdminOptions, addAdminOptions, instanceOf } from './admin-options.ts';
 import { type HotListing, hotScreen } from './hot-screen.ts';
 import { drawLines, onSignals, openScreen, pause, readInterval } from './live.ts';
-import { printJson, UsageError, UserError } from './output.ts';
+import { printJson, UsageError } from './output.ts';
 
 const WIDTH = 80;
 const HEIGHT = 24;
 /** Lines of the screen beside the keys. */
 const FIXED_LINES = 8;
+const INTERVAL_DEFAULT = '1';
 const LIMIT_DEFAULT = 20;
 const LIMIT_MAX = 65_536;
 
@@ -23,7 +25,7 @@ const ACTIONS = Object.keys(DONE);
 
 interface HotOptions extends AdminOptions {
   readonly follow?: boolean;
-  readonly interval: string;
+  readonly interval?: string;
   readonly limit?: string;
 }
 
@@ -36,7 +38,7 @@ export function registerHot(program: Command): void {
       'list the hot keys of a running instance: share of the requests with its error, where the key is, its copies; or pin and ban keys',
     )
     .option('-f, --follow', 'look again and again; q ends it')
-    .option('--interval <SECONDS>', 'time between two looks', '1')
+    .option('--interval <SECONDS>', `time between two looks (default: ${INTERVAL_DEFAULT})`)
     .option('--limit <N>', `keys to show, the hottest first (default: ${LIMIT_DEFAULT}, or what fits the terminal)`)
     .addHelpText('after', HELP);
   addAdminOptions(command).action(hot);
@@ -45,16 +47,17 @@ export function registerHot(program: Command): void {
 const HELP = String.raw`
 SHARE% is what the key has at least of all requests of the last seconds, +ERR% what it may have beyond that.
 AT is the layer that the key is looked up in, with * for a pinned one. COPIES: nodes that have it / shall have it.
+GET/S, SET/S and READS are as of the last epoch: with -f, too, they change once in hot.epoch_ms (4 s unless it is set).
 
   keysteer hot                    the hottest keys, once
   keysteer hot -f                 the same, live
   keysteer hot --json | jq '.keys[].key'
   keysteer hot pin front-page     answered by Keysteer from the first request on
-  keysteer hot ban 'counter\x01'  never treated`;
+  keysteer hot ban 'caf\xc3\xa9'  never treated: \xNN is a byte; this is café`;
 
 async function hot(action: string | undefined, key: string | undefined, options: HotOptions): Promise<void> {
   if (action !== undefined) return order(action, key, options);
-  const ms = readInterval(options.interval) * 1000;
+  const ms = readInterval(options.interval ?? INTERVAL_DEFAULT) * 1000;
   const limit = readLimit(options.limit);
   const place = await instanceOf(options);
   if (!options.follow) return show(await listing(place, limit ?? LIMIT_DEFAULT), options);
@@ -68,13 +71,20 @@ async function hot(action: string | undefined, key: string | undefined, options:
   }
 }
 
-async function order(action: string, key: string | undefined, options: AdminOptions): Promise<void> {
-  if (!ACTIONS.includes(action)) throw new UserError(`<action> is ${action}; it must be ${ACTIONS.join(', ')}`);
-  if (key === undefined) throw new UserError(`keysteer hot ${action} needs a key; \`keysteer hot\` lists the hot ones`);
+async function order(action: string, text: string | undefined, options: HotOptions): Promise<void> {
+  if (!ACTIONS.includes(action)) throw new UsageError(`<action> is ${action}; it must be ${ACTIONS.join(', ')}`);
+  if (text === undefined)
+    throw new UsageError(`keysteer hot ${action} needs a key; \`keysteer hot\` lists the hot ones`);
+  const fault = keyFault(readKey(text));
+  if (fault !== undefined) throw new UsageError(`<key> is ${quoted(text)}; it ${fault}`);
+  for (const name of ['follow', 'interval', 'limit'] as const) {
+    if (options[name] === undefined) continue;
+    throw new UsageError(`--${name} is of the list; \`keysteer hot ${action}\` does not take it`);
+  }
   const answer = await askAdmin<{ key: string }>(
     await instanceOf(options),
     'POST',
-    `/hot/${action}?key=${encodeURIComponent(key)}`,
+    `/hot/${action}?key=${encodeURIComponent(text)}`,
   );
   if (options.json) return printJson(answer);
   process.stdout.write(`${answer.key} ${DONE[action]}\n`);

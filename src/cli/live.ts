@@ -1,5 +1,5 @@
 /** A screen that is drawn again and again until q or a signal ends it: what `top` and `hot` share. */
-import { UserError } from './output.ts';
+import { UsageError } from './output.ts';
 
 const HEIGHT = 24;
 const INTERVAL_SECONDS_MIN = 0.1;
@@ -16,17 +16,19 @@ const CTRL_C = '\x03';
 export function readInterval(text: string): number {
   const seconds = Number(text);
   if (seconds >= INTERVAL_SECONDS_MIN && seconds <= INTERVAL_SECONDS_MAX) return seconds;
-  throw new UserError(`--interval is ${text}; it must be ${INTERVAL_SECONDS_MIN} to ${INTERVAL_SECONDS_MAX} seconds`);
+  throw new UsageError(`--interval is ${text}; it must be ${INTERVAL_SECONDS_MIN} to ${INTERVAL_SECONDS_MAX} seconds`);
 }
 
 export function pause(ms: number, quit: AbortSignal): Promise<void> {
   return new Promise(resolve => {
     if (quit.aborted) return resolve();
-    const timer = setTimeout(resolve, ms);
-    quit.addEventListener('abort', () => {
+    const end = () => {
       clearTimeout(timer);
+      quit.removeEventListener('abort', end);
       resolve();
-    });
+    };
+    const timer = setTimeout(end, ms);
+    quit.addEventListener('abort', end);
   });
 }
 

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { askAdmin } from '../control/admin/client.ts';
 import type { NodeFigures } from '../control/figures.ts';
 import { type AdminOptions, addAdminOptions, instanceOf } from './admin-options.ts';
-import { percent, printJson, short, table, UserError } from './output.ts';
+import { percent, printJson, short, table, UsageError } from './output.ts';
 
 const ACTIONS: readonly string[] = ['drain', 'enable'];
 const DONE: Readonly<Record<string, string>> = {
@@ -21,9 +21,9 @@ export function registerNodes(program: Command): void {
 
 async function nodes(action: string | undefined, name: string | undefined, options: AdminOptions): Promise<void> {
   if (action === undefined) return list(options);
-  if (!ACTIONS.includes(action)) throw new UserError(`<action> is ${action}; it must be ${ACTIONS.join(' or ')}`);
+  if (!ACTIONS.includes(action)) throw new UsageError(`<action> is ${action}; it must be ${ACTIONS.join(' or ')}`);
   if (name === undefined)
-    throw new UserError(`keysteer nodes ${action} needs the name of a node; \`keysteer nodes\` lists them`);
+    throw new UsageError(`keysteer nodes ${action} needs the name of a node; \`keysteer nodes\` lists them`);
   const place = await instanceOf(options);
   const path = `/nodes/${encodeURIComponent(name)}/${action}`;
   const answer = await askAdmin<{ node: NodeFigures }>(place, 'POST', path);

@@ -4,8 +4,10 @@ import { steerHash } from '../steer/hash.ts';
 import { lookupSlot, nextNodeSlot, nodeAtSlot, nodeSlots, slotCount } from '../steer/lookup.ts';
 import { SteerTable } from '../steer/table.ts';
 import type { Config } from './config/normalise.ts';
+import { showKey } from './hot/key-text.ts';
 
 export interface ExplainedKey {
+  /** As people read it: hot/key-text.ts. */
   key: string;
   keyBytes: number;
   hashName: string;
@@ -37,17 +39,17 @@ export function ringHashOf({ words, current }: SteerTable, bytes: Uint8Array): n
   return steerHash(words, current, hashKey(bytes, view, 0, bytes.length), bytes, view, 0, bytes.length);
 }
 
-/** @param key 1 to 250 bytes */
-export function explainKey(config: Config, key: string): ExplainedKey {
+/** @param key 1 to 250 bytes, or text that is UTF-8 */
+export function explainKey(config: Config, key: string | Uint8Array): ExplainedKey {
   const steer = steerTableOf(config);
   const { words, current } = steer;
-  const bytes = Buffer.from(key);
+  const bytes = typeof key === 'string' ? Buffer.from(key) : key;
   const hash = ringHashOf(steer, bytes);
   const slot = lookupSlot(words, current, hash);
   const slots = slotCount(words, current);
   const next = slot < 0 ? -1 : nextNodeSlot(words, current, slot);
   return {
-    key,
+    key: showKey(bytes),
     keyBytes: bytes.length,
     hashName: config.steering.hash,
     hash: (hash >>> 0).toString(16).padStart(8, '0'),

@@ -200,7 +200,9 @@ weight: 2         | hash_name: "a b"           | 8:56 | nodes[1].hash_name is "a
                   | hot: { l1_keys: 8192 }           | 9:17 | hot.l1_keys is 8192; it must be at most half of hot.keys (8192)
                   | hot: { detector: bloom }         | 9:18 | hot.detector is "bloom"; it must be self-adaptive or lossy or probabilistic or mnemonic or weighted or space-saving
                   | hot: { share: 0 }                | 9:15 | hot.share is 0; it must be a number from 0.000001 to 0.5
-                  | hot: { error: 0.001 }            | 9:15 | hot.error is 0.001; it must be below hot.share (0.00002)
+                  | hot: { keys: 128 }               | 9:1  | hot.l1_keys is 1024 (the default); it must be at most half of hot.keys (128)
+                  | hot: { detector: lossy, share: 0.000002 } | 9:1 | hot.error is 0.000005 (the default); it must be below hot.share (0.000002)
+                  | hot: { detector: lossy, error: 0.001 } | 9:32 | hot.error is 0.001; it must be below hot.share (0.00002)
                   | hot: { imbalance: 1 }            | 9:19 | hot.imbalance is 1; it must be a number from 1.01 to 10
                   | hot: { copies_max: 17 }          | 9:20 | hot.copies_max is 17; it must be a whole number from 1 to 16
                   | hot: { instant: { window: 64, count: 65 } } | 9:38 | hot.instant.count is 65; it must be at most hot.instant.window (64)

@@ -374,11 +374,11 @@ admin: { listen: ${join(tmpdir(), `keysteer-people-${process.pid}.sock`)} }
     });
 
     test.each<[string, string[], number, string]>([
-      ['an action that does not exist', ['nodes', 'stop', 'mc1'], 1, '<action> is stop; it must be drain or enable'],
-      ['a drain of nothing', ['nodes', 'drain'], 1, 'keysteer nodes drain needs the name of a node'],
-      ['an interval of nothing', ['top', '--interval', '0'], 1, '--interval is 0; it must be 0.1 to 3600 seconds'],
+      ['an action that does not exist', ['nodes', 'stop', 'mc1'], 2, '<action> is stop; it must be drain or enable'],
+      ['a drain of nothing', ['nodes', 'drain'], 2, 'keysteer nodes drain needs the name of a node'],
+      ['an interval of nothing', ['top', '--interval', '0'], 2, '--interval is 0; it must be 0.1 to 3600 seconds'],
       ['a node that does not exist', ['nodes', 'drain', 'mc3'], 1, 'there is no node "mc3"; there are mc1, mc2'],
-    ])('%s: exit status 1, and what would be right', async (_, args, code, message) => {
+    ])('%s: its exit status, and what would be right', async (_, args, code, message) => {
       const ended = await keysteer([...args, '--config', config]);
       expect(ended).toMatchObject({ code, stdout: '', stderr: expect.stringContaining(message) });
       expect(ended.stderr).not.toMatch(/^\s+at /m);

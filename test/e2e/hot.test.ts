@@ -75,6 +75,9 @@ describe.skipIf(requireBed())('hot keys', () => {
   });
 
   test('a key that nobody asks for any more leaves', async () => {
+    await balancer.stop();
+    const epochs = bed.writeConfig('epochs.yaml', 'hot: { epoch_ms: 500 }\n');
+    balancer = await bed.startBalancer(['--config', epochs]);
     await set('once', 'value');
     await heat('once');
     await balancer.figuresWhen('it is gone', figures => itemsOf(figures) === 0);
@@ -115,11 +118,15 @@ describe.skipIf(requireBed())('hot keys', () => {
   test.each([
     [['pin'], 'keysteer hot pin needs a key'],
     [['heat', 'k'], '<action> is heat; it must be pin, unpin, ban, unban'],
-    [['pin', 'a b'], 'key is "a b"; it must have no spaces and control characters'],
+    [['pin', 'a b'], '<key> is "a b"; it must have no spaces and control characters'],
+    [['pin', ''], '<key> is ""; it must have 1 to 250 bytes'],
+    [['ban', String.raw`counter\x01`], String.raw`<key> is "counter\x01"; it must have no`],
+    [['pin', 'k', '--limit', '5'], '--limit is of the list; `keysteer hot pin` does not take it'],
+    [['--interval', '0'], '--interval is 0; it must be 0.1 to 3600 seconds'],
     [['--limit', '0'], '--limit is 0; it must be a whole number from 1 to 65536'],
   ])('keysteer hot %j: %s', async (args, error) => {
     const { code, stderr } = await hot(...args);
-    expect(code).not.toBe(0);
+    expect(code).toBe(2);
     expect(stderr).toContain(error);
   });
 
@@ -171,5 +178,9 @@ describe.skipIf(requireBed())('hot keys', () => {
     expect([figures, counters.hot_hits]).toEqual([null, 0]);
     const { code, stderr } = await hot();
     expect([code, stderr]).toEqual([1, expect.stringContaining('hot keys are not treated: hot.enabled is false')]);
+    const { path } = balancer.admin as { path: string };
+    const explained = await keysteer(['explain', 'k', '--instance', path, '--node', 'mc1=10.77.1.11']);
+    expect(explained.code).toBe(0);
+    expect(explained.stdout).toMatch(/^node +mc1 .*^heat +off: hot keys are not treated/ms);
   });
 });

@@ -7,8 +7,9 @@
  *     PUT  /hot/limits            {"share": …, "imbalance": …, "copies_max": …, "write_share_max": …}, any of them
  */
 import { z } from 'zod';
+import { isShareFound } from '../config/hot-fields.ts';
 import { formatValue, type Mapping } from '../config/path.ts';
-import { fieldAt } from '../config/schema.ts';
+import { type ConfigFile, fieldAt } from '../config/schema.ts';
 import type { HotLimits } from '../hot/settings.ts';
 import { HotRequestError } from '../hot/watch.ts';
 import type { Instance } from './status.ts';
@@ -43,8 +44,11 @@ export function orderHot({ conductor }: Instance, order: HotOrder, query: URLSea
 }
 
 export function limitHot({ conductor }: Instance, body: Mapping): object {
-  const limits = Object.fromEntries(Object.entries(body).map(([name, value]) => [limitOf(name), checked(name, value)]));
-  return { limits: conductor.hot.limit(limits as Partial<HotLimits>) };
+  const limits: Partial<HotLimits> = Object.fromEntries(
+    Object.entries(body).map(([name, value]) => [limitOf(name), checked(name, value)]),
+  );
+  checkShare(conductor.config.fields.hot, limits.share);
+  return { limits: conductor.hot.limit(limits) };
 }
 
 function limitOf(name: string): string {
@@ -57,6 +61,11 @@ function checked(name: string, value: unknown): unknown {
   const { error } = z.safeParse(fieldAt(['hot', name])!, value);
   if (error === undefined && value !== undefined) return value;
   throw new HotRequestError(`${name} is ${formatValue(value)}; it ${error?.issues[0]?.message ?? 'must be given'}`);
+}
+
+function checkShare(hot: ConfigFile['hot'], share: number | undefined): void {
+  if (share === undefined || isShareFound(hot, share)) return;
+  throw new HotRequestError(`share is ${share}; it must be above hot.error (${hot.error})`);
 }
 
 function keyOf(query: URLSearchParams): string {

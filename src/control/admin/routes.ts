@@ -14,7 +14,7 @@
  * Errors are JSON: {"error": {"message": …}}, with `problems` where a configuration is wrong.
  */
 import { ConfigError } from '../config/error.ts';
-import { isMapping, type Mapping } from '../config/path.ts';
+import { formatValue, isMapping, type Mapping } from '../config/path.ts';
 import { HotListError } from '../hot/lists.ts';
 import { HotOffError, HotRequestError } from '../hot/watch.ts';
 import { metricFamilies } from '../metrics/families.ts';
@@ -74,13 +74,13 @@ const ROUTES: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
 
 /** @param body text of the request's body, '' without one */
 export async function answerAdmin(instance: Instance, method: string, url: string, body: string): Promise<AdminAnswer> {
-  const [path = '', search = ''] = url.split('?', 2);
+  const [, path = '', search = ''] = /^([^?]*)\??(.*)$/s.exec(url)!;
   const [, name = ''] = /^\/nodes\/([^/]+)\/[^/]+$/.exec(path) ?? [];
   const pattern = name === '' ? path : path.replace(`/${name}/`, '/NAME/');
   const route = ownEntry(ROUTES[method === 'GET' || method === 'HEAD' ? 'GET, HEAD' : method] ?? {}, pattern);
   if (route === undefined) return notThere(method, path, pattern);
   try {
-    const asked = { body: parseBody(body), name: decodeURIComponent(name), query: new URLSearchParams(search) };
+    const asked = { body: parseBody(body), name: decodeURIComponent(name), query: parseQuery(search) };
     const value = await route(instance, asked);
     return route === metrics ? (value as AdminAnswer) : answer(200, value);
   } catch (error) {
@@ -126,6 +126,17 @@ function parseBody(text: string): Mapping {
   const body: unknown = text === '' ? {} : JSON.parse(text);
   if (!isMapping(body)) throw new SyntaxError('the body must be a JSON object');
   return body;
+}
+
+/** What is no UTF-8 would become U+FFFD in silence. @throws SyntaxError */
+function parseQuery(text: string): URLSearchParams {
+  try {
+    decodeURIComponent(text);
+  } catch {
+    const rule = 'its % must begin escapes of UTF-8; a byte of a key that is none is spelt \\xNN, as %5CxNN';
+    throw new SyntaxError(`the query is ${formatValue(text)}; ${rule}`);
+  }
+  return new URLSearchParams(text);
 }
 
 async function setDrained({ conductor }: Instance, name: string, drained: boolean): Promise<object> {

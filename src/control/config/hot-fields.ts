@@ -15,6 +15,14 @@ export function isKey(text: string): boolean {
   return bytes >= 1 && bytes <= KEY_BYTES_MAX && [...text].every(letter => letter > ' ' && letter !== '\x7f');
 }
 
+/** Detectors that go by `error`; the others are as exact as their memory allows. */
+const BY_ERROR: readonly string[] = ['lossy', 'probabilistic', 'mnemonic', 'space-saving'];
+
+/** A detector that errs by the share it looks for names anything. */
+export function isShareFound({ detector, error }: { detector: string; error: number }, share: number): boolean {
+  return error < share || !BY_ERROR.includes(detector);
+}
+
 const keyList = () =>
   z
     .array(z.string({ error: KEY_RULE }).refine(isKey, { error: KEY_RULE }), { error: 'must be a list of keys' })
@@ -57,7 +65,7 @@ export const hot = mapping({
   error: number(0.000001, 0.5)
     .default(0.000005)
     .describe(
-      'Error of a counted share that the other detectors allow themselves, 0.000001 to 0.5; below hot.share. The smaller, the more memory.',
+      'Error of a counted share that the other detectors allow themselves, 0.000001 to 0.5; with those below hot.share. The smaller, the more memory.',
     ),
   epoch_ms: wholeNumber(100, 60000)
     .default(4000)
@@ -80,7 +88,7 @@ export const hot = mapping({
   refresh_ms: wholeNumber(10, 60000)
     .default(1000)
     .describe(
-      'How often a cached value is compared with its home, milliseconds: how long a write that bypasses Keysteer goes unnoticed.',
+      'How often a cached value is compared with its home, milliseconds: a write that bypasses Keysteer is noticed within it, except during hot.datagram_life_ms (2 s by default) after Keysteer itself has created or deleted the key: what appears at the node then is taken for a late datagram of its own, and deleted.',
     ),
   ttl_guard_ms: wholeNumber(0, 60000)
     .default(2000)
@@ -94,6 +102,10 @@ export const hot = mapping({
   waiting: wholeNumber(16, 65536)
     .default(1024)
     .describe('Requests that wait for a hot key (a write under way, a value being fetched), per lane, 16 to 65536.'),
-  pin: keyList().describe('Keys that are hot from the start and stay so.'),
-  ban: keyList().describe('Keys that are never treated.'),
+  pin: keyList().describe(
+    'Keys that are hot from the start and stay so. Taken literally, as UTF-8: \\xNN is four characters here, unlike in `keysteer hot`.',
+  ),
+  ban: keyList().describe(
+    'Keys that are never treated. Taken literally, as UTF-8: \\xNN is four characters here, unlike in `keysteer hot`.',
+  ),
 });

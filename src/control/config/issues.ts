@@ -24,7 +24,7 @@ export function findingsOf(found: readonly z.core.$ZodIssue[], raw: unknown): Fi
   );
   const known = issues
     .filter(issue => issue.code !== KEYS)
-    .map(issue => wrongValue(issue.path, issue.message, raw))
+    .map(issue => wrongValue(issue, raw))
     // A misspelt field that must be there would otherwise be reported as missing, too.
     .filter(({ path, value }) => value !== undefined || !meant.has(formatPath(path)));
   const first = new Map<string, Finding>();
@@ -39,9 +39,15 @@ function withinChoice(issue: z.core.$ZodIssue, raw: unknown): z.core.$ZodIssue[]
   return inside?.map(error => ({ ...error, path: [...issue.path, ...error.path] })) ?? [issue];
 }
 
-function wrongValue(path: Path, rule: string, raw: unknown): Finding {
+function wrongValue(issue: z.core.$ZodIssue, raw: unknown): Finding {
+  const { path, message: rule } = issue;
   const value = valueAt(raw, path);
-  return { path, part: 'value', value, message: sentence(path, value, rule) };
+  const inForce = issue.code === 'custom' ? issue.params?.inForce : undefined;
+  const isDefault = value === undefined && inForce !== undefined;
+  const message = isDefault
+    ? `${formatPath(path)} is ${formatValue(inForce)} (the default); it ${rule}`
+    : sentence(path, value, rule);
+  return { path, part: 'value', value, message };
 }
 
 /** `sentence(['lanes'], 0, 'must be …')` → `lanes is 0; it must be …` */

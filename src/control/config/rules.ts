@@ -6,7 +6,8 @@
 import type { z } from 'zod';
 import { parseIpv4 } from '../../wire/ipv4-text.ts';
 import { type InterfaceAddress, isHostOf, parseCidr, parseEndpoint } from './addresses.ts';
-import { formatPath, isMapping, type Path, startsWith } from './path.ts';
+import { isShareFound } from './hot-fields.ts';
+import { formatPath, isMapping, type Path, startsWith, valueAt } from './path.ts';
 import type { ConfigFile, NodeFields } from './schema.ts';
 
 /** Request ids that one source port offers (the frame header's id has 16 bits). */
@@ -59,7 +60,10 @@ export function checkRules(config: ConfigFile, context: z.core.$RefinementCtx<Co
   const judged: Judged = {
     config,
     sound: (...path) => !broken.some(at => startsWith(at, path) || startsWith(path, at)),
-    report: (path, rule) => context.addIssue({ code: 'custom', path: [...path], message: rule }),
+    report: (path, rule) => {
+      const params = { inForce: valueAt(config, path) };
+      context.addIssue({ code: 'custom', path: [...path], message: rule, params });
+    },
   };
   for (const rule of RULES) rule(judged);
 }
@@ -357,11 +361,11 @@ function hotLayersFit({ config, sound, report }: Judged): void {
   if (2 * l1_keys > keys) report(['hot', 'l1_keys'], `must be at most half of hot.keys (${keys})`);
 }
 
-/** A detector that errs by the share it looks for names anything. */
 function hotErrorIsBelowShare({ config, sound, report }: Judged): void {
-  if (!sound('hot', 'share') || !sound('hot', 'error')) return;
-  const { share, error } = config.hot;
-  if (error >= share) report(['hot', 'error'], `must be below hot.share (${share})`);
+  if (!sound('hot', 'share') || !sound('hot', 'error') || !sound('hot', 'detector')) return;
+  if (!isShareFound(config.hot, config.hot.share)) {
+    report(['hot', 'error'], `must be below hot.share (${config.hot.share})`);
+  }
 }
 
 function hotInstantFits({ config, sound, report }: Judged): void {

@@ -359,7 +359,7 @@ const admin = z
   .union([z.literal('off'), adminFields], { error: 'must be off, or a mapping with the field listen' })
   .prefault({})
   .describe(
-    'Where Keysteer answers `keysteer status`, `top`, `nodes` and `reload`, and serves /metrics. off: nowhere.',
+    'Where Keysteer answers `keysteer status`, `top`, `nodes`, `hot`, `explain` and `reload`, and serves /metrics. off: nowhere.',
   );
 
 export const configSchema = mapping({

@@ -47,6 +47,14 @@ const WRITTEN_MS = 10_000;
 const WAIT_SHARE_MAX = 0.7;
 const UNDRAINED_MS = 1000;
 const HASHED_MS = 30_000;
+/** Why keys are left alone. */
+const WHY_UNDRAINED = 'stores of it were under way for too long';
+const WHY_STALLED = 'a lane stalled and did not take it up';
+const WHY_TWIN = 'another hot key has its hash';
+const WHY_CROWDED = 'too many hot keys lie near its hash';
+const WHY_WRITTEN = 'too many of its requests are writes (hot.write_share_max)';
+const WHY_WAITING = 'too many of its requests wait for a write';
+const WHY_VOID = 'its value is not cached, and it is written too often for copies to be of use';
 /** Items that are judged in a tick, at least. */
 const JUDGED_MIN = 32;
 /** Newcomers that wait for the end of the epoch. */
@@ -200,6 +208,12 @@ export class Keeper {
     return this.#detectors;
   }
 
+  /** Why the key with this hash is left alone for now, and for how long yet. */
+  leftAloneFor(hash: number): { readonly why: string; readonly ms: number } | undefined {
+    const spell = this.#alone.of(hash, this.nowMs);
+    return spell && { why: spell.why, ms: spell.untilMs - this.nowMs };
+  }
+
   get leftAlone(): number {
     return this.#alone.size;
   }
@@ -236,8 +250,9 @@ export class Keeper {
     const { shared, area, layers } = this;
     const answer = admitItem(shared, area, layers, item, key, score, this.nowMs | 0, treatment);
     if (answer !== LAYERS_ADMITTED) {
-      this.counts[answer === REFUSED_HASH ? 'twins' : 'crowded']++;
-      this.#alone.add(hash, this.nowMs, HASHED_MS);
+      const isTwin = answer === REFUSED_HASH;
+      this.counts[isTwin ? 'twins' : 'crowded']++;
+      this.#alone.add(hash, this.nowMs, HASHED_MS, isTwin ? WHY_TWIN : WHY_CROWDED);
       return false;
     }
     this.counts.admitted++;
@@ -284,7 +299,7 @@ export class Keeper {
       this.items.enter(item, roster.PROMOTING, this.nowMs);
       this.#orders.see(item, ORDER_PROMOTE);
     } else if (this.nowMs - this.items.sinceMs[item]! > ADMIT_MS_MAX) {
-      this.#alone.add(this.items.hash[item]!, this.nowMs, UNDRAINED_MS);
+      this.#alone.add(this.items.hash[item]!, this.nowMs, UNDRAINED_MS, WHY_STALLED);
       this.#enterLeaving(item);
     }
   }
@@ -294,7 +309,7 @@ export class Keeper {
     const { items } = this;
     if (phase !== roster.LEAVING) {
       this.counts.undrained++;
-      this.#alone.add(items.hash[item]!, this.nowMs, UNDRAINED_MS);
+      this.#alone.add(items.hash[item]!, this.nowMs, UNDRAINED_MS, WHY_UNDRAINED);
     }
     const text = items.key[item]!;
     if (this.lists.isPinned(text)) this.lists.waiting.add(text);
@@ -353,8 +368,9 @@ export class Keeper {
     if (this.lists.isPinned(items.key[item]!)) return;
     items.coldEpochs[item] = heat.of(item) < cold ? items.coldEpochs[item]! + 1 : 0;
     if (items.coldEpochs[item]! >= COLD_EPOCHS) return this.#leave(item, 'leftCold');
-    if (heat.of(item) < WRITES_JUDGED_MIN || !this.#isWrittenTooMuch(item)) return;
-    this.#alone.add(items.hash[item]!, this.nowMs, WRITTEN_MS);
+    const why = heat.of(item) < WRITES_JUDGED_MIN ? undefined : this.#whyNotWorthIt(item);
+    if (why === undefined) return;
+    this.#alone.add(items.hash[item]!, this.nowMs, WRITTEN_MS, why);
     this.#leave(item, 'leftWritten');
   }
 
@@ -362,13 +378,13 @@ export class Keeper {
    * Treating a key must pay: not when most of its requests are writes, or wait for one; nor when its value is not cached and
    * it is written so often that its copies, each void with a write and read only a while after it was made, are of no use.
    */
-  #isWrittenTooMuch(item: number): boolean {
+  #whyNotWorthIt(item: number): string | undefined {
     const { heat, area } = this;
-    if (heat.writeShare(item) > this.limits.writeShareMax) return true;
+    if (heat.writeShare(item) > this.limits.writeShareMax) return WHY_WRITTEN;
     const asked = heat.lastReads[item]! + heat.lastWrites[item]!;
-    if (heat.lastWaits[item]! > WAIT_SHARE_MAX * asked) return true;
+    if (heat.lastWaits[item]! > WAIT_SHARE_MAX * asked) return WHY_WAITING;
     const isCached = this.shared.words[this.wordOf(item) + directory.CACHED] !== 0;
-    return !isCached && heat.lastWrites[item]! * area.lifeMs >= area.epochMs;
+    return !isCached && heat.lastWrites[item]! * area.lifeMs >= area.epochMs ? WHY_VOID : undefined;
   }
 
   /** Newcomers that found no number take the places of the coolest. */
@@ -388,7 +404,7 @@ export class Keeper {
 
   #replicate(): void {
     const bare = bareKeys(this);
-    const changes = this.replication.plan(bare, this.limits);
+    const changes = this.replication.plan(bare, this.limits, this.intake.count);
     for (const { item } of bare) this.#seeToCopies(item, changes.get(item));
   }
 

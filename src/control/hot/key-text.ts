@@ -34,6 +34,11 @@ export function readKey(text: string): Buffer {
   );
 }
 
+/** A text as it was typed, in quotes: control characters are shown, and nothing else is changed. */
+export function quoted(text: string): string {
+  return `"${text.replaceAll(/\p{Cc}/gu, showUnseen)}"`;
+}
+
 const KEY_BYTES_MAX = 250;
 
 /** Why lanes would not treat this key, in words that complete "it …"; undefined when they would. */

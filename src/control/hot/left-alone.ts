@@ -5,6 +5,8 @@ const DOUBLINGS_MAX = 5;
 const KEYS_MAX = 4096;
 
 interface Spell {
+  /** In words that follow a colon. */
+  readonly why: string;
   readonly ms: number;
   readonly untilMs: number;
 }
@@ -21,13 +23,18 @@ export class LeftAlone {
     return spell !== undefined && nowMs < spell.untilMs;
   }
 
+  /** The spell that the key is in, if it is in one. */
+  of(hash: number, nowMs: number): Spell | undefined {
+    return this.has(hash, nowMs) ? this.#spells.get(hash) : undefined;
+  }
+
   /** @param ms the first time */
-  add(hash: number, nowMs: number, ms: number): void {
+  add(hash: number, nowMs: number, ms: number, why: string): void {
     const before = this.#spells.get(hash);
     const next = before === undefined ? ms : Math.min(Math.max(ms, 2 * before.ms), ms << DOUBLINGS_MAX);
     this.#spells.delete(hash);
     if (this.#spells.size >= KEYS_MAX) this.#spells.delete(this.#spells.keys().next().value!);
-    this.#spells.set(hash, { ms: next, untilMs: nowMs + next });
+    this.#spells.set(hash, { why, ms: next, untilMs: nowMs + next });
   }
 
   /** Now and then: who has behaved for as long as it was left alone is forgotten. */

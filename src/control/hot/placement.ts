@@ -1,5 +1,6 @@
 /** Where keys lie and what nodes carry, as the keeper asks it: a view of steering and of what lanes have counted. */
 import { NODE_COUNT } from '../../dataplane/counters.ts';
+import { nodeOfTag } from '../../dataplane/hot/sender.ts';
 import { steerHash } from '../../steer/hash.ts';
 import { lookupSlot, nodeAtSlot, slotCount } from '../../steer/lookup.ts';
 import { type DirectoryNode, takesKeys } from '../nodes.ts';
@@ -18,6 +19,8 @@ export interface Placement {
   requests(row: number): number;
   /** Rows of the nodes of a key along the ring, its home first: `count` of them, or as many as there are. */
   places(key: Uint8Array, hash: number, count: number): number[];
+  /** Row of the node that an item's list of copies names by this tag; −1: it is not there, or takes no keys. */
+  rowOfTag(tag: number): number;
 }
 
 /** @param countsOf what all lanes have counted in a row, ever */
@@ -26,6 +29,7 @@ export function placementOf(steering: Steering, countsOf: (row: number) => Float
     nodes: () => steering.directory.nodes.map(placedNode),
     requests: row => countsOf(row)[NODE_COUNT.requests]!,
     places: (key, hash, count) => placesOf(steering.table.words, steering.table.current, key, hash, count),
+    rowOfTag: tag => nodeOfTag(steering.table.words, steering.table.current, tag),
   };
 }
 

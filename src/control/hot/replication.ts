@@ -20,6 +20,8 @@ import type { HotLimits } from './settings.ts';
 
 /** Keys that are planned for, the hottest: of a thousand nodes' keys, no more matter. */
 const KEYS_MAX = 256;
+/** Clients' requests, halved each epoch, below which nodes carry no load to speak of: what Keysteer itself asks, and chance. */
+const CLIENT_REQUESTS_MIN = 32;
 /** Fewer copies are made of a key when so many plans in a row ask for fewer. */
 const PATIENCE = 3;
 
@@ -38,7 +40,7 @@ export interface Balance {
   /** max ÷ mean over the nodes for their weights: foreseen under the plan in force, and without any copies. */
   readonly predicted: number;
   readonly untreated: number;
-  /** Measured in the last epochs. */
+  /** Measured in the last epochs; 1 when hardly anything was asked. */
   readonly measured: number;
   /** Whether the plan keeps within what is allowed. */
   readonly met: boolean;
@@ -64,8 +66,9 @@ export class Replication {
   /**
    * The end of an epoch. Returns the items whose number of copies changes.
    * @param bare the hottest first
+   * @param clientRequests as the detectors count them
    */
-  plan(bare: readonly BareKey[], limits: HotLimits): Map<number, number> {
+  plan(bare: readonly BareKey[], limits: HotLimits, clientRequests: number): Map<number, number> {
     const nodes = this.#placement.nodes();
     this.#measure(nodes);
     const indices = new Map(nodes.map(({ row }, index) => [row, index]));
@@ -79,7 +82,8 @@ export class Replication {
       cacheKeysMax: 0,
       writeShareMax: limits.writeShareMax,
     });
-    this.#report(nodes, controlled, plan);
+    if (clientRequests < CLIENT_REQUESTS_MIN) this.balance = EVEN;
+    else this.#report(nodes, controlled, plan);
     return this.#changes(bare, new Map(plan.decisions.map(({ hash, copies }) => [hash, copies])));
   }
 

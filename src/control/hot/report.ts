@@ -42,6 +42,12 @@ export interface KeyHeat {
   readonly shareError: number;
   /** Null when it is not hot. */
   readonly hot: HotKey | null;
+  /** Share from which a key is hot now. */
+  readonly hotFrom: number;
+  readonly pinned: boolean;
+  readonly banned: boolean;
+  /** Why it is not treated for now although it may be hot, and for how long yet; null when that is not so. */
+  readonly leftAlone: { readonly why: string; readonly seconds: number } | null;
 }
 
 export interface HotFigures {
@@ -117,14 +123,14 @@ function stateOf(words: Int32Array, at: number): string {
   return directory.STATE_NAMES[state === directory.FREE ? directory.LEAVING : state] ?? 'leaving';
 }
 
-/** @param nodeName of a row, '' when nobody has it. The hottest keys, the hottest first */
-export function hotKeys(keeper: Keeper, limit: number, nodeName: (row: number) => string): HotKey[] {
+/** @param nodeOfTag name of the node that a tag in a list of copies means, '' when nobody has it. The hottest keys, the hottest first */
+export function hotKeys(keeper: Keeper, limit: number, nodeOfTag: (tag: number) => string): HotKey[] {
   const { heat } = keeper;
   const hottest = itemsIn(keeper).sort((a, b) => heat.of(b) - heat.of(a));
-  return hottest.slice(0, limit).map(item => hotKey(keeper, item, nodeName));
+  return hottest.slice(0, limit).map(item => hotKey(keeper, item, nodeOfTag));
 }
 
-export function hotKey(keeper: Keeper, item: number, nodeName: (row: number) => string): HotKey {
+export function hotKey(keeper: Keeper, item: number, nodeOfTag: (tag: number) => string): HotKey {
   const { heat, items, layers, epochMs, nowMs, intake } = keeper;
   const { words } = keeper.shared;
   const at = keeper.wordOf(item);
@@ -140,18 +146,30 @@ export function hotKey(keeper: Keeper, item: number, nodeName: (row: number) => 
     pinned: keeper.lists.isPinned(items.key[item]!),
     cached,
     valueBytes: cached ? words[at + ITEM_VALUE_LENGTH]! : 0,
-    replicas: joinedNodes(words, at).map(nodeName),
+    replicas: joinedTags(words, at)
+      .map(nodeOfTag)
+      .filter(name => name !== ''),
     copies: words[at + directory.COPIES]!,
     ageSeconds: (nowMs - items.admittedMs[item]!) / 1000,
     reads: heat.total[item]!,
   };
 }
 
-export function keyHeat(keeper: Keeper, key: Uint8Array, nodeName: (row: number) => string): KeyHeat {
+export function keyHeat(keeper: Keeper, key: Uint8Array, nodeOfTag: (tag: number) => string): KeyHeat {
   const item = keeper.find(key);
   const hash = hashKey(key, new DataView(key.buffer, key.byteOffset, key.byteLength), 0, key.byteLength);
-  const hot = item < 0 ? null : hotKey(keeper, item, nodeName);
-  return { key: showKey(key), ...shareOf(keeper.intake, hash), hot };
+  const hot = item < 0 ? null : hotKey(keeper, item, nodeOfTag);
+  const alone = hot === null ? keeper.leftAloneFor(hash) : undefined;
+  const text = Buffer.from(key).toString('latin1');
+  return {
+    key: showKey(key),
+    ...shareOf(keeper.intake, hash),
+    hot,
+    hotFrom: keeper.share,
+    pinned: keeper.lists.isPinned(text),
+    banned: keeper.lists.isBanned(text),
+    leftAlone: alone === undefined ? null : { why: alone.why, seconds: alone.ms / 1000 },
+  };
 }
 
 function shareOf(intake: Intake, hash: number): { share: number; shareError: number } {
@@ -161,12 +179,12 @@ function shareOf(intake: Intake, hash: number): { share: number; shareError: num
   return { share, shareError: Math.min(1 - share, error / count) };
 }
 
-/** Rows of the nodes whose copies may be read. */
-function joinedNodes(words: Int32Array, at: number): number[] {
+/** Tags of the nodes whose copies may be read. */
+function joinedTags(words: Int32Array, at: number): number[] {
   const joined = words[at + directory.REPLICAS_JOINED]!;
   const rows = Array.from({ length: directory.REPLICAS_MAX }, (_, row) => row).filter(
     row => ((joined >> row) & 1) !== 0,
   );
   const place = at + directory.REPLICA_ROWS + directory.REPLICA_NODE;
-  return rows.map(row => words[place + row * directory.REPLICA_ROW_WORDS]! - 1);
+  return rows.map(row => words[place + row * directory.REPLICA_ROW_WORDS]!);
 }

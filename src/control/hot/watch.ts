@@ -4,7 +4,7 @@ import { CONTROL_BEAT, CONTROL_STATE, LANE_RUNNING } from '../../dataplane/setup
 import type { Config } from '../config/normalise.ts';
 import type { SharedMemory } from '../memory-plan.ts';
 import { Keeper, TICK_MS } from './keeper.ts';
-import { keyFault, readKey, showKey } from './key-text.ts';
+import { keyFault, quoted, readKey, showKey } from './key-text.ts';
 import type { Placement } from './placement.ts';
 import type { KeptLanes } from './pulse.ts';
 import { type HotFigures, type HotKey, hotFigures, hotKeys, type KeyHeat, keyHeat } from './report.ts';
@@ -98,9 +98,10 @@ export class HotWatch {
     return this.#keeper;
   }
 
-  #names(): (row: number) => string {
+  /** Tag of a node in a list of copies → its name, or ''. */
+  #names(): (tag: number) => string {
     const names = new Map(this.#placement.nodes().map(({ row, name }) => [row, name]));
-    return row => names.get(row) ?? '';
+    return tag => names.get(this.#placement.rowOfTag(tag)) ?? '';
   }
 }
 
@@ -119,6 +120,6 @@ function shown(keys: ReadonlySet<string>): string[] {
 function readHotKey(text: string): Buffer {
   const key = readKey(text);
   const fault = keyFault(key);
-  if (fault !== undefined) throw new HotRequestError(`key is ${JSON.stringify(text)}; it ${fault}`);
+  if (fault !== undefined) throw new HotRequestError(`key is ${quoted(text)}; it ${fault}`);
   return key;
 }

@@ -1,4 +1,4 @@
-/** What each counter counts, in a sentence, for # HELP. One that is missing here is exported with its name alone. */
+/** What each counter counts, in a sentence, for # HELP; none may be missing. */
 export const LANE_HELP: Readonly<Record<string, string>> = {
   requests: 'Requests forwarded to nodes.',
   reads: 'Requests steered whose verb changes nothing.',
@@ -58,6 +58,24 @@ export const LANE_HELP: Readonly<Record<string, string>> = {
   hot_copies_gone: 'Reads that found a copy gone, and were sent home.',
   hot_parts: 'Keys of requests for several answered from the cache.',
   hot_moves: 'Hot keys whose home has changed.',
+  hot_replies_spare: 'Second answers to requests of Keysteer’s own that were sent more than once.',
+  hot_silent: 'Writes to hot keys sent on as they came whose clients want no answer.',
+  local_answers: 'Requests that Keysteer answered itself: version, mn, noop, stats.',
+  broadcasts: 'Commands for every node that all nodes have carried out.',
+  broadcast_requests: 'Requests sent to nodes for commands for every node.',
+  broadcast_replies: 'Answers of nodes to those requests.',
+  quiet_misses: 'Replies of nodes that say nothing to a quiet request, kept from its client.',
+  answers_withheld: 'Answers of Keysteer’s own not sent, as they would exceed what their client may be sent.',
+  fragments_received: 'IP fragments of datagrams for us; each is counted again by what became of it.',
+  datagrams_reassembled: 'Datagrams made whole from IP fragments.',
+  fragments_joined: 'IP fragments that others completed to a datagram.',
+  datagrams_fragmented: 'Datagrams larger than the MTU that left in IP fragments.',
+  fragments_sent: 'IP fragments of those datagrams.',
+  fragments_refused: 'IP fragments not sent, with the rest of their datagram, as the port had no frame left.',
+  icmp_frag_needed_sent: 'ICMP messages sent that fragmentation is needed.',
+  path_mtu_learned: 'ICMP messages that fragmentation is needed that were believed.',
+  handed_over: 'Replies made whole by this lane and handed to the lane that awaits them.',
+  taken_over: 'Replies taken from the lanes that made them whole.',
 };
 
 export const DROPS_HELP = 'Frames for us that were dropped, by reason.';

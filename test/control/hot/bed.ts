@@ -128,6 +128,7 @@ export class KeeperBed {
       nodes: () => this.nodes,
       requests: row => this.requests[row]!,
       places: (_key, hash, count) => [0, 1, 2].map(step => ((hash >>> 0) + step) % 3).slice(0, count),
+      rowOfTag: tag => (tag & 0xffff) - 1,
     };
     this.keeper = new Keeper({
       shared: this.shared,

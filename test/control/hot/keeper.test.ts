@@ -3,7 +3,7 @@ import { ITEM_KEY_HASH } from '../../../src/cache/items.ts';
 import { IN_L1 } from '../../../src/cache/layers.ts';
 import * as directory from '../../../src/coherence/directory.ts';
 import { HotListError } from '../../../src/control/hot/lists.ts';
-import { hotFigures, hotKeys } from '../../../src/control/hot/report.ts';
+import { hotFigures, hotKeys, keyHeat } from '../../../src/control/hot/report.ts';
 import { HOT_THRESHOLDS, ORDER_COPY, ORDER_DEMOTE, ORDER_PROMOTE } from '../../../src/dataplane/hot/setup.ts';
 import { hashOf, hotSettings, KeeperBed } from './bed.ts';
 
@@ -234,6 +234,14 @@ describe('copies', () => {
     expect(hotFigures(bed.keeper).balance.predicted).toBeLessThan(1.1);
   });
 
+  it('nobody asks for leave nodes even, whatever Keysteer asks them', () => {
+    const bed = new KeeperBed('{ pin: [k] }');
+    bed.epochs(3, () => {
+      bed.requests[1]! += 5;
+    });
+    expect(hotFigures(bed.keeper).balance).toMatchObject({ measured: 1, predicted: 1, untreated: 1 });
+  });
+
   it('are not made where one node takes all', () => {
     const bed = new KeeperBed('{ cache: false, copies_max: 1 }');
     bed.epochs(3, () => {
@@ -327,5 +335,29 @@ describe('the list for people', () => {
     expect(hottest!.share).toBeGreaterThan(0.8);
     expect(hottest!.share + hottest!.shareError).toBeLessThanOrEqual(1);
     expect(hotKeys(bed.keeper, 1, () => '')).toHaveLength(1);
+  });
+
+  it('says of a key that is written too much why it is left alone, and of a banned one that it is', () => {
+    const bed = new KeeperBed('{ ban: [b] }');
+    const write = () => bed.lanes[0]!.ask('k', 100, { writes: 900 });
+    write();
+    bed.epochs(4, write);
+    const heatOf = (key: string) => keyHeat(bed.keeper, Buffer.from(key), () => '');
+    expect(heatOf('b')).toMatchObject({ hot: null, banned: true, leftAlone: null });
+    bed.pass(500);
+    expect(heatOf('k').leftAlone).toMatchObject({ why: expect.stringContaining('writes') });
+  });
+
+  it('names the nodes with copies by the tags that lanes write, and none that is gone', () => {
+    const bed = new KeeperBed(SMALL);
+    bed.lanes[0]!.ask('k', 900);
+    bed.pass(50);
+    const item = bed.itemOf('k');
+    bed.setWord(item, directory.REPLICAS_JOINED, 0b11);
+    for (const [row, tag] of [0x0b01_0002, 0x0c01_0003].entries()) {
+      bed.setWord(item, directory.REPLICA_ROWS + row * directory.REPLICA_ROW_WORDS + directory.REPLICA_NODE, tag);
+    }
+    const [listed] = hotKeys(bed.keeper, 1, tag => (tag === 0x0b01_0002 ? 'mc2' : ''));
+    expect(listed!.replicas).toEqual(['mc2']);
   });
 });
