@@ -288,8 +288,6 @@ export class Conductor {
       closeHandles(descriptions);
       throw error;
     }
-    // Late replies to a process before this one are for other slots than those that are taken first.
-    memory.arena.words[memory.slotsOffset >> 2] = randomInt(this.#config.slots.count / 2);
     const setup = this.#setup(lane, memory, descriptions);
     const control = new Int32Array(memory.arena.buffer, memory.controlOffset, 16);
     return {

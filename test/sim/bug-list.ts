@@ -266,9 +266,13 @@ export const BUGS: readonly Bug[] = [
         to: 'const seconds = Math.min(ttl, TTL_S_MAX);',
       },
     ],
-    plan: { ...hot('register', ', ttl_guard_ms: 0'), workload: { ...hot('register').workload, ttls: 0.7, reads: 0.9 } },
-    seed: 2,
-    operations: 900,
+    plan: {
+      ...hot('register', ', ttl_guard_ms: 0, refresh_ms: 5000'),
+      worst: { ...ROUGH, loss: 0.3 },
+      workload: { ...hot('register').workload, ttls: 0.7, reads: 0.9 },
+    },
+    seed: 3,
+    operations: 2000,
   },
   { name: 'fill from a passing reply', edits: PASSING_FILL, plan: hot('register'), seed: 2, operations: 400 },
   {
