@@ -53,7 +53,11 @@ describe.skipIf(requireBed())('failures', () => {
     let homes: string[];
 
     beforeAll(async () => {
-      const config = configWith('unwatched.yaml', bed.network.nodes, 'health: { enabled: false }');
+      const config = configWith(
+        'unwatched.yaml',
+        bed.network.nodes,
+        'health: { enabled: false }\nhot: { enabled: false }',
+      );
       balancer = await bed.startBalancerWith(['--config', config]);
       homes = homesOf(bed.network.nodes);
       await setAll();

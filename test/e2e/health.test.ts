@@ -182,7 +182,7 @@ describe.skipIf(requireBed())('health, key by key', () => {
     bed = await Bed.start({ nodes: 3 });
     client = await bed.startClient();
     // Two lanes: probes and ICMP must find lane 0.
-    balancer = await bed.startBalancer(['--lanes', '2']);
+    balancer = await bed.startBalancer(['--lanes', '2', '--hot', 'off']);
   });
   afterAll(() => bed?.close());
 

@@ -265,7 +265,9 @@ describe.skipIf(requireBed()).each(['nat', 'gateway', 'dsr'] as const)('historie
     expect(hotWrites).toBeGreaterThan(20);
   });
 
-  test.runIf(mode === 'nat')('it bites: half of the clients ask the node, past Keysteer', LONG, async () => {
+  // Once is enough.
+  if (mode !== 'nat') return;
+  test('it bites: half of the clients ask the node, past Keysteer', LONG, async () => {
     const { violations } = await runOf({
       name: 'past Keysteer',
       bypasses: true,

@@ -148,7 +148,9 @@ describe.skipIf(requireBed()).each([
       const { figures } = await balancer.stop();
       expect(faults(figures)).toEqual({});
       const { requests, replies } = figures.counters;
-      expect(replies).toBe(mode === 'dsr' ? 0 : requests);
+      // In dsr mode only writes to hot keys, which Keysteer carries out, are answered through it.
+      if (mode === 'dsr') expect(replies).toBeLessThan(requests / 2);
+      else expect(replies).toBe(requests);
       expect(figures.nodes.map(({ unanswered, health }) => [unanswered, health])).toEqual(
         figures.nodes.map(() => [0, 'healthy']),
       );
