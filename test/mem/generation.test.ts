@@ -166,7 +166,7 @@ function dataUrl(code: string): string {
 const laneSource = (generation: string) => `
   import { workerData, parentPort } from 'node:worker_threads';
   import { enterTable, leaveTable } from '${generation}';
-  const { words, base, lane, halfWords, stopWord } = workerData;
+  const { words, base, lane, halfWords, stopWord, sawWord } = workerData;
   let cycles = 0, tables = 0, torn = 0, last = 0;
   parentPort.postMessage('ready');
   while (Atomics.load(words, stopWord) === 0) {
@@ -176,7 +176,7 @@ const laneSource = (generation: string) => `
       for (let i = 0; i < halfWords; i++) if (words[table + i] !== value) torn++;
     }
     if (value < last) torn++;
-    if (value !== last) tables++;
+    if (value !== last && ++tables === 2) Atomics.add(words, sawWord, 1);
     last = value;
     if (++cycles % (lane + 2) === 0) leaveTable(words, base, lane);
   }
@@ -189,14 +189,16 @@ describe('generation, with threads', () => {
     const halfWords = 500;
     const words = newRegion(2, halfWords + 1);
     const stopWord = 0; // below BASE: not part of the region
+    const sawWord = 1; // lanes that have seen a swap
     const source = new URL(dataUrl(laneSource(await moduleUrl())));
     const workers = [0, 1].map(
-      lane => new Worker(source, { workerData: { words, base: BASE, lane, halfWords, stopWord } }),
+      lane => new Worker(source, { workerData: { words, base: BASE, lane, halfWords, stopWord, sawWord } }),
     );
     await Promise.all(workers.map(worker => once(worker, 'message')));
 
     let written = 0;
-    while (written < SWAPS) {
+    // Until each lane has had its turn, too, however busy the machine is.
+    while (written < SWAPS || Atomics.load(words, sawWord) < workers.length) {
       if (writeNext(words, written + 1, halfWords)) written++;
       else Atomics.wait(words, stopWord, 0, 0.1); // ms: gives the core to a lane that has yet to move on
     }
