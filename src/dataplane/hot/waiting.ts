@@ -21,7 +21,7 @@ const ITEM = 5;
 const SEEN = 6;
 const UNTIL = 7;
 
-const LARGE_PLACES = 8;
+const LARGE_PLACES = 64;
 /** Ethernet header, and the largest IPv4 datagram. */
 const LARGE_BYTES = 14 + 65_535;
 
