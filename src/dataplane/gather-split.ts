@@ -266,7 +266,7 @@ export class Splitter {
   /** A slot of the same circle. */
   #takeSlotLike(slot: number): number {
     const { slots } = this.#path;
-    slots.aim(slots.indexOf(slot) >= slots.capacity);
+    slots.aim(slots.indexOf(slot) >= slots.circles[0].length);
     return this.#takeSlot();
   }
 

@@ -102,7 +102,46 @@ export function slotTableByteLength(slots: number): number {
   return (HEADER_WORDS + slots * (SLOT_WORDS + PART_WORDS)) * 4;
 }
 
+/** One circle, for who walks along it: its slots are 0 … length − 1. */
+export class SlotCircle {
+  readonly length: number;
+  readonly #words: Int32Array;
+  readonly #cursor: number;
+  readonly #first: number;
+
+  /**
+   * @param cursor word that says whose turn is next
+   * @param first first word of its slot 0
+   */
+  constructor(words: Int32Array, cursor: number, first: number, length: number) {
+    this.#words = words;
+    this.#cursor = cursor;
+    this.#first = first;
+    this.length = length;
+  }
+
+  /** The slot whose turn is next; the one before it is the newest. */
+  get next(): number {
+    return this.#words[this.#cursor];
+  }
+
+  /** First word of a slot. */
+  word(slot: number): number {
+    return this.#first + slot * SLOT_WORDS;
+  }
+
+  before(slot: number): number {
+    return slot === 0 ? this.length - 1 : slot - 1;
+  }
+
+  after(slot: number): number {
+    return slot + 1 === this.length ? 0 : slot + 1;
+  }
+}
+
 export class SlotTable {
+  /** That of known sources, and the newcomers' where they have one. */
+  readonly circles: readonly SlotCircle[];
   /** Slots passed over by the last `take`. */
   skipped = 0;
   /** 1 when the last `take` reused a slot whose request was never answered. */
@@ -144,6 +183,10 @@ export class SlotTable {
     this.#length = this.#main;
     this.#firstPort = firstPort;
     this.#lifetimeUs = lifetimeUs;
+    const ofNewcomers = new SlotCircle(words, base + 1, this.#base + this.#main * SLOT_WORDS, newcomers);
+    this.circles = [new SlotCircle(words, base, this.#base, this.#main), ofNewcomers].filter(
+      ({ length }) => length > 0,
+    );
   }
 
   /**
@@ -309,29 +352,6 @@ export class SlotTable {
 
   requestId(word: number): number {
     return this.indexOf(word) & 0xffff;
-  }
-
-  /** Number of slots in the circle of known sources, to which `next`, `before` and `after` belong. */
-  get capacity(): number {
-    return this.#main;
-  }
-
-  /** The slot whose turn is next, 0 … capacity − 1; the one before it is the newest. */
-  get next(): number {
-    return this.#words[this.#header];
-  }
-
-  /** First word of slot 0 … capacity − 1. */
-  word(slot: number): number {
-    return this.#base + slot * SLOT_WORDS;
-  }
-
-  before(slot: number): number {
-    return slot === 0 ? this.#main - 1 : slot - 1;
-  }
-
-  after(slot: number): number {
-    return slot + 1 === this.#main ? 0 : slot + 1;
   }
 
   /** Which slot has this first word. */

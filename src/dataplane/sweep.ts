@@ -1,7 +1,7 @@
 /**
  * Answers for nodes that do not: a read that waits for a node which is down ends as a miss, once, and at once.
  *
- * Two walks over the slot table, both bounded by SLOTS_PER_CYCLE:
+ * Two walks over each circle of the slot table, all bounded by SLOTS_PER_CYCLE:
  *
  *     sweep    backwards from the newest slot, after control has announced it: reads of nodes that are DOWN. By then no
  *              lane steers there any more, so nothing is left behind. Ends at slots past the reply lifetime.
@@ -33,6 +33,7 @@ import {
   SLOT_SENT,
   SLOT_STATE,
   SLOT_VERB_SHIFT,
+  type SlotCircle,
   STATE_MASK,
   STATE_OUTSTANDING,
   VERB_MASK,
@@ -46,11 +47,45 @@ const LATE_SLOTS = 64;
 const KEPT_MS = 100;
 
 export class Sweep {
+  readonly #block: HealthBlock;
+  readonly #walks: readonly Walk[];
+  readonly #missAfterUs: number;
+  #sweeps: number;
+
+  /** @param missAfterMs 0: only for nodes that are down */
+  constructor(path: Path, block: HealthBlock, notesOffset: number, missAfterMs: number) {
+    this.#block = block;
+    this.#missAfterUs = missAfterMs * 1000;
+    this.#sweeps = block.sweeps;
+    this.#walks = path.slots.circles.map(circle => new Walk(path, block, notesOffset, circle));
+  }
+
+  /** Once a cycle, after what came in was handled. Returns the number of slots looked at. */
+  turn(): number {
+    const { sweeps } = this.#block;
+    const begins = sweeps !== this.#sweeps;
+    this.#sweeps = sweeps;
+    const forAll = this.#missAfterUs !== 0;
+    const follows = forAll || this.#block.kept !== 0;
+    const waitUs = forAll ? this.#missAfterUs : KEPT_MS * 1000;
+    let looked = 0;
+    for (let i = 0; i < this.#walks.length; i++) {
+      const walk = this.#walks[i];
+      if (begins) walk.beginSweep();
+      looked += walk.sweep();
+      if (follows) looked += walk.follow(waitUs, forAll);
+      else walk.endFollow();
+    }
+    return looked;
+  }
+}
+
+/** Both walks over one circle. */
+class Walk {
   readonly #path: Path;
   readonly #block: HealthBlock;
   readonly #notesOffset: number;
-  readonly #missAfterUs: number;
-  #sweeps: number;
+  readonly #circle: SlotCircle;
   /** Slots that the sweep still has to look at, and the next of them. */
   #left = 0;
   #next = 0;
@@ -58,63 +93,55 @@ export class Sweep {
   /** The slot that `follow` looks at next; −1: it does not run. */
   #cursor = -1;
 
-  /** @param missAfterMs 0: only for nodes that are down */
-  constructor(path: Path, block: HealthBlock, notesOffset: number, missAfterMs: number) {
+  constructor(path: Path, block: HealthBlock, notesOffset: number, circle: SlotCircle) {
     this.#path = path;
     this.#block = block;
     this.#notesOffset = notesOffset;
-    this.#missAfterUs = missAfterMs * 1000;
-    this.#sweeps = block.sweeps;
+    this.#circle = circle;
   }
 
-  /** Once a cycle, after what came in was handled. Returns the number of slots looked at. */
-  turn(): number {
-    const { sweeps } = this.#block;
-    if (sweeps !== this.#sweeps) this.#begin(sweeps);
-    const swept = this.#left === 0 ? 0 : this.#sweep();
-    const follows = this.#missAfterUs !== 0 || this.#block.kept !== 0;
-    if (!follows) this.#cursor = -1;
-    return follows ? swept + this.#follow() : swept;
-  }
-
-  #begin(sweeps: number): void {
-    const { slots } = this.#path;
-    this.#sweeps = sweeps;
-    this.#left = slots.capacity;
-    this.#next = slots.before(slots.next);
+  beginSweep(): void {
+    this.#left = this.#circle.length;
+    this.#next = this.#circle.before(this.#circle.next);
     this.#late = 0;
   }
 
-  #sweep(): number {
+  /** Returns the number of slots looked at. */
+  sweep(): number {
+    if (this.#left === 0) return 0;
     const { slots, nowUs } = this.#path;
     const count = Math.min(this.#left, SLOTS_PER_CYCLE);
     this.#left -= count;
     for (let i = 0; i < count; i++) {
-      const slot = slots.word(this.#next);
+      const slot = this.#circle.word(this.#next);
       this.#late = slots.isLate(slot, nowUs) ? this.#late + 1 : 0;
       if (this.#late === LATE_SLOTS) {
         this.#left = 0;
         return i + 1;
       }
       if (this.#late === 0 && this.#isOpen(slot) && this.#isOfDownNode(slot)) this.#answer(slot);
-      this.#next = slots.before(this.#next);
+      this.#next = this.#circle.before(this.#next);
     }
     return count;
   }
 
-  #follow(): number {
+  /** @param forAll whether nodes that are not down are meant, too */
+  follow(waitUs: number, forAll: boolean): number {
     const { slots, nowUs, memory } = this.#path;
-    const waitUs = this.#missAfterUs || KEPT_MS * 1000;
-    if (this.#cursor < 0) this.#cursor = slots.next;
+    if (this.#cursor < 0) this.#cursor = this.#circle.next;
     for (let i = 0; i < SLOTS_PER_CYCLE; i++) {
-      if (this.#cursor === slots.next) return i;
-      const slot = slots.word(this.#cursor);
+      if (this.#cursor === this.#circle.next) return i;
+      const slot = this.#circle.word(this.#cursor);
       if ((nowUs - memory.words[slot + SLOT_SENT]) >>> 0 < waitUs) return i;
-      const isMeant = this.#missAfterUs !== 0 || this.#isOfDownNode(slot);
+      const isMeant = forAll || this.#isOfDownNode(slot);
       if (isMeant && this.#isOpen(slot) && !slots.isLate(slot, nowUs)) this.#answer(slot);
-      this.#cursor = slots.after(this.#cursor);
+      this.#cursor = this.#circle.after(this.#cursor);
     }
     return SLOTS_PER_CYCLE;
+  }
+
+  endFollow(): void {
+    this.#cursor = -1;
   }
 
   /** Whether nothing came for it so far, and a miss would be an answer. Keys that are gathered have a deadline of their own. */

@@ -146,7 +146,7 @@ describe('a request goes to its node under the client’s own address, port and 
   it('takes no slot, and no answer is awaited', () => {
     const bed = new LaneBed({ ...GATEWAY, slots: 1024 });
     for (let n = 0; n < 3000; n++) expect(bed.hear('client', request(GET)).counted.requests).toBe(1);
-    expect(bed.lane().path.slots.next).toBe(0);
+    expect(bed.lane().path.slots.circles[0]!.next).toBe(0);
     expect([...bed.lane().path.memory.nodeCounters.slice(0, 6)]).toEqual([3000, 0, 3000 * 15, 0, 3000, 0]);
   });
 });

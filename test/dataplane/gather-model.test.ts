@@ -137,7 +137,7 @@ class World {
 
   #nameOf(slot: number): string {
     const { slots, memory } = this.memcached.bed.lane().path;
-    const word = slots.word(slot);
+    const word = slots.circles[0]!.word(slot);
     return `${memory.words[word + 2]}/${memory.words[word + 3]}/${memory.words[word]! >>> 16}`;
   }
 

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DOWN } from '../../src/dataplane/health-block.ts';
+import { KNOWN_AFTER_MS } from '../../src/dataplane/source-table.ts';
 import { hex } from '../support/frames.ts';
 import {
   ALICE,
@@ -20,6 +21,8 @@ import {
 
 const GET = 'get k\r\n';
 const MISS = 'END\r\n';
+/** Slots of sources that are not known yet are a circle of their own. */
+const NEWCOMERS: BedOptions = { slots: 16, newcomerSlots: 4, gate: { watches: true } };
 
 function padded(frame: Uint8Array): string {
   const bytes = new Uint8Array(Math.max(60, frame.length));
@@ -151,7 +154,7 @@ describe('a sweep', () => {
     const { words } = bed.lane().path.memory;
     const toSecond = keys
       .map((_, slot) => slot)
-      .filter(slot => words[bed.lane().path.slots.word(slot) + 5]! >>> 16 === 1);
+      .filter(slot => words[bed.lane().path.slots.circles[0]!.word(slot) + 5]! >>> 16 === 1);
     expect(toSecond.length).toBeGreaterThan(5);
     expect(sent(bed.turn())).toEqual(toSecond.reverse().map(id => missTo(MISS, { id })));
   });
@@ -210,6 +213,17 @@ describe('a sweep', () => {
     fall(bed);
     expect(sent(bed.turn())).toEqual([missTo(MISS)]);
   });
+
+  it('known sources and newcomers', () => {
+    const bed = new LaneBed(NEWCOMERS);
+    bed.hear('client', request(GET, { client: ALICE, id: 1 }));
+    bed.nowMs += KNOWN_AFTER_MS;
+    bed.hear('client', [request(GET, { client: ALICE, id: 2 }), request(GET, { client: BOB, id: 3 })]);
+    fall(bed);
+    const ofAlice = [2, 1].map(id => missTo(MISS, { client: ALICE, id }));
+    expect(sent(bed.turn())).toEqual([ofAlice[0], missTo(MISS, { client: BOB, id: 3 }), ofAlice[1]]);
+    expect(bed.turn()).toEqual({ sent: [], counted: {} });
+  });
 });
 
 describe('miss_after_ms', () => {
@@ -243,6 +257,13 @@ describe('miss_after_ms', () => {
     expect(sent(bed.wait(1))).toEqual([missTo(MISS, { id: 2 })]);
   });
 
+  it('a newcomer’s, too', () => {
+    const bed = after(200, NEWCOMERS);
+    bed.turn();
+    bed.hear('client', request(GET, { id: 1 }));
+    expect(sent(bed.wait(200))).toEqual([missTo(MISS, { id: 1 })]);
+  });
+
   it('0: nobody is told anything of a node that is up', () => {
     const bed = new LaneBed();
     bed.hear('client', request(GET));
@@ -262,7 +283,9 @@ describe('a node that is down and kept', () => {
       keys.map((key, id) => request(`get ${key}\r\n`, { id })),
     );
     const { words } = bed.lane().path.memory;
-    const ids = keys.map((_, slot) => slot).filter(slot => words[bed.lane().path.slots.word(slot) + 5]! >>> 16 === 0);
+    const ids = keys
+      .map((_, slot) => slot)
+      .filter(slot => words[bed.lane().path.slots.circles[0]!.word(slot) + 5]! >>> 16 === 0);
     expect(ids.length).toBeGreaterThan(2);
     expect(sent(bed.wait(99))).toEqual([]);
     expect(sent(bed.wait(1))).toEqual(ids.map(id => missTo(MISS, { id })));
@@ -308,6 +331,6 @@ it('property: whatever is asked and answered, a request gets at most one answer,
 
 /** The first slot's words. */
 function slotWords(bed: LaneBed): [number, number] {
-  const word = bed.lane().path.slots.word(0);
+  const word = bed.lane().path.slots.circles[0]!.word(0);
   return [word, word + 8];
 }
