@@ -18,13 +18,13 @@
  *          14  CACHED        1: its value may be cached; 0: it is replicated alone            writer: keeper
  *          15  COPIER        lane that brings its copies up to date, + 1
  *
- *     state       meaning                                                reads                    writes
- *     FREE        no key                                                 –                        –
- *     PROMOTING   stores sent before it was hot may be under way         as of a cold key         as of a cold key
- *     CLEAN       home has what was acknowledged last                    cache, a copy, or home   begin
- *     WRITING     one write is under way to home                         wait                     wait
- *     UNSURE      a write was not acknowledged: it may yet apply         home                     begin (read first)
- *     LEAVING     its copies are being deleted                           home                     home, as of a cold key
+ *     state       meaning                                                reads                         writes
+ *     FREE        no key                                                 –                             –
+ *     PROMOTING   stores sent before it was hot may be under way         as of a cold key              as of a cold key
+ *     CLEAN       home has what was acknowledged last                    cache, a copy, or home        begin
+ *     WRITING     one write is under way to home                         cache (but see LEAKED), wait  wait
+ *     UNSURE      a write was not acknowledged: it may yet apply         home                          begin (read first)
+ *     LEAVING     its copies are being deleted                           home                          home, as of a cold key
  *
  *     FREE ─keeper→ PROMOTING ─stores drained→ CLEAN ─write→ WRITING ─acknowledged→ CLEAN
  *                                              WRITING ─silence→ UNSURE ─L passed, or a fenced write acknowledged→ CLEAN
@@ -58,7 +58,10 @@ export const COPIER = 15;
 /** Behind the value header (cache/items.ts). */
 export const ALIAS_HIGH = 28;
 export const ALIAS_LOW = 29;
-/** 1: while the write under way was, a read has gone home. What that saw may be gone again: see `writes.ts`. Any lane. */
+/**
+ * 1: a read that went home may see what the write under way does, before it is acknowledged; or a miss has passed. From then
+ * on the old value is not served any more, and what was seen may be gone again: see `writes.ts`. Any lane.
+ */
 export const LEAKED = 30;
 /**
  * 1: the item at home may bear marks of the meta protocol (stale, won, token sent: flags I, N and R), which only its node can
@@ -103,6 +106,8 @@ export const REPLICA_CAS_HIGH = 1;
 export const REPLICA_CAS_LOW = 2;
 export const REPLICA_LOOSE_UNTIL = 3;
 export const REPLICAS_MAX = 15;
+/** Behind them, ms: when a read was let home last. Any lane. */
+export const READ_MS = REPLICA_ROWS + REPLICAS_MAX * REPLICA_ROW_WORDS;
 
 /** Copies of the item that may be read, home not among them. */
 export function joinedCount(words: Int32Array, item: number): number {
@@ -130,16 +135,44 @@ export function isTreated(words: Int32Array, item: number): boolean {
   return state === CLEAN || state === WRITING || state === UNSURE;
 }
 
+/**
+ * Whether the cached value may be served, if it is in time. While a write is under way that is the old one: nobody can have
+ * seen another as long as no read has gone home (LEAKED).
+ */
+export function isOpen(words: Int32Array, item: number): boolean {
+  const state = words[item + STATE] & (STATE_MASK | VALUED);
+  if (state === (CLEAN | VALUED)) return true;
+  return state === (WRITING | VALUED) && Atomics.load(words, item + LEAKED) === 0;
+}
+
 /** Holder of the lock: another state; `keep` says which of the other bits stay. Readers that copy meanwhile notice. */
 export function enter(words: Int32Array, item: number, state: number, keep: number): void {
-  if (state === WRITING) words[item + LEAKED] = 0;
   words[item + STATE] = (words[item + STATE] & keep & ~STATE_MASK) | state;
   Atomics.add(words, item + VERSION, 2);
 }
 
-/** Any lane: a read goes home though a write may be under way. */
-export function leak(words: Int32Array, item: number): void {
-  if (stateOf(words, item) === WRITING) Atomics.store(words, item + LEAKED, 1);
+/**
+ * As `enter`, for a write that is about to be sent. Reads that went home less than `lifeMs`, the life of a datagram, ago may
+ * see what it does.
+ */
+export function enterWriting(words: Int32Array, item: number, keep: number, nowMs: number, lifeMs: number): void {
+  Atomics.store(words, item + LEAKED, 0);
+  enter(words, item, WRITING, keep);
+  if (((nowMs - Atomics.load(words, item + READ_MS)) | 0) < lifeMs) Atomics.store(words, item + LEAKED, 1);
+}
+
+/**
+ * Any lane, before a read goes home. A write may begin at the same moment: whoever begins one sets LEAKED back first and
+ * looks at READ_MS then, so one of the two sees the other.
+ */
+export function leak(words: Int32Array, item: number, nowMs: number): void {
+  Atomics.store(words, item + READ_MS, nowMs);
+  Atomics.store(words, item + LEAKED, 1);
+}
+
+/** Any lane: what was cached must not be served any more, nor what a write under way brings. */
+export function doubt(words: Int32Array, item: number): void {
+  Atomics.store(words, item + LEAKED, 1);
 }
 
 /** Holder: the value's bytes are about to change. VERSION is odd until `endChange`. */

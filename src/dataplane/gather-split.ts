@@ -129,16 +129,20 @@ export class Splitter {
       hotLane.touched(item);
       return false;
     }
-    leak(hotLane.keys.words, item);
+    const isAnswered = this.#answerPart(hotLane, item, collector, gather, key, row);
+    if (isAnswered) this.#path.slots.free(words[row + ASKED_SLOT]);
+    else leak(hotLane.keys.words, item, hotLane.keys.nowMs);
+    return isAnswered;
+  }
+
+  #answerPart(hotLane: Hot, item: number, collector: Collector, gather: number, key: number, row: number): boolean {
     const { bytes } = this.#path.memory;
     const start = this.#scratch + OWN_HEADERS_BYTES + FRAME_HEADER_BYTES;
     const end = this.#writeRequest(start, row);
     if (parseRequest(bytes, start, end, this.#located) !== 0) return false;
     const reply = this.#scratch + SCRATCH_REQUEST_BYTES;
     const replyBytes = hotLane.hits.part(item, this.#located, reply, REPLY_BYTES);
-    if (replyBytes === 0 || collector.takeHere(gather, key, reply, reply + replyBytes) > PART_LAST) return false;
-    this.#path.slots.free(words[row + ASKED_SLOT]);
-    return true;
+    return replyBytes !== 0 && collector.takeHere(gather, key, reply, reply + replyBytes) <= PART_LAST;
   }
 
   /** What is known of a hot key is known of one node: no other is asked. */

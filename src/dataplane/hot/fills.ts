@@ -128,6 +128,14 @@ export class Fills {
     return !this.isOver(item);
   }
 
+  /** Whether there is a cached value that must be fetched anew before it may be served: nobody has asked for it for long. */
+  isStale(item: number): boolean {
+    const { words, nowMs, control, setup } = this.#keys;
+    if (this.isOver(item)) return false;
+    if (words[item + ITEM_STAMP] !== words[control + HOT_STAMP]) return true;
+    return ((nowMs - words[item + ITEM_SERVE_UNTIL]) | 0) >= GRACE_MS + setup.refreshMs;
+  }
+
   /** Whether the cached value's time to live is over, or its last second has begun. */
   isOver(item: number): boolean {
     const { words, nowMs, setup } = this.#keys;
@@ -189,7 +197,7 @@ export class Fills {
 
   /** Holder of the lock; what was known when the fetch was sent is still so. */
   #take(operation: number, item: number, start: number, end: number, isWhole: boolean): void {
-    const { words, nowMs } = this.#keys;
+    const { words, nowMs, control } = this.#keys;
     const located = this.#located;
     if (located[OUT_STATUS] === STATUS_EN) return this.#takeAbsence(item);
     if (located[OUT_STATUS] !== STATUS_VA) {
@@ -210,8 +218,10 @@ export class Fills {
     if (bearsMarks(bytes, start, end)) words[item + directory.MARKED] = 1;
     const mayBeCached = words[item + directory.CACHED] !== 0 && words[item + directory.MARKED] === 0;
     const isThere = isWhole && at + valueBytes + 2 === end && mayBeCached;
-    const isSame = (words[item + directory.STATE] & directory.VALUED) !== 0 && !this.#isForeign(item, casHigh, casLow);
-    if (isSame && isThere) return this.#renew(item, sentMs, ttl);
+    const isOfNow =
+      (words[item + directory.STATE] & directory.VALUED) !== 0 &&
+      words[item + ITEM_STAMP] === words[control + HOT_STAMP];
+    if (isOfNow && isThere && !this.#isForeign(item, casHigh, casLow)) return this.#renew(item, sentMs, ttl);
     directory.beginChange(words, item);
     if (this.#isForeign(item, casHigh, casLow)) words[item + directory.STATE] &= ~directory.ALIASED;
     words[item + directory.CAS_HIGH] = casHigh;
@@ -233,13 +243,14 @@ export class Fills {
     directory.endChange(words, item, directory.CLEAN, flags);
   }
 
-  /** The value is the one that is cached: its time begins anew, no reader need notice. */
+  /** The value is the one that is cached: its time begins anew. Only who waits for that need notice. */
   #renew(item: number, sentMs: number, ttl: number): void {
     const { words } = this.#keys;
     const before = words[item + directory.STATE];
     const state = (before & ~(directory.TTL_SET | directory.LOOSE)) | this.#looseStill(item, sentMs);
     // A fetch of before may have read what a late ME had brought back.
-    if (((before ^ state) & directory.LOOSE) !== 0) Atomics.add(words, item + directory.VERSION, 2);
+    if (((before ^ state) & directory.LOOSE) !== 0 || this.isStale(item))
+      Atomics.add(words, item + directory.VERSION, 2);
     words[item + directory.STATE] = ttl === NEVER ? state : state | directory.TTL_SET;
     this.#setTimes(item, sentMs, ttl);
   }

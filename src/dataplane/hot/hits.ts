@@ -74,7 +74,7 @@ export class Hits {
     this.#fills = fills;
   }
 
-  /** The item was seen CLEAN and VALUED at `version`. Returns the verdict, or NO_HIT with the request as it was. */
+  /** The item was seen open (directory.ts) at `version`. Returns the verdict, or NO_HIT with the request as it was. */
   answer(
     batch: Int32Array,
     row: number,
@@ -174,14 +174,13 @@ export class Hits {
     const { view, bytes, counters } = this.#path.memory;
     const { words } = this.#keys;
     const version = Atomics.load(words, item + directory.VERSION);
-    const state = words[item + directory.STATE];
     // What home has is from the dead, whether or not a write that will replace it is under way.
-    if ((state & directory.TOMB) !== 0) {
+    if ((words[item + directory.STATE] & directory.TOMB) !== 0) {
       counters[COUNT.hot_parts] += 1;
       return Math.max(0, writeAbsent(located, bytes, view, offset, room));
     }
-    if ((state & (directory.STATE_MASK | directory.VALUED)) !== (directory.CLEAN | directory.VALUED)) return 0;
-    if (!this.#fills.isServable(item) || !this.#copyItem(item, version)) return 0;
+    if (!directory.isOpen(words, item) || !this.#fills.isServable(item)) return 0;
+    if (!this.#copyItem(item, version)) return 0;
     this.#keys.countRead(item);
     counters[COUNT.hot_parts] += 1;
     return writeHit(located, bytes, this.#hit, this.#copyView, view, offset, room);

@@ -194,6 +194,7 @@ export class Hot {
   touched(item: number): void {
     const { words, nowMs, lane } = this.keys;
     words[item + directory.RETRY_MS] = (nowMs + TOUCH_MS) | 0;
+    directory.leak(words, item, nowMs);
     if (!directory.tryLock(words, item, lane)) return;
     const keep = directory.CAS_KNOWN | directory.ALIASED | directory.LOOSE | directory.TOMB | directory.ABSENT;
     if (directory.stateOf(words, item) === directory.CLEAN) directory.enter(words, item, directory.CLEAN, keep);

@@ -4,7 +4,7 @@
  *     state       reads                                                        writes
  *     PROMOTING   home, as of a cold key                                       wait for the stores under way
  *     CLEAN       answered here; fetched first, and waited for; a copy; home   begin (writes.ts), or are relayed (relays.ts)
- *     WRITING     wait                                                         wait
+ *     WRITING     answered here with the value before it (writes.ts); wait         wait
  *     UNSURE      home                                                         begin
  *     LEAVING     home                                                         home
  *
@@ -33,8 +33,6 @@ const WAIT_MS = 160;
 /** Of a plain get, bytes from the start of its UDP header. */
 const GET_KEY_AT = udp.HEADER_BYTES + FRAME_HEADER_BYTES + 4;
 const CRLF_BYTES = 2;
-const SERVABLE_MASK = directory.STATE_MASK | directory.VALUED;
-const SERVABLE = directory.CLEAN | directory.VALUED;
 
 export class HotStage {
   readonly #path: Path;
@@ -76,7 +74,7 @@ export class HotStage {
     const keyBytes = list[at + LIST_END] - CRLF_BYTES - key;
     if (!isKeyOf(keys.view, words, item, this.#path.memory.view, key, keyBytes)) return false;
     const version = keys.version(item);
-    if ((words[item + directory.STATE] & SERVABLE_MASK) !== SERVABLE || !fills.isServable(item)) return false;
+    if (!directory.isOpen(words, item) || !fills.isServable(item)) return false;
     const row = list[at + LIST_ROW];
     const verdict = hits.plain(batch, row, list[at + LIST_IP], list[at + LIST_UDP], item, version);
     if (verdict === NO_HIT) return false;
@@ -118,11 +116,9 @@ export class HotStage {
     const version = Atomics.load(words, item + directory.VERSION);
     const state = words[item + directory.STATE];
     if (!this.#hasWaited) keys.countRead(item);
-    if ((state & SERVABLE_MASK) === SERVABLE) {
-      if (this.#hot.fills.isServable(item)) {
-        const verdict = hits.answer(batch, row, ipOffset, udpOffset, item, version, this.#asked);
-        if (verdict !== NO_HIT) return verdict;
-      }
+    if (directory.isOpen(words, item) && this.#hot.fills.isServable(item)) {
+      const verdict = hits.answer(batch, row, ipOffset, udpOffset, item, version, this.#asked);
+      if (verdict !== NO_HIT) return verdict;
     }
     return this.#readSlowly(batch, row, ipOffset, udpOffset, end, item, version, state);
   }
@@ -152,7 +148,8 @@ export class HotStage {
       if (verdict !== NO_HIT) return verdict;
     }
     const isCacheable = keys.words[item + directory.CACHED] !== 0 || (state & directory.LOOSE) !== 0;
-    if (isCacheable && !this.#isLate && (state & directory.VALUED) === 0 && fills.want(item)) {
+    const isLacking = (state & directory.VALUED) === 0 || fills.isStale(item);
+    if (isCacheable && isLacking && !this.#isLate && fills.want(item)) {
       return this.#waitOrHome(batch, row, ipOffset, udpOffset, end, item, version);
     }
     return this.#copyOrHome(batch, row, ipOffset, udpOffset, end, item);
@@ -173,7 +170,7 @@ export class HotStage {
       const verdict = this.#hot.hits.absent(batch, row, ipOffset, udpOffset, this.#asked);
       if (verdict !== NO_HIT) return verdict;
     }
-    directory.leak(words, item);
+    directory.leak(words, item, this.#hot.keys.nowMs);
     const node = this.#hot.upkeep.knownHome(item);
     if (node < 0) return this.#forwarder.home(batch, row, ipOffset, udpOffset, end);
     return this.#forwarder.throughSlot(batch, row, ipOffset, udpOffset, end, node);

@@ -160,6 +160,8 @@ export class Upkeep {
     if (isOldEnough && this.#keys.isDrained(words[item + ITEM_KEY_HASH]) && directory.tryLock(words, item, lane)) {
       this.settleHome(item);
       words[item + directory.MARKED] = 0;
+      // Until now any lane may have sent reads home as of a cold key.
+      Atomics.store(words, item + directory.READ_MS, nowMs);
       directory.enter(words, item, directory.CLEAN, 0);
       directory.unlock(words, item);
       this.#path.memory.counters[COUNT.hot_promotions] += 1;
@@ -228,7 +230,8 @@ export class Upkeep {
     const phase = directory.stateOf(words, item);
     if (phase === directory.FREE || phase === directory.LEAVING) return;
     this.#path.memory.counters[COUNT.hot_invalidations] += 1;
-    // In every state: what was fetched before must not be believed any more.
+    // In every state: what was fetched before must not be believed any more, nor what a write under way brings.
+    directory.doubt(words, item);
     if (phase !== directory.CLEAN || !directory.tryLock(words, item, lane)) {
       Atomics.add(words, item + directory.VERSION, 2);
       return;

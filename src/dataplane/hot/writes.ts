@@ -18,8 +18,10 @@
  * LOOSE (directory.ts), and what is found then under another CAS than ours came back from the dead: it is deleted before
  * anything is written, never written over (an unresolved write over it would be resolved by believing it).
  *
- * Reads wait for the write. One that goes home all the same (LEAKED) may see the value applied, and another see it evicted:
- * so it must not come back. From then on NF means "applied, then evicted", and HD tells the CAS, not that the value is there.
+ * Meanwhile reads are answered with the old value that is cached: nobody can have seen the new one, and the write takes
+ * effect when it is acknowledged. That ends, and reads wait, as soon as one goes home, or where one that went home before may
+ * still be under way (LEAKED): it may see the new value first. And another may see that evicted again, so it must not come
+ * back: NF means "applied, then evicted" then, and HD tells the CAS, not that the value is there.
  */
 import { ITEM_EXPIRES, ITEM_KEY_AT, ITEM_KEY_LENGTH } from '../../cache/items.ts';
 import * as directory from '../../coherence/directory.ts';
@@ -62,6 +64,10 @@ const RETURNS_MAX = 6;
 const UNSENT_MS = 2;
 /** When there is no way to the node for so long, the write is given up, ms. */
 const UNSENT_MS_MAX = 100;
+
+/** Of STATE, what a write leaves as it is when it begins. */
+const KEPT =
+  directory.CAS_KNOWN | directory.ABSENT | directory.LOOSE | directory.TOMB | directory.TTL_SET | directory.ALIASED;
 
 const LETTER_A = 0x41;
 const LETTER_D = 0x44;
@@ -119,7 +125,7 @@ export class Writes {
     words[item + directory.REPLICAS_JOINED] = 0;
     if (directory.stateOf(words, item) === directory.UNSURE) {
       this.#ops[operation + op.FLAGS] |= WAS_UNSURE;
-      directory.enter(words, item, directory.WRITING, directory.CAS_KNOWN | directory.LOOSE | directory.TOMB);
+      this.#enterWriting(item, directory.CAS_KNOWN | directory.LOOSE | directory.TOMB);
       return this.#look(operation, STEP_LOOK);
     }
     this.#decide(operation);
@@ -127,9 +133,8 @@ export class Writes {
 
   /** Looks for a value that a late `ME` may have brought back, and deletes it. The lock is ours. */
   bury(operation: number): void {
-    const { words } = this.#keys;
     const item = this.#ops[operation + op.ITEM];
-    directory.enter(words, item, directory.WRITING, directory.ABSENT | directory.LOOSE | directory.TOMB);
+    this.#enterWriting(item, directory.ABSENT | directory.LOOSE | directory.TOMB);
     this.#look(operation, STEP_LOOK);
   }
 
@@ -195,17 +200,16 @@ export class Writes {
     const mayBeOver = (state & directory.TTL_SET) !== 0 && ((nowMs - words[item + ITEM_EXPIRES]) | 0) >= 0;
     if ((state & directory.ABSENT) !== 0 && (state & directory.TOMB) === 0) return this.#decideAbsent(operation);
     if ((state & directory.CAS_KNOWN) === 0 || mayBeOver) {
-      this.#enterWriting(item);
+      this.#enterWriting(item, KEPT);
       return this.#look(operation, STEP_LOOK);
     }
     this.#decidePresent(operation);
   }
 
-  #enterWriting(item: number): void {
-    const { words } = this.#keys;
-    const keep =
-      directory.CAS_KNOWN | directory.ABSENT | directory.LOOSE | directory.TOMB | directory.TTL_SET | directory.ALIASED;
-    if (directory.stateOf(words, item) !== directory.WRITING) directory.enter(words, item, directory.WRITING, keep);
+  #enterWriting(item: number, keep: number): void {
+    const { words, nowMs, setup } = this.#keys;
+    if (directory.stateOf(words, item) === directory.WRITING) return;
+    directory.enterWriting(words, item, keep, nowMs, setup.lifeMs);
   }
 
   #decidePresent(operation: number): void {
@@ -216,7 +220,7 @@ export class Writes {
     this.#ops[operation + op.FENCE_HIGH] = words[item + directory.CAS_HIGH];
     this.#ops[operation + op.FENCE_LOW] = words[item + directory.CAS_LOW];
     this.#ops[operation + op.FLAGS] &= ~CREATES;
-    this.#enterWriting(item);
+    this.#enterWriting(item, KEPT | directory.VALUED);
     this.#step(operation, STEP_WRITE);
   }
 
@@ -225,7 +229,7 @@ export class Writes {
     const creates = this.#kind === terms.WRITE_ADD || (this.#kind === terms.WRITE_SET && !this.#isConditional);
     if (!creates) return this.#finish(operation, this.#outcomeOfAbsent());
     this.#ops[operation + op.FLAGS] |= CREATES;
-    this.#enterWriting(item);
+    this.#enterWriting(item, KEPT);
     this.#step(operation, STEP_WRITE);
   }
 
@@ -251,6 +255,8 @@ export class Writes {
   /** Goes on to a step: its request is sent now, or as soon as it can be. */
   #step(operation: number, step: number): void {
     this.#ops[operation + op.STEP] = step;
+    // Where it is not as it was believed to be, the old value is none to be served.
+    if (step !== STEP_WRITE) this.#keys.words[this.#ops[operation + op.ITEM] + directory.STATE] &= ~directory.VALUED;
     this.#sender.dropSlot(operation);
     this.#ops[operation + op.TRIES] = 0;
     this.#ops[operation + op.SENT_MS] = this.#keys.nowMs;

@@ -151,6 +151,11 @@ export class HotBed {
     return heard;
   }
 
+  /** Until no read that went home before can still be under way. */
+  outliveReads(): void {
+    this.wait(this.bed.hot!.lifeMs + 100, 100);
+  }
+
   /** Delivers what is held back: to its node, and the answer to the lane. */
   release(): Heard[] {
     return this.held.splice(0).flatMap(held => this.#pump(this.#deliver(held)));

@@ -1,5 +1,6 @@
 /** Hot keys in a lane, against nodes that behave as memcached does. */
 import { describe, expect, test } from 'vitest';
+import { ITEM_KEY_HASH } from '../../../src/cache/items.ts';
 import { MC1, MC2, MC3 } from '../../support/lane-bed.ts';
 import { HotBed } from './hot-bed.ts';
 
@@ -16,11 +17,22 @@ describe('a hot key', () => {
     expect(bed.bed.count('hot_hits')).toBe(2);
   });
 
+  test('nobody has asked for it for long: fetched once more, and answered here again', () => {
+    const bed = new HotBed();
+    bed.say('set k 0 0 3\r\nabc\r\n');
+    bed.promote('k');
+    bed.wait(3000, 100);
+    const before = bed.asked.length;
+    for (let times = 0; times < 3; times++) expect(bed.say('get k\r\n')).toBe('VALUE k 0 3\r\nabc\r\nEND\r\n');
+    expect(bed.asked.slice(before).map(({ body }) => body.slice(0, 5))).toEqual(['mg k ']);
+  });
+
   test('a write goes home, fenced, and the next read has it from the cache', () => {
     const bed = new HotBed();
     bed.say('set k 0 0 3\r\nabc\r\n');
     bed.promote('k');
     bed.say('get k\r\n');
+    bed.outliveReads();
     expect(bed.say('set k 7 0 5\r\nfghij\r\n')).toBe('STORED\r\n');
     const before = bed.asked.length;
     expect(bed.say('get k\r\n')).toBe('VALUE k 7 5\r\nfghij\r\nEND\r\n');
@@ -85,7 +97,7 @@ describe('a write that the network spoils', () => {
     expect(new Set(writes.map(({ body }) => body)).size).toBe(1);
   });
 
-  test('reads wait for it, and see it', () => {
+  test('reads that come shortly after one that went home wait for it, and see it', () => {
     const { bed } = hotBed();
     bed.judge = ({ body }) => (isWrite(body) ? 'hold' : 'deliver');
     bed.ask('set k 0 0 2\r\n20\r\n');
@@ -93,6 +105,79 @@ describe('a write that the network spoils', () => {
     bed.judge = () => 'deliver';
     const heard = [...bed.release(), ...bed.turn()];
     expect(heard.map(({ body }) => body)).toEqual(['STORED\r\n', 'VALUE k 0 2\r\n20\r\nEND\r\n']);
+  });
+
+  const OLD = 'VALUE k 0 2\r\n10\r\nEND\r\n';
+  const NEW = 'VALUE k 0 2\r\n20\r\nEND\r\n';
+
+  /** A write is under way, and no read that went home. */
+  function writing(): { bed: HotBed; item: number } {
+    const { bed, item } = hotBed();
+    bed.outliveReads();
+    bed.say('get k\r\n');
+    bed.judge = ({ body }) => (isWrite(body) ? 'hold' : 'deliver');
+    expect(bed.ask('set k 0 0 2\r\n20\r\n')).toEqual([]);
+    return { bed, item };
+  }
+
+  test('reads meanwhile: what was there before, in every form; then the new value', () => {
+    const { bed } = writing();
+    const waits = bed.bed.count('hot_waits');
+    const before = bed.asked.length;
+    expect(bed.say('get k\r\n')).toBe(OLD);
+    expect(bed.say('get k other\r\n', { id: 2 })).toBe(OLD);
+    expect(bed.say('mg k v\r\n')).toBe('VA 2\r\n10\r\n');
+    expect(bed.asked.slice(before).map(({ body }) => body)).toEqual(['get other\r\n']);
+    bed.judge = () => 'deliver';
+    expect(bed.release().map(({ body }) => body)).toEqual(['STORED\r\n']);
+    expect(bed.say('get k\r\n')).toBe(NEW);
+    expect(bed.bed.count('hot_waits')).toBe(waits);
+  });
+
+  test.each([
+    ['incr', 'incr k 5\r\n', 'VALUE k 0 2\r\n15\r\nEND\r\n'],
+    ['append', 'append k 0 0 1\r\nx\r\n', 'VALUE k 0 3\r\n10x\r\nEND\r\n'],
+    ['delete', 'delete k\r\n', 'END\r\n'],
+  ])('reads meanwhile, %s: what was there before, and after it what is there now', (_, write, after) => {
+    const { bed } = hotBed();
+    bed.outliveReads();
+    bed.say('get k\r\n');
+    bed.judge = ({ body }) => (isWrite(body) ? 'hold' : 'deliver');
+    bed.ask(write);
+    expect(bed.say('get k\r\n')).toBe(OLD);
+    bed.judge = () => 'deliver';
+    bed.release();
+    expect(bed.say('get k\r\n')).toBe(after);
+  });
+
+  test('one that must go home may see the new value: from then on nobody is told the old one', () => {
+    const { bed } = writing();
+    // What `s` is cannot be told from the cache, so it waits, and goes home at last.
+    expect(bed.ask('mg k h v\r\n', { id: 1 })).toEqual([]);
+    expect(bed.say('get k\r\n', { id: 2 })).toBe(OLD);
+    bed.judge = ({ body }) => (isWrite(body) ? 'lose' : 'hold');
+    bed.wait(145);
+    expect(bed.say('get k\r\n', { id: 3 })).toBe(OLD);
+    bed.wait(20);
+    expect(bed.held.map(({ body }) => body)).toContain('mg k h v\r\n');
+    expect(bed.say('get k\r\n', { id: 4 })).not.toBe(OLD);
+  });
+
+  test('a miss that passes ends it, too', () => {
+    const { bed, item } = writing();
+    bed.bed.lane().path.hotLane!.missed(bed.bed.shared.words[bed.word(item) + ITEM_KEY_HASH]!);
+    expect(bed.say('get k\r\n')).toBeUndefined();
+  });
+
+  test('unsure of it, nobody is told the old value any more', () => {
+    const { bed, item } = writing();
+    bed.judge = ({ body }) => (isWrite(body) ? 'lose' : 'deliver');
+    const server = bed.servers[bed.home(item)]!;
+    const bytes = Buffer.from('set k 0 0 2\r\n30\r\n', 'latin1');
+    server.answer(bytes, 0, bytes.length, bed.bed.nowMs);
+    bed.wait(400);
+    expect(bed.state(item)).toBe('unsure');
+    expect(bed.say('get k\r\n')).toBe('VALUE k 0 2\r\n30\r\nEND\r\n');
   });
 
   test('its acknowledgement lost: the repetition is told apart from a foreign write', () => {
@@ -395,6 +480,7 @@ describe('what only its node can tell', () => {
       expect(bed.say('mg k v\r\n')).toMatch(/^VA 2/);
       expect(bed.asked.slice(before).map(({ body }) => body)).toEqual(['mg k v\r\n']);
     }
+    bed.outliveReads();
     expect(bed.say('set k 0 0 2\r\n20\r\n')).toBe('STORED\r\n');
     const before = bed.asked.length;
     expect(bed.say('mg k v\r\n')).toBe('VA 2\r\n20\r\n');

@@ -1,6 +1,6 @@
 /** What the balancer does with what arrives: clients' operations, and answers from nodes. Worlds are changed in place. */
 import type { Monitor } from './monitor.ts';
-import { consumeNonce, datagram, isUnderWay, moveVersion, send } from './network.ts';
+import { consumeNonce, datagram, isReadUnderWay, isUnderWay, moveVersion, send } from './network.ts';
 import type { Protocol } from './protocol.ts';
 import { ABSENT, type Datagram, type Entry, NO_ITEM, type Op, UNKNOWN, type World } from './state.ts';
 
@@ -23,8 +23,7 @@ export function readPlaces({ protocol, serve }: Setting, { entry }: World): ('ho
     case 'UNSURE':
       return isBelieved ? ['home'] : [];
     case 'WRITING':
-      if (protocol.readsWhileWriting === 'old' && entry.base !== '') return ['old'];
-      return protocol.readsWhileWriting === 'home' && isBelieved ? ['home'] : [];
+      return placesWhileWriting(protocol, entry, isBelieved);
     case 'CLEAN':
       if (entry.value === '') return [];
       if (entry.value === ABSENT || serve === 'cache') return ['cache'];
@@ -32,10 +31,17 @@ export function readPlaces({ protocol, serve }: Setting, { entry }: World): ('ho
   }
 }
 
+function placesWhileWriting({ readsWhileWriting: rule }: Protocol, { base, leaked }: Entry, isBelieved: boolean) {
+  const mayBeOld = base !== '' && (rule === 'old' || (rule === 'shielded' && !leaked));
+  const mayGoHome = isBelieved && (rule === 'home' || rule === 'shielded');
+  return [...(mayBeOld ? ['old' as const] : []), ...(mayGoHome ? ['home' as const] : [])];
+}
+
 export function placeRead(setting: Setting, world: World, op: Op, place: string): void {
   if (place === 'cache') return finish(setting, world, op, world.entry.value);
   if (place === 'old') return finish(setting, world, op, world.entry.base);
   world.phase[op.client] = place;
+  if (place === 'home' && world.entry.mode === 'WRITING') world.entry.leaked = true;
   send(world, datagram('read', place === 'home' ? 0 : 1, op.id));
 }
 
@@ -62,6 +68,7 @@ export function startWrite(setting: Setting, world: World, op: Op): boolean {
   if (world.ghost !== op.id) world.phase[op.client] = 'writes';
   moveVersion(world);
   Object.assign(entry, { mode: 'WRITING', base: entry.value, value: '', current: op.id, fence: entry.cas });
+  entry.leaked = isReadUnderWay(world);
   if (protocol.leaveOnWrite) entry.replicaIn = false;
   if (entry.cas === NO_ITEM) sendAdd(world, op);
   else sendCompared(world, op, entry.cas);
@@ -129,6 +136,7 @@ function receiveRead(setting: Setting, world: World, d: Datagram, op: Op): void 
 function passMiss({ protocol }: Setting, world: World): void {
   const { entry } = world;
   if (entry.mode === 'CLEAN') Object.assign(entry, { value: '', replicaIn: false });
+  if (entry.mode === 'WRITING') entry.leaked = true;
   if (protocol.missMovesVersion) moveVersion(world);
 }
 
@@ -142,7 +150,8 @@ function receiveWrite(setting: Setting, world: World, d: Datagram, op: Op): void
   const { entry } = world;
   const { protocol } = setting;
   if (d.type === 'HD') {
-    const value = op.kind === 'D' ? ABSENT : op.kind === 'A' || !protocol.cacheOnAck ? '' : op.letter;
+    const value =
+      op.kind === 'D' ? ABSENT : op.kind === 'A' || !protocol.cacheOnAck || isDoubted(protocol, entry) ? '' : op.letter;
     return complete(setting, world, op, d.cas, value);
   }
   if (d.type === 'NS' && entry.stage === 'add') return ask(entry);
@@ -154,8 +163,14 @@ function receiveWrite(setting: Setting, world: World, d: Datagram, op: Op): void
   if (d.type !== 'NF') return;
   if (op.kind === 'D') return complete(setting, world, op, NO_ITEM, ABSENT, 'NOT_FOUND');
   if (op.kind === 'A') return endAbsent(setting, world, op, protocol.onAbsentAppend === 'answer');
-  if (protocol.onAbsentSet === 'gone') return complete(setting, world, op, NO_ITEM, ABSENT);
+  if (protocol.onAbsentSet === 'gone' || isDoubted(protocol, entry))
+    return complete(setting, world, op, NO_ITEM, ABSENT);
   sendAdd(world, op);
+}
+
+/** What home says of the write may have been seen, and be over. */
+function isDoubted({ readsWhileWriting }: Protocol, { leaked }: Entry): boolean {
+  return readsWhileWriting === 'shielded' && leaked;
 }
 
 function ask(entry: Entry): void {
@@ -180,7 +195,7 @@ function complete(setting: Setting, world: World, op: Op, cas: number, value: st
 }
 
 function clean(entry: Entry, cas: number, value: string): void {
-  Object.assign(entry, { mode: 'CLEAN', cas, value, current: -1, stage: '', fence: 0, base: '' });
+  Object.assign(entry, { mode: 'CLEAN', cas, value, current: -1, stage: '', fence: 0, base: '', leaked: false });
 }
 
 function receiveOwn(setting: Setting, world: World, d: Datagram, business: string): void {

@@ -108,6 +108,7 @@ function firstWorld({ monitor }: Setting, { clients, start = 'cached', budget }:
     stage: '',
     fence: 0,
     base: '',
+    leaked: false,
     suspect: false,
     late: false,
     replicaCas: start === 'copied' ? 1 : UNKNOWN,

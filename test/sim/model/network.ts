@@ -24,6 +24,11 @@ export function isUnderWay(world: World, type: string, of?: number | string): bo
   return world.net.some(d => d.type === type && (of === undefined || d.of === of));
 }
 
+/** Whether home is asked by a client, or its answer has not come. */
+export function isReadUnderWay(world: World): boolean {
+  return world.net.some(d => d.node === 0 && typeof d.of === 'number' && (d.type === 'read' || d.type === 'value'));
+}
+
 /** The version moves: what was sent before is no longer fresh. */
 export function moveVersion(world: World): void {
   const before = world.net;

@@ -4,8 +4,11 @@
 export interface Protocol {
   /** A repeated store compares the CAS, as the first did. */
   fencedRepeats: boolean;
-  /** Reads that come while a write is under way: wait for it, are sent home, are answered with the old value. */
-  readsWhileWriting: 'wait' | 'home' | 'old';
+  /**
+   * Reads that come while a write is under way: are answered with the old value until one has gone home (shielded), or go
+   * home; always wait for it; always go home; are always answered with the old value.
+   */
+  readsWhileWriting: 'shielded' | 'wait' | 'home' | 'old';
   /** A promotion first waits until no store of the cold key is under way. */
   drain: boolean;
   /** Answers to fetches are believed only if the version has not moved since. */
@@ -32,9 +35,9 @@ export interface Protocol {
   onExists: 'ask' | 'resend';
   /** NF/NS of an append that may have been delivered before: unanswered; or: NOT_STORED. */
   onAbsentAppend: 'silent' | 'answer';
-  /** NF of a set: create it by an add; or: it took effect and was evicted. */
+  /** NF of a set: create it by an add; or, as also after a read has gone home: it took effect and was evicted. */
   onAbsentSet: 'add' | 'gone';
-  /** An acknowledged set puts its value into the cache; or: only the CAS is learnt, and the value is fetched. */
+  /** An acknowledged set puts its value into the cache; or, as also then: only the CAS is learnt, and the value is fetched. */
   cacheOnAck: boolean;
   /** A replica's miss is asked again at home. */
   replicaMissAsksHome: boolean;
@@ -52,7 +55,7 @@ export interface Protocol {
 
 export const CORRECT: Protocol = {
   fencedRepeats: true,
-  readsWhileWriting: 'wait',
+  readsWhileWriting: 'shielded',
   drain: true,
   versionCheck: true,
   consumeNonces: true,

@@ -74,6 +74,8 @@ export interface Entry {
   fence: number;
   /** Value before the operation in hand. */
   base: string;
+  /** A read that may see what the operation in hand does is, or was, under way at home; or a miss has passed. */
+  leaked: boolean;
   /** An add was sent and home has not been looked at since the last of its datagrams expired. */
   suspect: boolean;
   /** Mutant: answered, but the old value is still served. */
@@ -125,7 +127,7 @@ export function worldKey({ begun, phase, nodes, entry: e, net, budget: b, ghost,
   const home = nodes[0] === null ? ABSENT : nodes[0].value + nodes[0].cas;
   const replica = nodes[1] === null ? ABSENT : nodes[1].value + nodes[1].cas;
   let key = `${begun}|${phase}|${home}|${replica}|${e.mode}${e.cas}${e.value},${e.current}${e.stage}${e.fence}${e.base}`;
-  key += `|${e.suspect ? 's' : ''}${e.late ? 'l' : ''}${e.replicaCas}${e.replicaIn ? 'i' : ''}|${b.evictions}`;
+  key += `|${e.suspect ? 's' : ''}${e.late ? 'l' : ''}${e.leaked ? 'h' : ''}${e.replicaCas}${e.replicaIn ? 'i' : ''}|${b.evictions}`;
   key += `${b.replicaEvictions}${b.promotions}${b.demotions}${b.failovers}${b.duplicates}${b.givings}${b.copies},${ghost}|${monitor}`;
   for (const d of net) key += ` ${d.text}`;
   return key;
