@@ -20,6 +20,7 @@
  * `planTestBed` is data only; `buildTestBed` makes it so. Offloads stay as the kernel sets them: partial checksums on
  * veth are part of the test.
  */
+import { bareHostMac } from '../load/transport.ts';
 import { addVethPairs, ipBatch, NamespaceSet, removeLeftovers, setSysctls } from './namespaces.ts';
 
 export const VIP = '10.77.0.100';
@@ -200,7 +201,7 @@ function planSwitched(options: Required<TestBedOptions>): TestBedPlan {
   const clients = oneTo(options.clients).map(n => {
     const owned = options.kernelClients ? [net24(clientAddress(n)), net24(clientDirectAddress(n))] : [];
     const end = plug('brc', `cl${n}`, `cl${n}`, 'eth0', owned);
-    const near = { interface: end.name, mac: end.mac, address: clientAddress(n) };
+    const near = { interface: end.name, mac: clientMac(options, end), address: clientAddress(n) };
     return {
       host: end.host,
       paths: { balancer: near, direct: { ...near, address: clientDirectAddress(n) }, proxy: near },
@@ -267,9 +268,9 @@ function planDirectVeth(options: Required<TestBedOptions>): TestBedPlan {
   const clients = numbers.map(n => ({
     host: 'cl',
     paths: {
-      balancer: { interface: 'eth0', mac: client[0].mac, address: clientAddress(n) },
-      direct: { interface: 'eth1', mac: client[1].mac, address: clientDirectAddress(n) },
-      proxy: { interface: 'eth2', mac: client[2].mac, address: clientAddress(n) },
+      balancer: { interface: 'eth0', mac: clientMac(options, client[0]), address: clientAddress(n) },
+      direct: { interface: 'eth1', mac: clientMac(options, client[1]), address: clientDirectAddress(n) },
+      proxy: { interface: 'eth2', mac: clientMac(options, client[2]), address: clientAddress(n) },
     },
   }));
   const nodes = oneTo(options.nodes).map(n =>
@@ -344,6 +345,11 @@ function bringUp(interfaces: readonly Interface[]): [string, string[]][] {
         `link set ${end.name} up`,
       ]),
   ]);
+}
+
+/** A raw-frame client has an address of its own (load/transport.ts). */
+function clientMac({ kernelClients }: TestBedOptions, end: Interface): string {
+  return kernelClients ? end.mac : bareHostMac(end.mac);
 }
 
 /** A raw-frame client answers no ARP: its peers are told. */

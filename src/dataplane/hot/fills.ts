@@ -124,7 +124,8 @@ export class Fills {
     const overMs = (nowMs - words[item + ITEM_SERVE_UNTIL]) | 0;
     if (overMs < 0) return true;
     if (overMs >= GRACE_MS + setup.refreshMs) return false;
-    this.want(item);
+    // While a write is under way nothing would be believed.
+    if (directory.stateOf(words, item) === directory.CLEAN) this.want(item);
     return !this.isOver(item);
   }
 
@@ -199,7 +200,8 @@ export class Fills {
   #take(operation: number, item: number, start: number, end: number, isWhole: boolean): void {
     const { words, nowMs, control } = this.#keys;
     const located = this.#located;
-    if (located[OUT_STATUS] === STATUS_EN) return this.#takeAbsence(item);
+    const sentMs = this.#operations.words[operation + op.SENT_MS];
+    if (located[OUT_STATUS] === STATUS_EN) return this.#takeAbsence(item, sentMs);
     if (located[OUT_STATUS] !== STATUS_VA) {
       words[item + directory.RETRY_MS] = (nowMs + RETRY_MS) | 0;
       return;
@@ -212,7 +214,6 @@ export class Fills {
     if (this.#isForeign(item, casHigh, casLow)) this.#path.memory.counters[COUNT.hot_foreign_writes] += 1;
     const flags = this.#number(start, end, LETTER_F);
     const ttl = this.#number(start, end, LETTER_T);
-    const sentMs = this.#operations.words[operation + op.SENT_MS];
     const valueBytes = located[OUT_VALUE_LENGTH];
     const at = located[OUT_VALUE_OFFSET];
     if (bearsMarks(bytes, start, end)) words[item + directory.MARKED] = 1;
@@ -255,9 +256,11 @@ export class Fills {
     this.#setTimes(item, sentMs, ttl);
   }
 
-  #takeAbsence(item: number): void {
+  #takeAbsence(item: number, sentMs: number): void {
     const { words } = this.#keys;
-    const kept = words[item + directory.STATE] & (directory.LOOSE | directory.TOMB);
+    const tomb = words[item + directory.STATE] & directory.TOMB;
+    // A tomb has a look of its own.
+    const kept = tomb === 0 ? this.#looseStill(item, sentMs) : words[item + directory.STATE] & (directory.LOOSE | tomb);
     directory.beginChange(words, item);
     words[item + directory.REPLICAS_JOINED] = 0;
     directory.endChange(words, item, directory.CLEAN, directory.ABSENT | kept);

@@ -100,7 +100,7 @@ export class Hot {
         orders.release();
         continue;
       }
-      const operation = this.operations.take(operationOf(kind), item);
+      const operation = this.operations.areMany ? -1 : this.operations.take(operationOf(kind), item);
       if (operation < 0) break;
       this.operations.words[operation + op.SENT_MS] = this.keys.nowMs;
       this.operations.words[operation + op.DUE_MS] = this.keys.nowMs;

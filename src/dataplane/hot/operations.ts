@@ -94,6 +94,11 @@ export class Operations {
     this.#freeCount = operations;
   }
 
+  /** Whether more than half of them are under way: what waits must not take the rest from what is quick. */
+  get areMany(): boolean {
+    return this.count * 2 > this.active.length;
+  }
+
   /** First word of a free record, or −1. */
   take(kind: number, item: number): number {
     if (this.#freeCount === 0) return -1;

@@ -336,6 +336,36 @@ describe('copies', () => {
   });
 });
 
+describe('a demotion', () => {
+  test('of a key that we created and its node has lost: one look, and it is gone', () => {
+    const bed = new HotBed();
+    const item = bed.promote('k');
+    bed.say('get k\r\n');
+    expect(bed.say('set k 0 0 1\r\nx\r\n')).toBe('STORED\r\n');
+    bed.servers[bed.home(item)]!.store.delete('k');
+    bed.wait(2500, 100);
+    const before = bed.asked.length;
+    bed.demote(item);
+    bed.wait(50);
+    expect(bed.state(item)).toBe('free');
+    expect(bed.asked.slice(before).map(({ body }) => body.slice(0, 5))).toEqual(['mg k ']);
+  });
+
+  test('many that cannot be done yet leave room for what is quick', () => {
+    const bed = new HotBed({ operations: 16 });
+    const items = Array.from({ length: 14 }, (_, n) => bed.promote(`k${n}`));
+    bed.wait(2500, 100);
+    // Created just now: nobody may be let in on them before a late datagram of that must be gone.
+    for (const n of items.keys()) bed.say(`set k${n} 0 0 1\r\nx\r\n`);
+    for (const item of items) bed.demote(item);
+    bed.wait(50);
+    expect(bed.state(items[0]!)).toBe('clean');
+    expect(bed.say('set k0 0 0 1\r\ny\r\n')).toBe('STORED\r\n');
+    bed.wait(5000, 100);
+    expect(items.map(item => bed.state(item))).toEqual(items.map(() => 'free'));
+  });
+});
+
 describe('requests for several keys', () => {
   test('what is cached needs no node; the reply is one', () => {
     const bed = new HotBed();
