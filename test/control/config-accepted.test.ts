@@ -106,7 +106,7 @@ describe('good configurations', () => {
           epochMs: 4000,
           lifeMs: 2000,
           leaseMs: 10_000,
-          refreshMs: 1000,
+          refreshMs: 5000,
           ttlGuardMs: 2000,
           operations: 1024,
           waiting: 1024,

@@ -188,7 +188,7 @@ describe('JSON Schema', () => {
       '.hot.copies_max': 8,
       '.hot.write_share_max': 0.5,
       '.hot.lease_s': 10,
-      '.hot.refresh_ms': 1000,
+      '.hot.refresh_ms': 5000,
       '.hot.ttl_guard_ms': 2000,
       '.hot.datagram_life_ms': 2000,
       '.hot.operations': 1024,

@@ -86,7 +86,7 @@ export const hot = mapping({
     .default(10)
     .describe('How long a copy outlives Keysteer, seconds: it is renewed while the key is hot.'),
   refresh_ms: wholeNumber(10, 60000)
-    .default(1000)
+    .default(5000)
     .describe(
       'How often a cached value is compared with its home, milliseconds: a write that bypasses Keysteer is noticed within it, except during hot.datagram_life_ms (2 s by default) after Keysteer itself has created or deleted the key: what appears at the node then is taken for a late datagram of its own, and deleted.',
     ),
