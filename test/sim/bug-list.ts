@@ -58,6 +58,7 @@ function compareNoCas(simulation: Simulation): void {
 }
 
 const WRITES = 'dataplane/hot/writes.js';
+const WRITE_IN_HAND = 'dataplane/hot/write-in-hand.js';
 const FILLS = 'dataplane/hot/fills.js';
 const STAGE = 'dataplane/hot/stage.js';
 const HOT = 'dataplane/hot/hot.js';
@@ -93,7 +94,7 @@ export const BUGS: readonly Bug[] = [
     name: 'unfenced retransmission',
     edits: [
       {
-        file: WRITES,
+        file: WRITE_IN_HAND,
         from: 'if (!creates)\n            line.fence(',
         to: 'if (!creates && this.#ops[operation + op.TRIES] === 0)\n            line.fence(',
       },
@@ -160,12 +161,12 @@ export const BUGS: readonly Bug[] = [
       {
         file: WRITES,
         from: '        line.at = 0;\n        return true;',
-        to: '        if (step === STEP_WRITE && !isRepetition && this.#isStore) this.#answer(operation, outcome.OUTCOME_DONE);\n        line.at = 0;\n        return true;',
+        to: '        if (step === STEP_WRITE && !isRepetition && this.#write.isStore) this.#write.answer(operation, outcome.OUTCOME_DONE);\n        line.at = 0;\n        return true;',
       },
       {
         file: WRITES,
-        from: '        this.#answer(operation, result);\n        this.#end(',
-        to: '        if (!this.#isStore || this.#ops[operation + op.STEP] !== STEP_WRITE) this.#answer(operation, result);\n        this.#end(',
+        from: '        this.#write.answer(operation, result);\n        this.#end(',
+        to: '        if (!this.#write.isStore || this.#ops[operation + op.STEP] !== STEP_WRITE) this.#write.answer(operation, result);\n        this.#end(',
       },
     ],
     plan: hot('register'),
