@@ -3,10 +3,14 @@ import { hashKey } from '../mem/murmur3.ts';
 import { decodeBase64Key } from '../memcached/base64-key.ts';
 import {
   KEY_BYTES_MAX,
+  OUT_CLASS,
   OUT_FLAGS,
   OUT_KEY_LENGTH,
   OUT_KEY_OFFSET,
+  OUT_PROTOCOL,
+  OUT_VERB,
   OUT_WORDS,
+  PROTOCOL_ASCII,
   REQUEST_KEY_BASE64,
 } from '../memcached/located.ts';
 import { parsePlainGet } from '../memcached/plain-get.ts';
@@ -16,6 +20,9 @@ import { steerHash } from '../steer/hash.ts';
 import { lookup } from '../steer/lookup.ts';
 import type { LaneMemory } from './memory.ts';
 import type { Path } from './path.ts';
+
+const VERB_MASK = 0xff;
+const CLASS_SHIFT = 8;
 
 export class Asked {
   readonly located = new Int32Array(OUT_WORDS);
@@ -27,6 +34,8 @@ export class Asked {
   keyHash = 0;
   /** `get <key>` as nearly every request is. */
   isPlain = false;
+  /** That, or a plain `set`: a classic request with nothing to it but class, verb and key. */
+  isBare = false;
   readonly #memory: LaneMemory;
   readonly #decoded = new Uint8Array(KEY_BYTES_MAX);
   readonly #decodedView = new DataView(this.#decoded.buffer);
@@ -41,8 +50,23 @@ export class Asked {
   parse(start: number, end: number): number {
     const { bytes, view } = this.#memory;
     this.isPlain = parsePlainGet(view, start, end, this.located);
-    if (this.isPlain || parsePlainSet(bytes, view, start, end, this.located)) return 0;
-    return parseRequest(bytes, start, end, this.located);
+    this.isBare = this.isPlain || parsePlainSet(bytes, view, start, end, this.located);
+    return this.isBare ? 0 : parseRequest(bytes, start, end, this.located);
+  }
+
+  /** What forwarding needs to know of a bare request, in one word: for `recall`. */
+  get facts(): number {
+    return this.located[OUT_VERB] | (this.located[OUT_CLASS] << CLASS_SHIFT);
+  }
+
+  /** A bare request is in hand again, as far as forwarding goes. */
+  recall(facts: number, keyHash: number): void {
+    const { located } = this;
+    located[OUT_PROTOCOL] = PROTOCOL_ASCII;
+    located[OUT_FLAGS] = 0;
+    located[OUT_VERB] = facts & VERB_MASK;
+    located[OUT_CLASS] = facts >> CLASS_SHIFT;
+    this.keyHash = keyHash;
   }
 
   /** Hashes the (first) key. memcached stores a base64 key under the bytes it stands for, so those are what counts. */

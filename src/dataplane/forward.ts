@@ -18,13 +18,14 @@ import {
 import { canMiss, NOTE_BYTES, noteRequest } from '../memcached/miss-reply.ts';
 import { REFUSED_BUSY, REFUSED_NO_NODE } from '../memcached/refusals.ts';
 import { CLASS_READ, VERB_CLASS } from '../memcached/verbs.ts';
-import { DROP, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, VERDICT_GROUP_SHIFT } from '../port/port.ts';
+import { DROP, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT, VERDICT_GROUP_SHIFT } from '../port/port.ts';
 import { nodeAddress, nodeNeighbour, nodePort } from '../steer/lookup.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as udp from '../wire/udp.ts';
 import type { Asked } from './asked.ts';
 import { COUNT, NODE_COUNT, NODE_COUNTER_COUNT } from './counters.ts';
+import { BATCH_ROWS, LIST_END, LIST_IP, LIST_ROW, LIST_UDP, LIST_WORDS } from './list.ts';
 import type { Path } from './path.ts';
 import { Refuser } from './refuse.ts';
 import { rewriteDatagram } from './rewrite.ts';
@@ -48,6 +49,12 @@ import {
 } from './slot-table.ts';
 import { StatelessForward } from './stateless.ts';
 
+/** Words a request on the list of those that are ready to go: LIST_*, and the following. */
+const READY_NODE = LIST_WORDS;
+const READY_HASH = LIST_WORDS + 1;
+const READY_FACTS = LIST_WORDS + 2;
+const READY_WORDS = 8;
+
 export class Forwarder {
   readonly refuser: Refuser;
   /** First word of the slot that the last `throughSlot` took. */
@@ -57,6 +64,9 @@ export class Forwarder {
   readonly #ownAddress: number;
   readonly #isNat: boolean;
   readonly #stateless: StatelessForward;
+  /** Bare requests of the batch in hand, their nodes chosen: they are sent in a loop of their own, which V8 compiles alone. */
+  readonly #ready = new Int32Array(BATCH_ROWS * READY_WORDS);
+  #readyWords = 0;
 
   /** @param asked the request that each call is about: parsed, its key hashed */
   constructor(path: Path, asked: Asked) {
@@ -68,13 +78,58 @@ export class Forwarder {
     this.#stateless = new StatelessForward(path);
   }
 
+  /** As `home`, at once or by the next `sendReady`, which gives the verdict then. */
+  homeSoon(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number): number {
+    const asked = this.#asked;
+    if (!asked.isBare || !this.#isNat) return this.home(batch, row, ipOffset, udpOffset, end);
+    const node = asked.home(this.#path);
+    if (node < 0) return this.#refuse(batch, row, ipOffset, udpOffset, REFUSED_NO_NODE);
+    const ready = this.#ready;
+    const at = this.#readyWords;
+    ready[at + LIST_ROW] = row;
+    ready[at + LIST_IP] = ipOffset;
+    ready[at + LIST_UDP] = udpOffset;
+    ready[at + LIST_END] = end;
+    ready[at + READY_NODE] = node;
+    ready[at + READY_HASH] = asked.keyHash;
+    ready[at + READY_FACTS] = asked.facts;
+    this.#readyWords = at + READY_WORDS;
+    return DROP;
+  }
+
+  /** Sends what `homeSoon` has put aside. */
+  sendReady(batch: Int32Array): void {
+    const ready = this.#ready;
+    const end = this.#readyWords;
+    this.#readyWords = 0;
+    for (let at = 0; at < end; at += READY_WORDS) {
+      this.#asked.recall(ready[at + READY_FACTS], ready[at + READY_HASH]);
+      const row = ready[at + LIST_ROW];
+      batch[row + ROW_VERDICT] = this.#toHome(
+        batch,
+        row,
+        ready[at + LIST_IP],
+        ready[at + LIST_UDP],
+        ready[at + LIST_END],
+        ready[at + READY_NODE],
+      );
+    }
+  }
+
+  /** nat mode. */
+  #toHome(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number, node: number): number {
+    const { serverOut, clientOut } = this.#path;
+    if (this.#path.isTooBig(batch, row, ipOffset, serverOut, clientOut)) return this.#drop(COUNT.drop_too_big);
+    return this.throughSlot(batch, row, ipOffset, udpOffset, end, node);
+  }
+
   /** To the key's home, in the way of the mode. Returns the verdict. */
   home(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number): number {
     const { serverOut, clientOut } = this.#path;
     const node = this.#asked.home(this.#path);
     if (node < 0) return this.#refuse(batch, row, ipOffset, udpOffset, REFUSED_NO_NODE);
+    if (this.#isNat) return this.#toHome(batch, row, ipOffset, udpOffset, end, node);
     if (this.#path.isTooBig(batch, row, ipOffset, serverOut, clientOut)) return this.#drop(COUNT.drop_too_big);
-    if (this.#isNat) return this.throughSlot(batch, row, ipOffset, udpOffset, end, node);
     if (!this.#stateless.admits(batch[row + ROW_OFFSET], ipOffset)) return this.#drop(COUNT.drop_client_no_place);
     this.#countSteered(node, end - udpOffset - udp.HEADER_BYTES, true);
     return this.#stateless.send(batch, row, ipOffset, udpOffset, node);

@@ -21,6 +21,8 @@ export class RequestStage {
   readonly #asked: Asked;
   readonly #forwarder: Forwarder;
   readonly #vipPort: number;
+  /** In an array, lest V8 inline it: path.ts tells why. */
+  readonly #sendReady: readonly ((batch: Int32Array) => void)[];
 
   constructor(path: Path) {
     this.#path = path;
@@ -28,6 +30,7 @@ export class RequestStage {
     this.#asked = new Asked(path.memory);
     this.#forwarder = new Forwarder(path, this.#asked);
     this.#vipPort = path.setup.vipPort;
+    this.#sendReady = [batch => this.#forwarder.sendReady(batch)];
   }
 
   /** Gives a verdict to each of the `count` rows of `batch` that `list` names; those of hot keys keep DROP for now. */
@@ -43,6 +46,7 @@ export class RequestStage {
         list[at + LIST_END],
       );
     }
+    this.#sendReady[0](batch);
   }
 
   #request(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number): number {
@@ -61,7 +65,7 @@ export class RequestStage {
     const keyHash = this.#asked.hash();
     const item = hot === undefined ? -1 : hot.meets(keyHash, this.#asked);
     if (item >= 0) return hot!.list(row, ipOffset, udpOffset, end, item, this.#asked.isPlain);
-    return this.#forwarder.home(batch, row, ipOffset, udpOffset, end);
+    return this.#forwarder.homeSoon(batch, row, ipOffset, udpOffset, end);
   }
 
   /** A request that is not forwarded to one node: answered here, sent to all of them, or denied. */
