@@ -46,6 +46,8 @@ const WRITTEN_MS = 10_000;
 /** A key of whose requests a larger share waits for writes is left to its node. */
 const WAIT_SHARE_MAX = 0.7;
 const UNDRAINED_MS = 1000;
+/** One that is not cached and written too often for copies is so for long. */
+const VOID_MS = 60_000;
 const HASHED_MS = 30_000;
 /** Why keys are left alone. */
 const WHY_UNDRAINED = 'stores of it were under way for too long';
@@ -370,7 +372,7 @@ export class Keeper {
     if (items.coldEpochs[item]! >= COLD_EPOCHS) return this.#leave(item, 'leftCold');
     const why = heat.of(item) < WRITES_JUDGED_MIN ? undefined : this.#whyNotWorthIt(item);
     if (why === undefined) return;
-    this.#alone.add(items.hash[item]!, this.nowMs, WRITTEN_MS, why);
+    this.#alone.add(items.hash[item]!, this.nowMs, why === WHY_VOID ? VOID_MS : WRITTEN_MS, why);
     this.#leave(item, 'leftWritten');
   }
 

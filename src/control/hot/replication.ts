@@ -34,6 +34,8 @@ export interface BareKey {
   readonly writes: number;
   /** Nodes it was to lie on so far. */
   readonly copies: number;
+  /** It is written so often that copies, read only a while after they were made, would hardly ever be. */
+  readonly isVoid: boolean;
 }
 
 export interface Balance {
@@ -73,7 +75,7 @@ export class Replication {
     this.#measure(nodes);
     const indices = new Map(nodes.map(({ row }, index) => [row, index]));
     const keys = bare.slice(0, KEYS_MAX).map(key => this.#controlled(key, indices, limits));
-    const planned = keys.filter(({ places }) => places.length > 0);
+    const planned = keys.filter(({ places }, i) => places.length > 0 && !bare[i]!.isVoid);
     const controlled = this.#withoutCopies(nodes, bare, indices);
     const plan = planTreatment(controlled, planned, {
       imbalance: limits.imbalance,
@@ -171,5 +173,7 @@ export function bareKeys(keeper: Keeper): BareKey[] {
     reads: heat.reads[item]!,
     writes: heat.writes[item]!,
     copies: words[keeper.wordOf(item) + COPIES]!,
+    // Heat is of two epochs: a write in twice the time until a copy is read.
+    isVoid: heat.writes[item]! * keeper.area.lifeMs >= keeper.area.epochMs,
   }));
 }

@@ -234,6 +234,19 @@ describe('copies', () => {
     expect(hotFigures(bed.keeper).balance.predicted).toBeLessThan(1.1);
   });
 
+  it.each([
+    [0, 3],
+    [3, 1],
+  ])('are not made of a key that is written again before they would be read: %d writes an epoch', (writes, copies) => {
+    const bed = new KeeperBed('{ cache: false, copies_max: 3, pin: [k] }');
+    bed.epochs(4, () => {
+      bed.lanes[0]!.ask('k', 3000, { writes });
+      const home = (hashOf('k') >>> 0) % 3;
+      for (const node of [0, 1, 2]) bed.requests[node]! += node === home ? 4000 : 1000;
+    });
+    expect(bed.word(bed.itemOf('k'), directory.COPIES)).toBe(copies);
+  });
+
   it('nobody asks for leave nodes even, whatever Keysteer asks them', () => {
     const bed = new KeeperBed('{ pin: [k] }');
     bed.epochs(3, () => {
