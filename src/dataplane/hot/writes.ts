@@ -28,6 +28,7 @@ import * as directory from '../../coherence/directory.ts';
 import { FRAME_HEADER_BYTES } from '../../memcached/frame-header.ts';
 import { HIT_CAS_HIGH, HIT_CAS_LOW, HIT_VALUE_AT, HIT_VALUE_LENGTH, HIT_WORDS } from '../../memcached/hit-reply.ts';
 import * as located from '../../memcached/located.ts';
+import { hasFlag } from '../../memcached/meta-flags.ts';
 import { hasNonce, returnToken } from '../../memcached/own-meta.ts';
 import * as reply from '../../memcached/reply.ts';
 import { parseRequest } from '../../memcached/request.ts';
@@ -482,10 +483,20 @@ export class Writes {
     const isCertain = this.#ops[operation + op.TRIES] === 1;
     this.#setAbsent(this.#ops[operation + op.ITEM]);
     const recreates = this.#kind === terms.WRITE_SET && !this.#isConditional;
-    if (recreates && this.#hasLeaked(operation)) return this.#finish(operation, outcome.OUTCOME_DONE);
-    if (recreates || isCertain || this.#kind === terms.WRITE_DELETE) return this.#decideAbsent(operation);
+    const mayBeSeen = recreates && this.#hasLeaked(operation);
+    // Nobody has told us the CAS that it had.
+    if (mayBeSeen && !this.#tellsCas) return this.#finish(operation, outcome.OUTCOME_DONE);
+    const isDelete = this.#kind === terms.WRITE_DELETE;
+    if (!mayBeSeen && (recreates || isCertain || isDelete)) return this.#decideAbsent(operation);
     // It may have applied before the item went, and somebody may have seen that.
     this.#abandon(operation, this.#keys.words[this.#ops[operation + op.ITEM] + directory.STATE]);
+  }
+
+  /** Whether the answer to a store that is carried out names the CAS. */
+  get #tellsCas(): boolean {
+    const protocol = this.#asked[located.OUT_PROTOCOL];
+    if (protocol === located.PROTOCOL_META) return hasFlag(this.#asked, this.#path.memory.bytes, LETTER_C_LOWER);
+    return protocol === located.PROTOCOL_BINARY;
   }
 
   #hasLeaked(operation: number): boolean {

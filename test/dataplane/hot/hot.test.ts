@@ -244,6 +244,20 @@ describe('a write that the network spoils', () => {
     expect(bed.say('get k\r\n')).toBe('VALUE k 0 2\r\n40\r\nEND\r\n');
   });
 
+  test('evicted at home, seen perhaps: a set is done, and answered unless its CAS is asked for, which nobody knows', () => {
+    const { bed, item } = hotBed();
+    const { store } = bed.servers[bed.home(item)]!;
+    store.delete('k');
+    expect(bed.say('set k 0 0 2\r\n40\r\n')).toBe('STORED\r\n');
+    expect(bed.say('get k\r\n')).toBe('END\r\n');
+    expect(bed.say('ms k 2\r\n41\r\n')).toBe('HD\r\n');
+    store.delete('k');
+    expect(bed.say('ms k 2 c\r\n42\r\n')).toBeUndefined();
+    expect(bed.wait(500)).toEqual([]);
+    expect(bed.state(item)).toBe('clean');
+    expect(bed.say('ms k 2 c\r\n43\r\n')).toMatch(/^HD c\d+\r\n$/);
+  });
+
   test('a late add brings a deleted value back: nobody sees it, and it is buried', () => {
     const { bed } = hotBed();
     const home = bed.asked.at(-1)!.node;
