@@ -374,7 +374,7 @@ export class Writes {
     const isSame = words[item + directory.CAS_HIGH] === NUMBER[0] && words[item + directory.CAS_LOW] === NUMBER[1];
     if ((this.#ops[operation + op.FLAGS] & WAS_UNSURE) !== 0 && isKnown && isSame) return this.#move(operation);
     // An unsure write of ours, or an old value come back? It is taken for gone: what is not known may have been evicted.
-    if (isKnown && !isSame && this.#isLoose(item)) return this.#foundZombie(operation);
+    if (isKnown && !isSame && (state & directory.LOOSE) !== 0) return this.#foundZombie(operation);
     this.#learn(item, start, end, isKnown && isSame ? directory.ALIASED : 0);
     this.#ops[operation + op.FLAGS] &= ~WAS_UNSURE;
     this.#decidePresent(operation);
@@ -672,7 +672,8 @@ export class Writes {
     if (!isOpen && !wasUnsure) return this.#abandon(operation, kept);
     const creates = (ops[operation + op.FLAGS] & CREATES) !== 0 && step === STEP_WRITE;
     if (isOpen) words[item + directory.UNSURE_UNTIL] = (nowMs + setup.lifeMs) | 0;
-    const keep = (creates ? 0 : directory.CAS_KNOWN) | directory.LOOSE | (step === STEP_WRITE ? 0 : directory.TOMB);
+    // Under a tomb an earlier `ME` may yet arrive, and nobody could tell its value from that of this one.
+    const keep = (creates ? 0 : directory.CAS_KNOWN) | directory.LOOSE | directory.TOMB;
     directory.enter(words, item, directory.UNSURE, keep);
     this.#path.memory.counters[COUNT.hot_unsure] += 1;
     if (ops[operation + op.KIND] === op.OPERATION_WRITE) this.#path.memory.counters[COUNT.hot_unanswered] += 1;
