@@ -227,7 +227,7 @@ export const BUGS: readonly Bug[] = [
       },
     ],
     plan: hot('register'),
-    seed: 2,
+    seed: 57,
     operations: 80,
   },
   {
