@@ -69,6 +69,9 @@ export const LEAKED = 30;
  */
 export const MARKED = 31;
 
+/** A read may leave so much later than READ_MS says: it waits for its next hop, or its lane for a CPU. */
+const READ_SLACK_MS = 200;
+
 export const STATE_MASK = 7;
 export const FREE = 0;
 export const PROMOTING = 1;
@@ -158,7 +161,8 @@ export function enter(words: Int32Array, item: number, state: number, keep: numb
 export function enterWriting(words: Int32Array, item: number, keep: number, nowMs: number, lifeMs: number): void {
   Atomics.store(words, item + LEAKED, 0);
   enter(words, item, WRITING, keep);
-  if (((nowMs - Atomics.load(words, item + READ_MS)) | 0) < lifeMs) Atomics.store(words, item + LEAKED, 1);
+  const sinceMs = (nowMs - Atomics.load(words, item + READ_MS)) | 0;
+  if (sinceMs < lifeMs + READ_SLACK_MS) Atomics.store(words, item + LEAKED, 1);
 }
 
 /**

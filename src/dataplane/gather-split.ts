@@ -262,7 +262,9 @@ export class Splitter {
     const item = hotLane === undefined ? -1 : hotLane.find(this.#keyHash, key, keyBytes);
     if (item >= 0) {
       hotLane!.upkeep.hasMoved(item);
-      return hotLane!.upkeep.isTomb(item) ? -1 : hotLane!.upkeep.knownHome(item);
+      if (hotLane!.upkeep.isTomb(item)) return -1;
+      leak(hotLane!.keys.words, item, hotLane!.keys.nowMs);
+      return hotLane!.upkeep.knownHome(item);
     }
     return lookup(steerWords, table, steerHash(steerWords, table, this.#keyHash, bytes, view, key, keyBytes));
   }

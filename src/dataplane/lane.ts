@@ -81,8 +81,8 @@ export class Lane {
     if ((this.path.nowMs - this.#sweptMs) >>> 0 >= SWEEP_MS) this.#sweep();
     if (nowMs >= this.#refreshDueMs) this.#refresh(nowMs);
     for (let duty = 0; duty < this.#duties.length; duty++) work += this.#duties[duty](nowMs);
-    this.path.serverOut.flush();
-    this.path.clientOut.flush();
+    this.path.serverOut.settle();
+    this.path.clientOut.settle();
     this.path.memory.counters[COUNT.cycles] += 1;
     return work;
   }

@@ -68,6 +68,15 @@ export class Outbox {
     if (this.#count === OUTBOX_ROWS) this.flush();
   }
 
+  /**
+   * Once a cycle: as `flush`, and frames that were claimed in vain are the port's again. Without, they would in time be all
+   * there are, where nothing can be sent.
+   */
+  settle(): void {
+    if (this.#count === 0) this.port.transmit(this.#rows, 0);
+    else this.flush();
+  }
+
   /** Transmits what is queued; returns the number of frames the port took. */
   flush(): number {
     if (this.#count === 0) return 0;

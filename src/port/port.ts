@@ -128,7 +128,7 @@ export interface Port {
 
   /**
    * A free frame of `frameBytesMax` bytes for something the lane says itself (an ARP request): its offset, or −1.
-   * It is this port's again once a `transmit` that names it has returned.
+   * It is this port's again once any `transmit` has returned, be it one of no rows.
    */
   claim(): number;
 

@@ -13,10 +13,10 @@ describe.skipIf(requireBuild())('npm run sim -- --bugs', () => {
     expect(stderr).toBe('');
     const [, ...lines] = stdout.trim().split('\n');
     expect(lines).toHaveLength(BUGS.length);
-    for (const [i, { name, seed, isMissed }] of BUGS.entries()) {
+    for (const [i, { name, seed }] of BUGS.entries()) {
       expect(lines[i]).toMatch(new RegExp(`^${name} +${seed} +\\d+  `));
-      expect(lines[i]!.includes('not found'), name).toBe(isMissed === true);
     }
+    expect(stdout).not.toContain('not found');
     expect(stdout).not.toContain('without the bug');
     expect(status).toBe(0);
   });

@@ -78,6 +78,8 @@ export class Copies {
   readonly #valueAt = new Int32Array(BUFFERS);
   readonly #valueBytes = new Int32Array(BUFFERS);
   readonly #flags = new Int32Array(BUFFERS);
+  /** When it is over at home, ms, as home has said: a gat may have changed that unnoticed. 0: never. */
+  readonly #overMs = new Int32Array(BUFFERS);
 
   static readonly byteLength = BUFFERS * BUFFER_BYTES;
 
@@ -189,7 +191,7 @@ export class Copies {
     const { words, bytes: keys, nowMs, setup } = this.#keys;
     const row = this.#row(operation);
     const creates = (this.#ops[operation + op.FLAGS] & CREATES) !== 0;
-    const leaseS = this.#leaseOf(item);
+    const leaseS = this.#leaseOf(item, this.#overMs[buffer]);
     if (leaseS === 0 || !this.#sender.prepare(operation, node, isRepetition)) return false;
     const line = this.#writer;
     const keyBytes = words[item + ITEM_KEY_LENGTH];
@@ -208,9 +210,10 @@ export class Copies {
   }
 
   /** Seconds: the lease, or what is left of the item's own time; 0: too little for a copy, which must not outlive the item. */
-  #leaseOf(item: number): number {
+  #leaseOf(item: number, overMs: number): number {
     const { words, nowMs, setup } = this.#keys;
-    const leaseS = Math.max(1, Math.floor(setup.leaseMs / MS_PER_S));
+    const leftS = overMs === 0 ? Number.POSITIVE_INFINITY : Math.floor(((overMs - nowMs) | 0) / MS_PER_S);
+    const leaseS = Math.max(0, Math.min(Math.max(1, Math.floor(setup.leaseMs / MS_PER_S)), leftS));
     if ((words[item + directory.STATE] & directory.TTL_SET) === 0) return leaseS;
     return Math.max(0, Math.min(leaseS, Math.floor(((words[item + ITEM_EXPIRES] - nowMs) | 0) / MS_PER_S)));
   }
@@ -296,7 +299,10 @@ export class Copies {
     if (!this.#isSameVersion(operation) || bearsMarks(bytes, start, end)) return false;
     const ttl = returnToken(bytes, start, end, LETTER_T);
     readUint64(bytes, ttl);
-    if (bytes[ttl] !== MINUS && NUMBER[1] < 3) return false;
+    const lasts = bytes[ttl] === MINUS;
+    if (!lasts && NUMBER[1] < 3) return false;
+    const overMs = this.#keys.nowMs + (Math.min(NUMBER[1] >>> 0, 1_000_000) - 1) * MS_PER_S;
+    this.#overMs[this.#bufferOf(operation)] = lasts ? 0 : overMs | 1;
     const state = words[item + directory.STATE];
     if ((state & (directory.LOOSE | directory.ABSENT)) !== 0) return false;
     if ((state & directory.CAS_KNOWN) === 0) return true;

@@ -113,6 +113,7 @@ export class Replicas {
   #askHome(from: number, item: number, node: number): void {
     const { memory, neighbours, serverOut, serverPort, setup, slots, steerWords, table, nowUs } = this.#path;
     const { bytes, view, words } = memory;
+    directory.leak(this.#keys.words, item, this.#keys.nowMs);
     const neighbour = nodeNeighbour(steerWords, table, node);
     const frame = neighbours.isUsable(neighbour) ? serverOut.claim() : -1;
     if (frame < 0) return;

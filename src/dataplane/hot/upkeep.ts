@@ -117,13 +117,17 @@ export class Upkeep {
     return -1;
   }
 
-  /** UNSURE for as long as a datagram lives: nothing of it can still arrive. Returns whether that was so. */
+  /**
+   * UNSURE for as long as a datagram lives: nothing of it can still arrive. Returns whether that was so. What a late `ME`
+   * brought back meanwhile cannot be told from what the write left: both are taken for gone, unless home has what it had.
+   */
   endUnsure(item: number): boolean {
     const { words, nowMs, lane } = this.#keys;
     if (((nowMs - words[item + directory.UNSURE_UNTIL]) | 0) < 0) return false;
     if (!directory.tryLock(words, item, lane)) return false;
     const isOver = directory.stateOf(words, item) === directory.UNSURE;
-    if (isOver) directory.enter(words, item, directory.CLEAN, directory.LOOSE);
+    const known = (words[item + directory.STATE] & directory.LOOSE) === 0 ? 0 : directory.CAS_KNOWN;
+    if (isOver) directory.enter(words, item, directory.CLEAN, directory.LOOSE | directory.TOMB | known);
     directory.unlock(words, item);
     return isOver;
   }

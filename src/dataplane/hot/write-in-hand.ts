@@ -6,6 +6,7 @@ import { ITEM_KEY_AT, ITEM_KEY_LENGTH } from '../../cache/items.ts';
 import * as directory from '../../coherence/directory.ts';
 import { HIT_CAS_HIGH, HIT_CAS_LOW, HIT_VALUE_AT, HIT_VALUE_LENGTH, HIT_WORDS } from '../../memcached/hit-reply.ts';
 import * as located from '../../memcached/located.ts';
+import { hasFlag } from '../../memcached/meta-flags.ts';
 import { returnToken } from '../../memcached/own-meta.ts';
 import { parseReply } from '../../memcached/reply.ts';
 import { parseRequest } from '../../memcached/request.ts';
@@ -93,6 +94,13 @@ export class WriteInHand {
 
   get isConditional(): boolean {
     return this.terms[terms.TERM_HAS_CAS] !== 0;
+  }
+
+  /** Whether the answer to a store that is carried out names the CAS. */
+  get tellsCas(): boolean {
+    const protocol = this.asked[located.OUT_PROTOCOL];
+    if (protocol === located.PROTOCOL_META) return hasFlag(this.asked, this.#path.memory.bytes, LETTER_C_LOWER);
+    return protocol === located.PROTOCOL_BINARY;
   }
 
   /** What memcached says of it where nothing is. */

@@ -265,7 +265,7 @@ export class Writes {
     const isSame = words[item + directory.CAS_HIGH] === NUMBER[0] && words[item + directory.CAS_LOW] === NUMBER[1];
     if ((this.#ops[operation + op.FLAGS] & WAS_UNSURE) !== 0 && isKnown && isSame) return this.#move(operation);
     // An unsure write of ours, or an old value come back? It is taken for gone: what is not known may have been evicted.
-    if (isKnown && !isSame && this.#isLoose(item)) return this.#foundZombie(operation);
+    if (isKnown && !isSame && (state & directory.LOOSE) !== 0) return this.#foundZombie(operation);
     this.#learn(item, start, end, isKnown && isSame ? directory.ALIASED : 0);
     this.#ops[operation + op.FLAGS] &= ~WAS_UNSURE;
     this.#decidePresent(operation);
@@ -367,8 +367,11 @@ export class Writes {
     const isCertain = this.#ops[operation + op.TRIES] === 1;
     this.#setAbsent(this.#ops[operation + op.ITEM]);
     const recreates = this.#write.kind === terms.WRITE_SET && !this.#write.isConditional;
-    if (recreates && this.#hasLeaked(operation)) return this.#finish(operation, outcome.OUTCOME_DONE);
-    if (recreates || isCertain || this.#write.kind === terms.WRITE_DELETE) return this.#decideAbsent(operation);
+    const mayBeSeen = recreates && this.#hasLeaked(operation);
+    // Nobody has told us the CAS that it had.
+    if (mayBeSeen && !this.#write.tellsCas) return this.#finish(operation, outcome.OUTCOME_DONE);
+    const isDelete = this.#write.kind === terms.WRITE_DELETE;
+    if (!mayBeSeen && (recreates || isCertain || isDelete)) return this.#decideAbsent(operation);
     // It may have applied before the item went, and somebody may have seen that.
     this.#abandon(operation, this.#keys.words[this.#ops[operation + op.ITEM] + directory.STATE]);
   }
@@ -496,7 +499,8 @@ export class Writes {
     if (!isOpen && !wasUnsure) return this.#abandon(operation, kept);
     const creates = (ops[operation + op.FLAGS] & CREATES) !== 0 && step === STEP_WRITE;
     if (isOpen) words[item + directory.UNSURE_UNTIL] = (nowMs + setup.lifeMs) | 0;
-    const keep = (creates ? 0 : directory.CAS_KNOWN) | directory.LOOSE | (step === STEP_WRITE ? 0 : directory.TOMB);
+    // Under a tomb an earlier `ME` may yet arrive, and nobody could tell its value from that of this one.
+    const keep = (creates ? 0 : directory.CAS_KNOWN) | directory.LOOSE | directory.TOMB;
     directory.enter(words, item, directory.UNSURE, keep);
     this.#path.memory.counters[COUNT.hot_unsure] += 1;
     if (ops[operation + op.KIND] === op.OPERATION_WRITE) this.#path.memory.counters[COUNT.hot_unanswered] += 1;

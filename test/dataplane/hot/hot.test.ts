@@ -244,6 +244,20 @@ describe('a write that the network spoils', () => {
     expect(bed.say('get k\r\n')).toBe('VALUE k 0 2\r\n40\r\nEND\r\n');
   });
 
+  test('evicted at home, seen perhaps: a set is done, and answered unless its CAS is asked for, which nobody knows', () => {
+    const { bed, item } = hotBed();
+    const { store } = bed.servers[bed.home(item)]!;
+    store.delete('k');
+    expect(bed.say('set k 0 0 2\r\n40\r\n')).toBe('STORED\r\n');
+    expect(bed.say('get k\r\n')).toBe('END\r\n');
+    expect(bed.say('ms k 2\r\n41\r\n')).toBe('HD\r\n');
+    store.delete('k');
+    expect(bed.say('ms k 2 c\r\n42\r\n')).toBeUndefined();
+    expect(bed.wait(500)).toEqual([]);
+    expect(bed.state(item)).toBe('clean');
+    expect(bed.say('ms k 2 c\r\n43\r\n')).toMatch(/^HD c\d+\r\n$/);
+  });
+
   test('a late add brings a deleted value back: nobody sees it, and it is buried', () => {
     const { bed } = hotBed();
     const home = bed.asked.at(-1)!.node;
@@ -333,6 +347,18 @@ describe('copies', () => {
     bed.wait(20);
     expect(bed.state(item)).toBe('free');
     expect(holders(bed)).toBe(1);
+  });
+});
+
+describe('no way to any node', () => {
+  test('what is tried in vain does not use up the frames that ARP needs', () => {
+    const bed = new HotBed({}, { resolved: false });
+    for (let n = 0; n < 8; n++) bed.promote(`k${n}`);
+    // Each try of each claims a frame of the server side's.
+    for (let id = 0; id < 40; id++) for (let n = 0; n < 8; n++) bed.ask(`get k${n}\r\n`, { id: id * 8 + n });
+    const before = bed.bed.count('arp_requests');
+    bed.wait(2000, 50);
+    expect(bed.bed.count('arp_requests')).toBeGreaterThan(before);
   });
 });
 
