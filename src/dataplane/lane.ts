@@ -251,6 +251,7 @@ function stagesOf(path: Path, batch: Int32Array, hotStage: HotStage | undefined)
     () => classifier.keepRequests(admission.run(classifier.requests, classifier.requestCount)),
     ...(path.hot ? [() => path.hot!.begin(classifier.requestCount)] : []),
     () => requests.run(batch, classifier.requests, classifier.requestCount),
+    () => requests.send(batch),
     () => runNewcomers(path, requests, batch, admission),
     ...(hotStage ? [() => hotStage.run(batch, path.hot!.rows, path.hot!.rowCount)] : []),
     () => replies.run(batch, classifier.replies, classifier.replyCount),
@@ -274,5 +275,6 @@ function runNewcomers(path: Path, requests: RequestStage, batch: Int32Array, adm
   if (admission.newcomerCount === 0) return;
   path.slots.aim(true);
   requests.run(batch, admission.newcomers, admission.newcomerCount);
+  requests.send(batch);
   path.slots.aim(false);
 }
