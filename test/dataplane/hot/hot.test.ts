@@ -1,6 +1,7 @@
 /** Hot keys in a lane, against nodes that behave as memcached does. */
 import { describe, expect, test } from 'vitest';
 import { ITEM_KEY_HASH } from '../../../src/cache/items.ts';
+import * as directory from '../../../src/coherence/directory.ts';
 import { MC1, MC2, MC3 } from '../../support/lane-bed.ts';
 import { HotBed } from './hot-bed.ts';
 
@@ -227,6 +228,32 @@ describe('a write that the network spoils', () => {
     expect(bed.servers[home]!.store.get('k')!.value).toBe('30');
   });
 
+  test('a creation is given up under a tomb: what an earlier one brings back is not believed', () => {
+    const bed = new HotBed();
+    const item = bed.promote('k');
+    bed.say('get k\r\n');
+    bed.judge = ({ body }) => (/ ME /.test(body) ? 'hold' : 'deliver');
+    expect(bed.ask('set k 0 0 1\r\na\r\n')).toEqual([]);
+    bed.wait(300);
+    const late = bed.held.splice(0);
+    bed.judge = () => 'deliver';
+    expect(bed.say('set k 0 0 1\r\nb\r\n', { id: 2 })).toBe('STORED\r\n');
+    expect(bed.say('delete k\r\n', { id: 3 })).toBe('DELETED\r\n');
+    bed.judge = ({ body }) => (isWrite(body) ? 'lose' : 'deliver');
+    expect(bed.ask('set k 0 0 1\r\nc\r\n', { id: 4 })).toEqual([]);
+    bed.wait(400);
+    expect(bed.state(item)).toBe('unsure');
+    bed.judge = () => 'deliver';
+    bed.held.push(late[0]!);
+    bed.release(); // the node has `a` again
+    expect(bed.servers[bed.home(item)]!.store.get('k')!.value).toBe('a');
+    for (let id = 5; id < 30; id++) {
+      expect(bed.say('get k\r\n', { id })).toBe('END\r\n');
+      bed.wait(200, 50);
+    }
+    expect(bed.servers[bed.home(item)]!.store.get('k')).toBeUndefined();
+  });
+
   test('a repeated request of the client is carried out once, and answered again', () => {
     const { bed } = hotBed();
     expect(bed.say('incr k 5\r\n', { id: 9 })).toBe('15\r\n');
@@ -338,6 +365,31 @@ describe('copies', () => {
     for (const [node, { store }] of bed.servers.entries()) if (node !== bed.home(item)) store.delete('k');
     for (let id = 0; id < 40; id++) expect(bed.say('get k\r\n', { id })).toBe('VALUE k 0 3\r\nabc\r\nEND\r\n');
     expect(bed.joined(item)).toBe(0);
+  });
+
+  test('a miss that is asked again at home is a read that went home: a write behind it is not taken for seen by nobody', () => {
+    const { bed, item } = replicated('abc');
+    bed.wait(4500, 100);
+    for (const [node, { store }] of bed.servers.entries()) if (node !== bed.home(item)) store.delete('k');
+    bed.judge = ({ node }) => (node === bed.home(item) ? 'hold' : 'deliver');
+    for (let id = 0; id < 3; id++) bed.ask('get k\r\n', { id });
+    expect(bed.held.length).toBeGreaterThan(0);
+    const words = bed.bed.shared.words;
+    expect(words[bed.word(item) + directory.READ_MS]).toBe(bed.bed.nowMs | 0);
+  });
+
+  test('last no longer than home says the item does', () => {
+    const { bed, item } = replicated('abc');
+    bed.wait(2100);
+    expect(bed.joined(item)).toBe(2);
+    // Its time to live is cut short at home, unseen; the copies are renewed, and may not outlive it.
+    const home = bed.servers[bed.home(item)]!.store;
+    const { exptime } = home.touch('k', home.realTime(5))!;
+    bed.copy(item);
+    bed.wait(50);
+    const ends = bed.servers.map(({ store }) => store.get('k')!.exptime);
+    expect(ends.filter(end => end !== exptime)).toHaveLength(2);
+    for (const end of ends) expect(end).toBeLessThanOrEqual(exptime);
   });
 
   test('go with the demotion', () => {
