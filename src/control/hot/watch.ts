@@ -1,4 +1,4 @@
-/** The keeper in the conductor: lanes by their control words, a tick each TICK_MS, what is asked at run time. */
+/** The keeper in the conductor: lanes by their control words, a tick each TICK_MS (less often at rest), what is asked at run time. */
 import { randomInt } from 'node:crypto';
 import { CONTROL_BEAT, CONTROL_STATE, LANE_RUNNING } from '../../dataplane/setup.ts';
 import type { Config } from '../config/normalise.ts';
@@ -9,6 +9,11 @@ import type { Placement } from './placement.ts';
 import type { KeptLanes } from './pulse.ts';
 import { type HotFigures, type HotKey, hotFigures, hotKeys, type KeyHeat, keyHeat } from './report.ts';
 import type { HotLimits } from './settings.ts';
+
+/** With hardly anything asked and nothing under way the keeper need not look so often: an idle Keysteer should cost nothing. */
+const QUIET_TICK_MS = 50;
+/** Requests a ms, as the detectors count them, below which nothing is urgent. */
+const QUIET_RATE = 0.5;
 
 /** What the keeper needs of a lane's record. */
 export interface ConductedLane {
@@ -30,6 +35,9 @@ export class HotWatch {
   readonly #keeper: Keeper | undefined;
   readonly #placement: Placement;
   #timer: NodeJS.Timeout | undefined;
+  /** At the last tick: what the detectors had counted, and the time, ms. */
+  #counted = 0;
+  #tickedMs = 0;
 
   /** Before any lane starts. @param lanes may still be empty, and grows */
   constructor(config: Config, { hot, arena }: SharedMemory, lanes: readonly ConductedLane[], placement: Placement) {
@@ -49,11 +57,24 @@ export class HotWatch {
   start(): void {
     const keeper = this.#keeper;
     if (keeper === undefined) return;
-    this.#timer = setInterval(() => keeper.tick(performance.now()), TICK_MS).unref();
+    const turn = () => {
+      const nowMs = performance.now();
+      keeper.tick(nowMs);
+      this.#timer = setTimeout(turn, this.#isQuiet(keeper, nowMs) ? QUIET_TICK_MS : TICK_MS).unref();
+    };
+    turn();
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
+  }
+
+  #isQuiet({ intake, items }: Keeper, nowMs: number): boolean {
+    const { count } = intake;
+    const rate = Math.abs(count - this.#counted) / Math.max(1, nowMs - this.#tickedMs);
+    this.#counted = count;
+    this.#tickedMs = nowMs;
+    return rate < QUIET_RATE && items.moving.size === 0;
   }
 
   adopt(config: Config): void {
