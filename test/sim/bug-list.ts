@@ -26,7 +26,7 @@ const ROUGH = { loss: 0.1, duplicate: 0.05, minMs: 0.1, meanMs: 10, maxMs: 50, s
 const KEYS = 4;
 
 /** Few keys of one family, all of them hot. */
-function hot(family: 'register' | 'list' | 'counter', more = ''): PlanOptions {
+function hot(family: 'register' | 'list' | 'counter', more = '', epochMs = 100): PlanOptions {
   const pin = Array.from({ length: KEYS }, (_, i) => `${family[0]}${i}`).join(', ');
   return {
     mode: 'nat',
@@ -47,7 +47,7 @@ function hot(family: 'register' | 'list' | 'counter', more = ''): PlanOptions {
       lists: family === 'list' ? 1 : 0,
       counters: family === 'counter' ? 1 : 0,
     },
-    config: `hot: { keys: 64, l1_keys: 16, detector_bytes: 16384, epoch_ms: 100, write_share_max: 1, pin: [${pin}]${more} }\n`,
+    config: `hot: { keys: 64, l1_keys: 16, detector_bytes: 16384, epoch_ms: ${epochMs}, write_share_max: 1, pin: [${pin}]${more} }\n`,
   };
 }
 
@@ -207,16 +207,16 @@ export const BUGS: readonly Bug[] = [
         to: 'const isCurrent = ',
       },
     ],
-    // Versions that last longer than a datagram, or there are no copies to be read.
+    // Versions that last longer than a datagram, and an epoch longer than that, or there are no copies to be read.
     plan: {
-      ...hot('register', ', cache: false, imbalance: 1.01, datagram_life_ms: 60'),
+      ...hot('register', ', cache: false, imbalance: 1.01, datagram_life_ms: 60', 300),
       lifeMs: 60,
       faults: new Set(),
-      workload: { ...hot('register').workload, reads: 0.95, multiget: 0, skew: 1.5, protocols: ['classic'] },
+      workload: { ...hot('register').workload, reads: 0.9, multiget: 0, skew: 1.5, protocols: ['classic'] },
     },
     prepare: always('nf→node', { meanMs: 15, maxMs: 40 }),
     seed: 6,
-    operations: 250,
+    operations: 300,
   },
   {
     name: 'md I as delete',
