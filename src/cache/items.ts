@@ -5,7 +5,7 @@
  *
  *     words  0–15  what the coherence protocol knows of the key             coherence/directory.ts
  *     words 16–31  what is cached                                            below
- *     words 32–95  the nodes with a copy                                     coherence/directory.ts
+ *     words 28–31, and 32–95 with the nodes that have a copy                 coherence/directory.ts
  *     byte  384    key, KEY_BYTES_MAX at most
  *     byte  640    body, BODY_BYTES_MAX at most
  *

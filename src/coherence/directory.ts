@@ -69,9 +69,6 @@ export const LEAKED = 30;
  */
 export const MARKED = 31;
 
-/** A read may leave so much later than READ_MS says: it waits for its next hop, or its lane for a CPU. */
-const READ_SLACK_MS = 200;
-
 export const STATE_MASK = 7;
 export const FREE = 0;
 export const PROMOTING = 1;
@@ -141,8 +138,10 @@ export function isTreated(words: Int32Array, item: number): boolean {
 /**
  * Whether the cached value may be served, if it is in time. While a write is under way that is the old one: nobody can have
  * seen another as long as no read has gone home (LEAKED).
+ * @param version read before: odd while the value's bytes change
  */
-export function isOpen(words: Int32Array, item: number): boolean {
+export function isOpen(words: Int32Array, item: number, version: number): boolean {
+  if ((version & 1) !== 0) return false;
   const state = words[item + STATE] & (STATE_MASK | VALUED);
   if (state === (CLEAN | VALUED)) return true;
   return state === (WRITING | VALUED) && Atomics.load(words, item + LEAKED) === 0;
@@ -154,15 +153,12 @@ export function enter(words: Int32Array, item: number, state: number, keep: numb
   Atomics.add(words, item + VERSION, 2);
 }
 
-/**
- * As `enter`, for a write that is about to be sent. Reads that went home less than `lifeMs`, the life of a datagram, ago may
- * see what it does.
- */
-export function enterWriting(words: Int32Array, item: number, keep: number, nowMs: number, lifeMs: number): void {
+/** As `enter`, for a write that is about to be sent. Reads that went home less than `readMs` ago may see what it does. */
+export function enterWriting(words: Int32Array, item: number, keep: number, nowMs: number, readMs: number): void {
   Atomics.store(words, item + LEAKED, 0);
   enter(words, item, WRITING, keep);
   const sinceMs = (nowMs - Atomics.load(words, item + READ_MS)) | 0;
-  if (sinceMs < lifeMs + READ_SLACK_MS) Atomics.store(words, item + LEAKED, 1);
+  if (sinceMs < readMs) Atomics.store(words, item + LEAKED, 1);
 }
 
 /**
@@ -174,19 +170,19 @@ export function leak(words: Int32Array, item: number, nowMs: number): void {
   Atomics.store(words, item + LEAKED, 1);
 }
 
-/** Any lane: what was cached must not be served any more, nor what a write under way brings. */
-export function doubt(words: Int32Array, item: number): void {
-  Atomics.store(words, item + LEAKED, 1);
+/** Holder: the value's bytes are about to change. VERSION is odd until `endChange`. Returns what it is now. */
+export function beginChange(words: Int32Array, item: number): number {
+  return (Atomics.add(words, item + VERSION, 1) + 1) | 0;
 }
 
-/** Holder: the value's bytes are about to change. VERSION is odd until `endChange`. */
-export function beginChange(words: Int32Array, item: number): void {
-  Atomics.add(words, item + VERSION, 1);
-}
-
-/** Holder: they have changed; the state that comes with them. */
-export function endChange(words: Int32Array, item: number, state: number, flags: number): void {
-  words[item + STATE] = state | flags;
+/**
+ * Holder: they have changed; the state that comes with them. Without the value, when VERSION has moved meanwhile: somebody
+ * was told that there is none.
+ * @param begun as `beginChange` said
+ */
+export function endChange(words: Int32Array, item: number, state: number, flags: number, begun: number): void {
+  const isVoid = Atomics.load(words, item + VERSION) !== begun;
+  words[item + STATE] = state | (isVoid ? flags & ~VALUED : flags);
   Atomics.add(words, item + VERSION, 1);
 }
 

@@ -68,7 +68,7 @@ export class Forwarder {
   readonly #ready = new Int32Array(BATCH_ROWS * READY_WORDS);
   #readyWords = 0;
 
-  /** @param asked the request that each call is about: parsed, its key hashed */
+  /** @param asked the request that each call is about: parsed, its key hashed, or recalled */
   constructor(path: Path, asked: Asked) {
     this.#path = path;
     this.#asked = asked;

@@ -225,6 +225,7 @@ function hotKeysOf(setup: PathSetup, shared: Arena): HotKeys | undefined {
     shared,
     setup.mode === MODE_NAT,
     setup.sourceSeeds[0] ^ setup.sourceSeeds[1],
+    setup.neighbourTimes.retryMs * setup.neighbourTimes.retries,
   );
 }
 

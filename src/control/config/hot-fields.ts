@@ -88,7 +88,7 @@ export const hot = mapping({
   refresh_ms: wholeNumber(10, 60000)
     .default(5000)
     .describe(
-      'How often a cached value is compared with its home, milliseconds: a write that bypasses Keysteer is noticed within it, except during hot.datagram_life_ms (2 s by default) after Keysteer itself has created or deleted the key: what appears at the node then is taken for a late datagram of its own, and deleted.',
+      'How often a cached value is compared with its home, milliseconds: a write that bypasses Keysteer is noticed within twice that time, except during hot.datagram_life_ms (2 s by default) after Keysteer itself has created or deleted the key: what appears at the node then is taken for a late datagram of its own, and deleted.',
     ),
   ttl_guard_ms: wholeNumber(0, 60000)
     .default(2000)

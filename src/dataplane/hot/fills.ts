@@ -223,16 +223,16 @@ export class Fills {
       (words[item + directory.STATE] & directory.VALUED) !== 0 &&
       words[item + ITEM_STAMP] === words[control + HOT_STAMP];
     if (isOfNow && isThere && !this.#isForeign(item, casHigh, casLow)) return this.#renew(item, sentMs, ttl);
-    directory.beginChange(words, item);
+    const begun = directory.beginChange(words, item);
     if (this.#isForeign(item, casHigh, casLow)) words[item + directory.STATE] &= ~directory.ALIASED;
     words[item + directory.CAS_HIGH] = casHigh;
     words[item + directory.CAS_LOW] = casLow;
     const isKept = isThere && this.install(item, bytes, at, valueBytes, flags, sentMs, ttl);
     if (!isKept) words[item + directory.RETRY_MS] = (nowMs + RETRY_MS) | 0;
-    this.#finishChange(item, isKept, sentMs, ttl);
+    this.#finishChange(item, isKept, sentMs, ttl, begun);
   }
 
-  #finishChange(item: number, isKept: boolean, sentMs: number, ttl: number): void {
+  #finishChange(item: number, isKept: boolean, sentMs: number, ttl: number, begun: number): void {
     const { words } = this.#keys;
     const flags =
       directory.CAS_KNOWN |
@@ -241,7 +241,7 @@ export class Fills {
       (isKept ? directory.VALUED : 0) |
       (ttl === NEVER ? 0 : directory.TTL_SET);
     if (isKept) this.#path.memory.counters[COUNT.hot_fills] += 1;
-    directory.endChange(words, item, directory.CLEAN, flags);
+    directory.endChange(words, item, directory.CLEAN, flags, begun);
   }
 
   /** The value is the one that is cached: its time begins anew. Only who waits for that need notice. */
@@ -261,9 +261,9 @@ export class Fills {
     const tomb = words[item + directory.STATE] & directory.TOMB;
     // A tomb has a look of its own.
     const kept = tomb === 0 ? this.#looseStill(item, sentMs) : words[item + directory.STATE] & (directory.LOOSE | tomb);
-    directory.beginChange(words, item);
+    const begun = directory.beginChange(words, item);
     words[item + directory.REPLICAS_JOINED] = 0;
-    directory.endChange(words, item, directory.CLEAN, directory.ABSENT | kept);
+    directory.endChange(words, item, directory.CLEAN, directory.ABSENT | kept, begun);
   }
 
   /**
@@ -278,9 +278,9 @@ export class Fills {
     if ((state & (directory.CAS_KNOWN | directory.ABSENT | directory.TOMB)) === 0) return false;
     const isOurs = (state & directory.CAS_KNOWN) !== 0 && !this.#isForeign(item, casHigh, casLow);
     if (isOurs) return false;
-    directory.beginChange(words, item);
+    const begun = directory.beginChange(words, item);
     words[item + directory.REPLICAS_JOINED] = 0;
-    directory.endChange(words, item, directory.CLEAN, directory.ABSENT | directory.LOOSE | directory.TOMB);
+    directory.endChange(words, item, directory.CLEAN, directory.ABSENT | directory.LOOSE | directory.TOMB, begun);
     this.#path.memory.counters[COUNT.hot_zombies] += 1;
     return true;
   }

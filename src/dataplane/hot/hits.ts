@@ -179,7 +179,7 @@ export class Hits {
       counters[COUNT.hot_parts] += 1;
       return Math.max(0, writeAbsent(located, bytes, view, offset, room));
     }
-    if (!directory.isOpen(words, item) || !this.#fills.isServable(item)) return 0;
+    if (!directory.isOpen(words, item, version) || !this.#fills.isServable(item)) return 0;
     if (!this.#copyItem(item, version)) return 0;
     this.#keys.countRead(item);
     counters[COUNT.hot_parts] += 1;

@@ -49,6 +49,8 @@ export const NOT_PLAIN = -1;
 /** Candidates said lately, by hash: no second word about one for a while. */
 const SAID_ROWS = 1024;
 const SAID_MS = 200;
+/** And for its lane's turn. */
+const STALL_MS = 100;
 
 export class HotKeys {
   readonly setup: HotSetup;
@@ -87,11 +89,18 @@ export class HotKeys {
   #untilSample = 1;
   #random: number;
 
-  /** @param seed of the sampling and the nonces */
-  constructor(setup: HotSetup, lane: number, shared: Arena, seesAnswers: boolean, seed: number) {
+  /** How long a read that went home may be under way, ms: beside the life of a datagram, it may wait for its next hop. */
+  readonly readMs: number;
+
+  /**
+   * @param seed of the sampling and the nonces
+   * @param parkedMs how long a frame may wait for its next hop
+   */
+  constructor(setup: HotSetup, lane: number, shared: Arena, seesAnswers: boolean, seed: number, parkedMs: number) {
     const { ordersOffset, candidatesOffset, countsOffset, detectorOffset, instantOffset } = perLane(setup, lane);
     this.setup = setup;
     this.lane = lane;
+    this.readMs = setup.lifeMs + parkedMs + STALL_MS;
     this.words = shared.words;
     this.bytes = shared.bytes;
     this.view = shared.view;

@@ -3,13 +3,13 @@
  *
  *     state       reads                                                        writes
  *     PROMOTING   home, as of a cold key                                       wait for the stores under way
- *     CLEAN       answered here; fetched first, and waited for; a copy; home   begin (writes.ts), or are relayed (relays.ts)
+ *     CLEAN       answered here; fetched first, and waited for; a copy; home   begin (writes.ts), or are relayed (intake.ts)
  *     WRITING     answered here with the value before it (writes.ts); wait         wait
  *     UNSURE      home                                                         begin
  *     LEAVING     home                                                         home
  *
  * Who has waited as long as it may: a read goes home, which is always right; a write is refused. While a late `ME` of ours
- * may be under way (LOOSE) reads do not go home: only fetches are, whose CAS is compared.
+ * may be under way (LOOSE) a read goes home only when it has waited as long as it may: fetches do, whose CAS is compared.
  */
 import { isKeyOf, itemWord } from '../../cache/items.ts';
 import * as directory from '../../coherence/directory.ts';
@@ -74,7 +74,7 @@ export class HotStage {
     const keyBytes = list[at + LIST_END] - CRLF_BYTES - key;
     if (!isKeyOf(keys.view, words, item, this.#path.memory.view, key, keyBytes)) return false;
     const version = keys.version(item);
-    if (!directory.isOpen(words, item) || !fills.isServable(item)) return false;
+    if (!directory.isOpen(words, item, version) || !fills.isServable(item)) return false;
     const row = list[at + LIST_ROW];
     const verdict = hits.plain(batch, row, list[at + LIST_IP], list[at + LIST_UDP], item, version);
     if (verdict === NO_HIT) return false;
@@ -116,7 +116,7 @@ export class HotStage {
     const version = Atomics.load(words, item + directory.VERSION);
     const state = words[item + directory.STATE];
     if (!this.#hasWaited) keys.countRead(item);
-    if (directory.isOpen(words, item) && this.#hot.fills.isServable(item)) {
+    if (directory.isOpen(words, item, version) && this.#hot.fills.isServable(item)) {
       const verdict = hits.answer(batch, row, ipOffset, udpOffset, item, version, this.#asked);
       if (verdict !== NO_HIT) return verdict;
     }
@@ -158,8 +158,9 @@ export class HotStage {
   #copyOrHome(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number, item: number): number {
     const node = this.#hot.replicas.choose(item, this.#asked);
     if (node < 0) return this.#home(batch, row, ipOffset, udpOffset, end, item);
+    this.#forwarder.slot = -1;
     const verdict = this.#forwarder.throughSlot(batch, row, ipOffset, udpOffset, end, node);
-    if (verdict >= 0 || verdict === DROP) this.#hot.replicas.mark(this.#forwarder.slot);
+    if (this.#forwarder.slot >= 0) this.#hot.replicas.mark(this.#forwarder.slot);
     return verdict;
   }
 

@@ -230,12 +230,12 @@ export class Upkeep {
 
   /** A store's late answer, or a miss, has passed: what is cached may be out of date. */
   invalidate(item: number): void {
-    const { words, lane } = this.#keys;
+    const { words, lane, nowMs } = this.#keys;
     const phase = directory.stateOf(words, item);
     if (phase === directory.FREE || phase === directory.LEAVING) return;
     this.#path.memory.counters[COUNT.hot_invalidations] += 1;
     // In every state: what was fetched before must not be believed any more, nor what a write under way brings.
-    directory.doubt(words, item);
+    directory.leak(words, item, nowMs);
     if (phase !== directory.CLEAN || !directory.tryLock(words, item, lane)) {
       Atomics.add(words, item + directory.VERSION, 2);
       return;

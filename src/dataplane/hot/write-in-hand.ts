@@ -92,6 +92,11 @@ export class WriteInHand {
     return this.kind <= terms.WRITE_REPLACE;
   }
 
+  /** It makes the value there another: append, prepend, incr, decr. */
+  get changes(): boolean {
+    return !this.isStore && this.kind !== terms.WRITE_DELETE;
+  }
+
   get isConditional(): boolean {
     return this.terms[terms.TERM_HAS_CAS] !== 0;
   }

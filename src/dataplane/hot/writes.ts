@@ -155,9 +155,9 @@ export class Writes {
   }
 
   #enterWriting(item: number, keep: number): void {
-    const { words, nowMs, setup } = this.#keys;
+    const { words, nowMs, readMs } = this.#keys;
     if (directory.stateOf(words, item) === directory.WRITING) return;
-    directory.enterWriting(words, item, keep, nowMs, setup.lifeMs);
+    directory.enterWriting(words, item, keep, nowMs, readMs);
   }
 
   #decidePresent(operation: number): void {
@@ -390,16 +390,27 @@ export class Writes {
       return this.#abandon(operation, words[item + directory.STATE]);
     }
     if (this.#write.told[located.OUT_STATUS] !== reply.STATUS_VA) return this.#giveUp(operation);
+    const isLoose = (words[item + directory.STATE] & directory.LOOSE) !== 0;
+    if (isLoose && this.#write.changes) return this.#abandonAsGone(operation);
     this.#write.readCas(start, end);
     if (this.#write.isApplied(start, end)) return this.#apply(operation);
     this.#write.readCas(start, end);
     const creates = (this.#ops[operation + op.FLAGS] & CREATES) !== 0;
-    const isFromTheDead = creates ? (this.#ops[operation + op.FLAGS] & WAS_LOOSE) !== 0 : this.#isLoose(item);
+    const isFromTheDead = creates ? (this.#ops[operation + op.FLAGS] & WAS_LOOSE) !== 0 : isLoose;
     if (isFromTheDead) return this.#foundZombie(operation);
     this.#path.memory.counters[COUNT.hot_foreign_writes] += 1;
     this.#learn(item, start, end, 0);
     if (this.#write.isConditional) return this.#finish(operation, outcome.OUTCOME_EXISTS);
     this.#decidePresent(operation);
+  }
+
+  /** What is there is ours applied, or an old value come back: nobody can tell. It is buried, and the client not answered. */
+  #abandonAsGone(operation: number): void {
+    const { words } = this.#keys;
+    const item = this.#ops[operation + op.ITEM];
+    this.#path.memory.counters[COUNT.hot_zombies] += 1;
+    words[item + directory.STATE] = directory.WRITING | directory.ABSENT | directory.LOOSE | directory.TOMB;
+    this.#abandon(operation, words[item + directory.STATE]);
   }
 
   /** Acknowledged: NUMBER is the new CAS. The cached value is switched, then the client is answered. */
@@ -434,7 +445,7 @@ export class Writes {
     const at = this.#write.asked[located.OUT_VALUE_OFFSET];
     const loose = words[item + directory.STATE] & directory.LOOSE;
     const mayCache = words[item + directory.CACHED] !== 0 && !this.#fills.isFlushing && !this.#hasLeaked(operation);
-    directory.beginChange(words, item);
+    const begun = directory.beginChange(words, item);
     words[item + directory.STATE] &= ~directory.ALIASED;
     const isKept =
       mayCache &&
@@ -450,7 +461,7 @@ export class Writes {
     if (!isKept) words[item + ITEM_EXPIRES] = (sentMs + (Math.min(ttl, 1_000_000) - 1) * 1000) | 0;
     const flags =
       directory.CAS_KNOWN | loose | (isKept ? directory.VALUED : 0) | (ttl === NEVER ? 0 : directory.TTL_SET);
-    directory.endChange(words, item, directory.CLEAN, flags);
+    directory.endChange(words, item, directory.CLEAN, flags, begun);
   }
 
   /** memcached says why it does not. A failed store removes the old item there, so nothing is known. */

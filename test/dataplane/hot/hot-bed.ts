@@ -153,7 +153,7 @@ export class HotBed {
 
   /** Until no read that went home before can still be under way. */
   outliveReads(): void {
-    this.wait(this.bed.hot!.lifeMs + 300, 100);
+    this.wait(this.bed.lane().path.hot!.readMs + 100, 100);
   }
 
   /** Delivers what is held back: to its node, and the answer to the lane. */
