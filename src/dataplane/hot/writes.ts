@@ -245,6 +245,14 @@ export class Writes {
     return true;
   }
 
+  /** A fence held after every late `ME` must be gone: home has what we know it has, and nothing comes back any more. */
+  #noteFirm(operation: number): void {
+    const { words } = this.#keys;
+    const item = this.#ops[operation + op.ITEM];
+    const isAfter = ((this.#ops[operation + op.SENT_MS] - words[item + directory.LOOSE_UNTIL]) | 0) >= 0;
+    if (isAfter) words[item + directory.STATE] &= ~directory.LOOSE;
+  }
+
   /** An `ME` is under way: until it must be gone, home alone is not believed. */
   #noteLoose(operation: number, item: number, isRepetition: boolean): void {
     const { words, nowMs, setup } = this.#keys;
@@ -354,6 +362,7 @@ export class Writes {
     const status = this.#write.told[located.OUT_STATUS];
     const creates = (this.#ops[operation + op.FLAGS] & CREATES) !== 0;
     if (status === reply.STATUS_HD || status === reply.STATUS_VA) {
+      if (!creates) this.#noteFirm(operation);
       this.#write.readCas(start, end);
       return this.#apply(operation);
     }

@@ -278,6 +278,25 @@ describe('a write that the network spoils', () => {
     expect(bed.say('get k\r\n', { id: 4 })).toBe('END\r\n');
   });
 
+  test('a key that is only written is firm once a fence has held: an append whose answer is lost is told apart', () => {
+    const bed = new HotBed();
+    bed.promote('k');
+    bed.say('get k\r\n');
+    expect(bed.say('set k 0 0 1\r\na\r\n')).toBe('STORED\r\n');
+    bed.outliveReads();
+    expect(bed.say('append k 0 0 1\r\nb\r\n', { id: 2 })).toBe('STORED\r\n');
+    bed.judge = request => {
+      if (!isWrite(request.body)) return 'deliver';
+      const bytes = Buffer.from(request.body, 'latin1');
+      bed.servers[request.node]!.answer(bytes, 0, bytes.length, bed.bed.nowMs);
+      bed.judge = () => 'deliver';
+      return 'lose';
+    };
+    bed.ask('append k 0 0 1\r\nc\r\n', { id: 3 });
+    expect(bed.wait(40).map(({ body }) => body)).toEqual(['STORED\r\n']);
+    expect(bed.say('get k\r\n', { id: 4 })).toBe('VALUE k 0 3\r\nabc\r\nEND\r\n');
+  });
+
   test('a creation is given up under a tomb: what an earlier one brings back is not believed', () => {
     const bed = new HotBed();
     const item = bed.promote('k');
