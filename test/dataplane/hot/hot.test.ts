@@ -164,6 +164,23 @@ describe('a write that the network spoils', () => {
     expect(bed.say('get k\r\n', { id: 4 })).not.toBe(OLD);
   });
 
+  test('a touch of several keys, which nobody follows, ends it', () => {
+    const { bed } = writing();
+    bed.judge = ({ body }) => (isWrite(body) ? 'hold' : 'deliver');
+    bed.ask('gat 100 k other\r\n', { id: 1 });
+    expect(bed.say('get k\r\n', { id: 2 })).toBeUndefined();
+  });
+
+  test('shortly after a promotion reads wait: some may have gone home as of a cold key', () => {
+    const bed = new HotBed({}, { startMs: 10_000 });
+    bed.say('set k 0 0 2\r\n10\r\n');
+    bed.promote('k');
+    expect(bed.say('get k\r\n')).toBe(OLD);
+    bed.judge = ({ body }) => (isWrite(body) ? 'hold' : 'deliver');
+    bed.ask('set k 0 0 2\r\n20\r\n');
+    expect(bed.say('get k\r\n', { id: 2 })).toBeUndefined();
+  });
+
   test('a miss that passes ends it, too', () => {
     const { bed, item } = writing();
     bed.bed.lane().path.hotLane!.missed(bed.bed.shared.words[bed.word(item) + ITEM_KEY_HASH]!);
