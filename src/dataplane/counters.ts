@@ -66,6 +66,7 @@ export const COUNT = {
   drop_reply_wrong_key: 31,
   drop_neighbour_queue_full: 32,
   drop_neighbour_unreachable: 33,
+  /** What a lane that died had in hand: frames in work, requests that waited or were being carried out. */
   drop_lane_crash: 34,
   /** A slot was taken again while its request, older than the reply lifetime, was still unanswered. */
   slots_expired: 35,

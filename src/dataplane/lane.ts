@@ -45,12 +45,23 @@ export class Lane {
   readonly #hotStage: HotStage | undefined;
   readonly #isFirst: boolean;
   readonly #ownAddress: number;
+  readonly #held: Int32Array;
   #arpDueMs = 0;
   #refreshDueMs = 0;
   #sweptMs = 0;
 
-  /** @param batch `BATCH_BYTES` of the arena that holds the frames */
-  constructor(setup: PathSetup, arena: Arena, shared: Arena, ports: readonly Port[], batch: Int32Array) {
+  /**
+   * @param batch `BATCH_BYTES` of the arena that holds the frames
+   * @param held one word that outlives the thread, CONTROL_HELD: what one before this one has left there is lost, and counted
+   */
+  constructor(
+    setup: PathSetup,
+    arena: Arena,
+    shared: Arena,
+    ports: readonly Port[],
+    batch: Int32Array,
+    held: Int32Array = new Int32Array(1),
+  ) {
     const portById = (id: number) => {
       const port = ports.find(candidate => candidate.id === id);
       if (!port) throw new RangeError(`lane: there is no port with id ${id}`);
@@ -64,6 +75,9 @@ export class Lane {
     this.#isFirst = setup.lane === 0;
     this.#duties = dutiesOf(this.path, new HealthBlock(shared.words, setup.healthOffset >> 2, setup.nodesMax));
     this.#ownAddress = setup.ownAddress;
+    this.#held = held;
+    this.path.memory.counters[COUNT.drop_lane_crash] += held[0];
+    held[0] = 0;
   }
 
   /** One cycle at `nowMs` of the lane's clock (fractions count). Returns the frames received and sent on from parking. */
@@ -83,6 +97,7 @@ export class Lane {
     for (let duty = 0; duty < this.#duties.length; duty++) work += this.#duties[duty](nowMs);
     this.path.serverOut.settle();
     this.path.clientOut.settle();
+    this.#noteHeld();
     this.path.memory.counters[COUNT.cycles] += 1;
     return work;
   }
@@ -92,12 +107,20 @@ export class Lane {
     for (const port of this.#ports) port.refreshCounters();
   }
 
+  /** Requests of clients that wait in this thread's own memory. */
+  #noteHeld(): void {
+    const { gathers, broadcasts, parking, hotLane } = this.path;
+    const held = gathers.table.active + broadcasts.active + parking.count;
+    this.#held[0] = hotLane === undefined ? held : held + hotLane.held;
+  }
+
   #servePort(port: Port): number {
     const batch = this.#batch;
     const rows = port.receive(batch, BATCH_ROWS);
     if (port === this.path.serverPort) this.path.serverDrained = rows < BATCH_ROWS;
     if (rows === 0) return 0;
     this.#handle(port, rows);
+    this.#noteHeld(); // first: a frame given back before would be in nobody's hands
     port.release(batch, rows);
     this.path.fragments.release();
     return rows;

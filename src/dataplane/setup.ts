@@ -117,11 +117,13 @@ export interface LaneSetup extends PathSetup {
  *          1  STATE   LANE_*                                  writer: the lane; conductor sets CRASHED
  *          2  BEAT    cycles, wrapping: it moves while the lane lives     writer: the lane
  *          3  BELL    moved on when a pcap port has frames                writer: the ports' feeds, conductor's thread
+ *          4  HELD    requests that would be lost with the lane           writer: the lane
  */
 export const CONTROL_STOP = 0;
 export const CONTROL_STATE = 1;
 export const CONTROL_BEAT = 2;
 export const CONTROL_BELL = 3;
+export const CONTROL_HELD = 4;
 export const CONTROL_BYTES = 64;
 
 export const LANE_STARTING = 0;

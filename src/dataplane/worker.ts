@@ -11,6 +11,7 @@ import { BATCH_BYTES, Lane } from './lane.ts';
 import {
   CONTROL_BEAT,
   CONTROL_BELL,
+  CONTROL_HELD,
   CONTROL_STATE,
   CONTROL_STOP,
   LANE_RUNNING,
@@ -29,9 +30,10 @@ export default function runLane(setup: LaneSetup): void {
   const arena = Arena.attach(setup.arena);
   const ports = setup.ports.map(description => attachPort(description, arena));
   const batch = new Int32Array(setup.arena, setup.batchOffset, BATCH_BYTES / 4);
-  const lane = new Lane(setup, arena, Arena.attach(setup.shared), ports, batch);
-  discardInterrupted(lane, ports);
   const control = new Int32Array(setup.arena, setup.controlOffset, 16);
+  const held = control.subarray(CONTROL_HELD, CONTROL_HELD + 1);
+  const lane = new Lane(setup, arena, Arena.attach(setup.shared), ports, batch, held);
+  discardInterrupted(lane, ports);
   const idle = new Idle(
     waitFor(ports, shim, control),
     () => shim.yieldThread(),

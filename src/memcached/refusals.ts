@@ -56,6 +56,8 @@ export const REFUSED_NEWCOMERS = 25;
 export const REFUSED_MULTIGET_BUSY = 26;
 /** The values of a multi-key request do not fit the room there is to gather them. */
 export const REFUSED_MULTIGET_MEMORY = 27;
+/** A write of a hot key that has waited for an earlier one of that key as long as it may. */
+export const REFUSED_WRITE_WAIT = 28;
 
 /** Binary status codes that memcached and libmemcached know. */
 const NOT_FOUND = 0x0001;
@@ -101,6 +103,7 @@ const REFUSALS: readonly (readonly [name: string, line: string, status: number, 
   ['newcomers', '', 0],
   ['multiget_busy', 'SERVER_ERROR too many outstanding multi-key requests', BUSY],
   ['multiget_memory', 'SERVER_ERROR out of memory writing get response', OUT_OF_MEMORY],
+  ['write_wait', 'SERVER_ERROR an earlier write of this key is under way', BUSY],
 ];
 
 export const REFUSAL_COUNT = REFUSALS.length;

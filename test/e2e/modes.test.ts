@@ -65,10 +65,14 @@ describe.skipIf(requireBed()).each(['gateway', 'dsr'] as const)('mode %s', mode 
       }
       expect(await client.ask('get long\r\n')).toBe(`VALUE long 0 ${LONG.length}\r\n${LONG}\r\nEND\r\n`);
 
-      const returned = mode === 'gateway' ? 1000 + 15 + NAMES.length : NAMES.length;
-      const figures = await balancer.figuresWhen('all replies', ({ counters }) => counters.replies === returned);
+      const requests = 1001 + NAMES.length;
+      const replies = mode === 'gateway' ? 1000 + 15 + NAMES.length : NAMES.length;
+      // In dsr mode the answer to the last request says nothing of when the lane has counted it.
+      const figures = await balancer.figuresWhen(
+        'all requests and replies',
+        ({ counters }) => counters.requests === requests && counters.replies === replies,
+      );
       expect(faults(figures)).toEqual({ refused_denied: 1 });
-      expect(figures.counters.requests).toBe(1001 + NAMES.length);
       expect(figures.nodes.map(({ unanswered }) => unanswered)).toEqual([0, 0]);
       expect(figures.lanes.every(({ requests }) => requests > 100)).toBe(true);
     },

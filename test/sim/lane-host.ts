@@ -53,6 +53,7 @@ export class LaneHost implements EventTarget {
   deaths = 0;
   readonly #place: LanePlace;
   readonly #batch: Int32Array;
+  readonly #held = new Int32Array(1);
   #lane: Lane | undefined;
   #dueMs = Number.POSITIVE_INFINITY;
   /** Event that counts: those scheduled before it are stale. */
@@ -164,7 +165,7 @@ export class LaneHost implements EventTarget {
 
   #start(): void {
     const { events, setup, memory, shared, ports } = this.#place;
-    const lane = new Lane(setup, memory.arena, shared, ports, this.#batch);
+    const lane = new Lane(setup, memory.arena, shared, ports, this.#batch, this.#held);
     const { counters } = lane.path.memory;
     for (const port of ports) counters[COUNT.drop_lane_crash]! += port.discardInterrupted();
     this.#lane = lane;

@@ -178,6 +178,8 @@ interface Wire {
 interface BedLane {
   readonly setup: PathSetup;
   readonly arena: Arena;
+  /** CONTROL_HELD. */
+  readonly held: Int32Array;
   readonly lane: Lane;
   readonly wires: readonly Wire[];
 }
@@ -266,8 +268,8 @@ export class LaneBed {
 
   /** A fresh thread for a lane that died: same memory, same ports. */
   restart(lane = 0): void {
-    const { setup, arena, wires } = this.#lanes[lane]!;
-    this.#lanes[lane] = { setup, arena, wires, lane: this.#lane(setup, arena, wires) };
+    const { setup, arena, wires, held } = this.#lanes[lane]!;
+    this.#lanes[lane] = { setup, arena, wires, held, lane: this.#lane(setup, arena, wires, held) };
   }
 
   /** What a lane was told when it started. */
@@ -349,12 +351,13 @@ export class LaneBed {
     if (arms === 2) wires.push(openWire('server', 1, arena, NF_SERVER_MAC, serverMtu, serverVlan));
     const setup = this.#setup(lane, arena, parkingBytes);
     arena.words[setup.slotsOffset >> 2] = this.#options.firstSlot ?? 0;
-    return { setup, arena, wires, lane: this.#lane(setup, arena, wires) };
+    const held = new Int32Array(1);
+    return { setup, arena, wires, held, lane: this.#lane(setup, arena, wires, held) };
   }
 
-  #lane(setup: PathSetup, arena: Arena, wires: readonly Wire[]): Lane {
+  #lane(setup: PathSetup, arena: Arena, wires: readonly Wire[], held: Int32Array): Lane {
     const ports: Port[] = wires.map(({ near }) => near);
-    return new Lane(setup, arena, this.shared, ports, new Int32Array(BATCH_BYTES / 4));
+    return new Lane(setup, arena, this.shared, ports, new Int32Array(BATCH_BYTES / 4), held);
   }
 
   #setup(lane: number, arena: Arena, parkingBytes: number): PathSetup {

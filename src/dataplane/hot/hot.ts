@@ -80,6 +80,11 @@ export class Hot {
     directory.releaseAll(words, items, setup.items, ITEM_WORDS, lane, untilMs);
   }
 
+  /** Clients' requests that are neither answered nor on their way to a node: they wait, or are carried out by us. */
+  get held(): number {
+    return this.waiting.count + this.operations.writes;
+  }
+
   /** Once a cycle, after what came in was handled: orders, what is due. Returns how much was done. */
   turn(): number {
     let work = 0;

@@ -81,6 +81,8 @@ export class Operations {
   /** Numbers of those under way, `count` of them. */
   readonly active: Int32Array;
   count = 0;
+  /** Clients' writes among them. */
+  writes = 0;
   readonly #free: Int32Array;
   readonly #base: number;
   #freeCount: number;
@@ -108,6 +110,7 @@ export class Operations {
     this.words.fill(0, op, op + RECORD_WORDS);
     this.words[op + KIND] = kind;
     this.words[op + ITEM] = item;
+    if (kind === OPERATION_WRITE) this.writes++;
     this.words[op + GENERATION] = generation;
     this.words[op + SLOT] = -1;
     this.words[op + REPEAT] = -1;
@@ -117,6 +120,7 @@ export class Operations {
 
   giveBack(op: number): void {
     const number = op / RECORD_WORDS;
+    if (this.words[op + KIND] === OPERATION_WRITE) this.writes--;
     this.words[op + KIND] = OPERATION_NONE;
     const at = this.active.indexOf(number);
     this.active[at] = this.active[--this.count];

@@ -109,6 +109,33 @@ describe('a write that the network spoils', () => {
     expect(new Set(writes.map(({ body }) => body)).size).toBe(1);
   });
 
+  test('another write waits for it as long as it may, is refused then, and was not carried out', () => {
+    const { bed } = hotBed();
+    bed.judge = ({ body }) => (isWrite(body) ? 'lose' : 'deliver');
+    bed.ask('set k 0 0 2\r\n20\r\n');
+    bed.wait(10);
+    expect(bed.ask('set k 0 0 2\r\n30\r\n', { id: 7 })).toEqual([]);
+    bed.judge = () => 'lose';
+    expect(bed.wait(200).map(({ id, body }) => [id, body])).toEqual([
+      [7, 'SERVER_ERROR an earlier write of this key is under way\r\n'],
+    ]);
+    expect([bed.bed.count('refused_write_wait'), bed.bed.unaccounted()]).toEqual([1, 0]);
+    expect(bed.asked.filter(({ body }) => body.includes('\r\n30'))).toEqual([]);
+  });
+
+  test('its lane dies: what it had in hand is counted', () => {
+    const { bed, item } = hotBed();
+    bed.judge = ({ body }) => (isWrite(body) ? 'hold' : 'deliver');
+    bed.ask('set k 0 0 2\r\n20\r\n');
+    bed.ask('set k 0 0 2\r\n30\r\n', { id: 7 });
+    bed.ask('get k\r\n', { id: 8 });
+    bed.bed.restart();
+    expect([bed.bed.count('drop_lane_crash'), bed.state(item)]).toEqual([3, 'unsure']);
+    bed.turn();
+    bed.bed.restart();
+    expect(bed.bed.count('drop_lane_crash')).toBe(3);
+  });
+
   test('reads that come shortly after one that went home wait for it, and see it', () => {
     const { bed } = hotBed();
     bed.judge = ({ body }) => (isWrite(body) ? 'hold' : 'deliver');
