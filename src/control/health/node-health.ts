@@ -93,6 +93,8 @@ export class NodeHealth {
   /** When its host was last heard, by either kind of ICMP. */
   #refusedMs = Number.NEGATIVE_INFINITY;
   #echoedMs = Number.NEGATIVE_INFINITY;
+  /** Since when it answers ICMP echo, though memcached is silent. */
+  #echoingMs = Number.NEGATIVE_INFINITY;
   /** Since when something has gone unanswered; undefined when nothing has. */
   #silentMs: number | undefined;
   /** The good series of a node that is out: since when, and how many probes. */
@@ -131,9 +133,12 @@ export class NodeHealth {
     return this.#silentMs;
   }
 
-  /** Whether its host was heard since the node fell silent: then the network between is whole. */
-  get isHostHeard(): boolean {
-    return this.#hasRefused || this.#hasEchoed;
+  /**
+   * Whether its host was heard since the node fell silent, and memcached not for so long, ms, since then: the network between is
+   * whole. A kernel answers an echo before memcached answers a probe: where a link is mended, that alone says nothing.
+   */
+  isHostHeard(marginMs: number): boolean {
+    return this.#hasRefused || (this.#hasEchoed && this.#lastMs - this.#echoingMs >= marginMs);
   }
 
   /** How long it must answer before it returns from this absence, ms. */
@@ -162,7 +167,10 @@ export class NodeHealth {
   observe(sample: NodeSample, nowMs: number): void {
     const last = this.#last ?? sample;
     if (sample.refusals !== last.refusals) this.#refusedMs = nowMs;
-    if (sample.echoes !== last.echoes) this.#echoedMs = nowMs;
+    if (sample.echoes !== last.echoes) {
+      if (!this.#hasEchoed) this.#echoingMs = nowMs;
+      this.#echoedMs = nowMs;
+    }
     const isAlive = sample.replies !== last.replies || sample.answered !== last.answered;
     if (isAlive || this.#last === undefined) this.#noteLife(sample, last, isAlive, nowMs);
     else if (this.#silentMs === undefined && this.#evidence(sample) > 0) this.#silentMs = this.#lastMs;

@@ -20,6 +20,8 @@ import { type HealthSettings, WITNESS_PERIOD_MS } from './settings.ts';
  * a link of ours breaks, some are heard a little longer than others, and when it is mended, a little sooner.
  */
 const WITNESS_SHARE = 0.5;
+/** The same for a node that is kept: what is mended comes back bit by bit, and nothing is in a hurry any more, ms. */
+const KEPT_MARGIN_MS = 500;
 
 export interface PoolSample extends NodeSample {
   /** Row of the node table. */
@@ -94,9 +96,9 @@ export class HealthPool {
 
   #othersSuffice(node: number, samples: readonly PoolSample[], nowMs: number): boolean {
     const silent = this.#healthOf(node);
-    const marginMs = this.#settings.failMs * WITNESS_SHARE;
+    const marginMs = silent.state === KEPT ? KEPT_MARGIN_MS : this.#settings.failMs * WITNESS_SHARE;
     const sinceMs = (silent.silentMs ?? 0) + marginMs;
-    let witnessed = silent.isHostHeard;
+    let witnessed = silent.isHostHeard(marginMs);
     let total = 0;
     let left = 0;
     for (const { node: other, weight } of samples) {

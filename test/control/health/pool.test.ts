@@ -168,8 +168,34 @@ describe('witnesses', () => {
     ward.doing.fill('silent');
     ward.turn(500);
     ward.doing.fill('answers', 0, 2);
+    ward.turn(400);
+    expect(ward.states).toEqual(['healthy', 'healthy', 'kept']);
     ward.turn(200);
     expect(ward.states).toEqual(['healthy', 'healthy', 'out']);
+  });
+
+  it.each([20, 100, 400])('after a long break they are heard one by one, %i ms apart: all stay', apartMs => {
+    const ward = new Ward([1, 1]);
+    ward.doing.fill('silent');
+    ward.turn(1000);
+    for (const node of [1, 0]) {
+      ward.doing[node] = 'answers';
+      ward.turn(apartMs);
+      expect(ward.states).not.toContain('out');
+    }
+    expect(ward.states).toEqual(['healthy', 'healthy']);
+  });
+
+  it.each([120, 160, 1000])('after a break of %i ms the kernels are heard, and then memcached: all stay', breakMs => {
+    const ward = new Ward([1, 1, 1]);
+    ward.doing.fill('silent');
+    ward.turn(breakMs);
+    ward.doing.fill('echoes');
+    ward.turn(40);
+    expect(ward.states).not.toContain('out');
+    ward.doing.fill('answers');
+    ward.turn(20);
+    expect(ward.states).toEqual(['healthy', 'healthy', 'healthy']);
   });
 
   it('a host that is heard is witness enough', () => {
