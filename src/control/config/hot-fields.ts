@@ -46,7 +46,7 @@ export const hot = mapping({
     .default(true)
     .describe('Whether Keysteer answers reads of hot keys itself. Without, they are only copied to more nodes.'),
   keys: powerOfTwo(64, 65536)
-    .default(8192)
+    .default(32768)
     .describe('Keys that can be hot at a time: a power of two, 64 to 65536. 2 KiB each.'),
   l1_keys: powerOfTwo(8, 32768)
     .default(1024)
@@ -60,10 +60,10 @@ export const hot = mapping({
     .default(1048576)
     .describe('Memory of the detectors self-adaptive and weighted, per lane: a power of two, 16384 to 67108864.'),
   share: number(0.000001, 0.5)
-    .default(0.00002)
+    .default(0.000004)
     .describe('Share of all requests from which a key is hot, 0.000001 to 0.5.'),
   error: number(0.000001, 0.5)
-    .default(0.000005)
+    .default(0.000002)
     .describe(
       'Error of a counted share that the other detectors allow themselves, 0.000001 to 0.5; with those below hot.share. The smaller, the more memory.',
     ),

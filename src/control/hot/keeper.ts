@@ -29,14 +29,21 @@ import type { HotControlSettings, HotLimits } from './settings.ts';
 import { ValueWatch } from './values.ts';
 
 export const TICK_MS = 10;
-/** Requests, halved each epoch, from which a key may be hot, however little else there is; and when it rose in an instant. */
-const HEAT_MIN = 32;
+/**
+ * Requests, halved each epoch, from which a key may be hot, however little else there is: where values are cached, which pays from
+ * the second read on, and where they are only copied.
+ */
+const HEAT_MIN = 8;
+const HEAT_MIN_COPIED = 32;
+/** And from which it may be when it rose in an instant. */
 const HEAT_MIN_INSTANT = 8;
 /** Below it, or below a fraction of the share that makes a key hot, an item is cold. */
-const HEAT_COLD = 4;
+const HEAT_COLD = 2;
 const COLD_FRACTION = 0.25;
-/** So many epochs in a row, and it leaves. */
+/** So many epochs in a row, and it leaves: when places are few, and while a quarter of them is free. */
 const COLD_EPOCHS = 2;
+const COLD_EPOCHS_ROOMY = 15;
+const ROOMY_SHARE = 0.25;
 /** Requests from which a share of writes counts. */
 const WRITES_JUDGED_MIN = 32;
 /** Lanes that do not take a new item up for so long stall: it is given up, for writes to it wait, ms. */
@@ -123,7 +130,7 @@ export class Keeper {
     this.replication = new Replication(placement);
     this.#orders = new Orders(shared, area, lanes, this.items);
     this.#values = new ValueWatch(shared.words, area.items);
-    this.intake.setThresholds(this.#share, HEAT_MIN);
+    this.intake.setThresholds(this.#share, this.#heatMin);
   }
 
   /** @param nowMs of the lanes' clock */
@@ -134,7 +141,7 @@ export class Keeper {
     for (const candidate of this.intake.candidates()) this.#consider(candidate);
     for (const item of this.items.moving) this.#moveOn(item);
     this.#admitPinned();
-    this.intake.setThresholds(this.#share, HEAT_MIN);
+    this.intake.setThresholds(this.#share, this.#heatMin);
     this.#judgeSome(this.#judgedPerTick);
     if (nowMs - this.#epochSinceMs >= this.area.epochMs) this.#endEpoch();
   }
@@ -234,10 +241,19 @@ export class Keeper {
     if (this.layers.find(hash) >= 0 || this.#alone.has(hash, this.nowMs)) return;
     if (this.lists.isBanned(key.toString('latin1'))) return;
     const { estimate, error } = this.intake.heavy(hash);
-    const isHeavy = estimate >= HEAT_MIN && estimate + error >= this.#share * this.intake.count;
+    const isHeavy = estimate >= this.#heatMin && estimate + error >= this.#share * this.intake.count;
     if (!isHeavy && !(isInstant && estimate >= HEAT_MIN_INSTANT)) return;
     if (this.items.freeCount > this.#reserved) this.#admit(hash, key, estimate);
     else if (this.#newcomers.size < NEWCOMERS_MAX) this.#newcomers.set(hash, candidate);
+  }
+
+  get #heatMin(): number {
+    return this.#caches ? HEAT_MIN : HEAT_MIN_COPIED;
+  }
+
+  get #coldEpochsMax(): number {
+    const isRoomy = this.#caches && this.items.freeCount >= ROOMY_SHARE * this.area.items;
+    return isRoomy ? COLD_EPOCHS_ROOMY : COLD_EPOCHS;
   }
 
   /** Numbers that are kept for pinned keys. */
@@ -273,7 +289,7 @@ export class Keeper {
       const key = Buffer.from(text, 'latin1');
       const hash = this.#hashOf(key);
       if (this.layers.find(hash) >= 0 || this.#alone.has(hash, this.nowMs)) continue;
-      if (this.#admit(hash, key, HEAT_MIN)) this.lists.waiting.delete(text);
+      if (this.#admit(hash, key, this.#heatMin)) this.lists.waiting.delete(text);
     }
   }
 
@@ -369,7 +385,7 @@ export class Keeper {
     if (this.#caches) this.#values.turn(item, this.wordOf(item), heat.lastReads[item]!, this.nowMs);
     if (this.lists.isPinned(items.key[item]!)) return;
     items.coldEpochs[item] = heat.of(item) < cold ? items.coldEpochs[item]! + 1 : 0;
-    if (items.coldEpochs[item]! >= COLD_EPOCHS) return this.#leave(item, 'leftCold');
+    if (items.coldEpochs[item]! >= this.#coldEpochsMax) return this.#leave(item, 'leftCold');
     const why = heat.of(item) < WRITES_JUDGED_MIN ? undefined : this.#whyNotWorthIt(item);
     if (why === undefined) return;
     this.#alone.add(items.hash[item]!, this.nowMs, why === WHY_VOID ? VOID_MS : WRITTEN_MS, why);

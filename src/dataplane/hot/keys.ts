@@ -235,7 +235,8 @@ export class HotKeys {
     this.#untilSample = this.#gap(stride);
     const estimate = this.#detector.update(hash, stride);
     const isInstant = this.#instant.note(hash);
-    if (!isInstant && estimate < this.words[this.#threshold]) return;
+    // One sample says nothing of a key: it stands for `stride` requests, and most keys in it were lucky.
+    if (!isInstant && estimate < Math.max(this.words[this.#threshold], 2 * stride)) return;
     if (this.#lookup.find(hash) < 0) this.#say(hash, estimate, isInstant, asked);
   }
 
