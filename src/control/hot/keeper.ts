@@ -42,7 +42,7 @@ const HEAT_COLD = 2;
 const COLD_FRACTION = 0.25;
 /** So many epochs in a row, and it leaves: when places are few, and while a quarter of them is free. */
 const COLD_EPOCHS = 2;
-const COLD_EPOCHS_ROOMY = 15;
+const COLD_EPOCHS_ROOMY = 75;
 const ROOMY_SHARE = 0.25;
 /** Requests from which a share of writes counts. */
 const WRITES_JUDGED_MIN = 32;
