@@ -13,17 +13,14 @@ import type { Config } from '../src/control/config/normalise.ts';
 import { admitItem, orderPromotion } from '../src/control/hot/items.ts';
 import { planLaneMemory, planSharedMemory, type SharedMemory } from '../src/control/memory-plan.ts';
 import { type Instance, pathSetup } from '../src/control/path-setup.ts';
+import { publishTables } from '../src/control/publish-tables.ts';
 import { COUNT, LANE_COUNTERS } from '../src/dataplane/counters.ts';
-import { GateTable } from '../src/dataplane/gate-table.ts';
 import { HOT_THRESHOLDS } from '../src/dataplane/hot/setup.ts';
 import { BATCH_BYTES, Lane } from '../src/dataplane/lane.ts';
 import type { LaneMemory } from '../src/dataplane/memory.ts';
-import { Neighbours } from '../src/dataplane/neighbours.ts';
-import type { PathSetup } from '../src/dataplane/setup.ts';
 import type { Arena } from '../src/mem/arena.ts';
 import { widenInlining } from '../src/mem/inlining.ts';
 import { writeDecimal } from '../src/memcached/decimal.ts';
-import { SteerTable } from '../src/steer/table.ts';
 import * as ethernet from '../src/wire/ethernet.ts';
 import * as ipv4 from '../src/wire/ipv4.ts';
 import { parseIpv4 } from '../src/wire/ipv4-text.ts';
@@ -42,6 +39,7 @@ const PASSES_PER_ROUND = 320;
 const WARM_UP_PASSES = 480;
 const MAC_LOW_CLIENT = 0x53000001;
 const MAC_LOW_SERVER = 0x53000002;
+const NODE_MAC = { high: 0x024b, low: 0x77000002 } as const;
 const CLIENT_ADDRESS = parseIpv4('10.77.0.1');
 /** Virtual time between passes: the slot table comes round after 128, when its requests are past their lifetime. */
 const PASS_MS = 25;
@@ -118,7 +116,7 @@ class Pipeline {
       ...(shared.hot && { hot: { ...shared.hot, laneOffset: plan.hotOffset, refreshMs: 1 << 30 } }),
     };
     if (shared.hot !== undefined) fillItems(shared, workload === 'hotGet' || workload === 'hotSet');
-    publish(this.#config, shared.arena, setup, shared.capacity);
+    publishTables(this.#config, shared, NODE_MAC);
     const batch = new Int32Array(plan.arena.buffer, plan.batchOffset, BATCH_BYTES / 4);
     this.#lane = new Lane(setup, plan.arena, shared.arena, [this.#client, this.#server], batch);
     this.#memory = this.#lane.path.memory;
@@ -339,23 +337,6 @@ function nextRandom(seed: number): () => number {
     state = (Math.imul(state, 1664525) + 1013904223) | 0;
     return state;
   };
-}
-
-function publish(
-  config: Config,
-  shared: Arena,
-  setup: PathSetup,
-  capacity: { nodesMax: number; lanesMax: number },
-): void {
-  const neighbours = new Neighbours(shared.words, setup.neighboursOffset >> 2, setup.neighbourTimes);
-  const nodes = config.nodes.map(node => ({ ...node, neighbour: neighbours.add(node.nextHop) }));
-  for (const { nextHop } of config.nodes) neighbours.learn(nextHop, 0x024b, 0x77000002, 0);
-  new SteerTable(shared.buffer, setup.steerOffset, capacity).publish(nodes, config.steering);
-  const { enabled: watches, ...budgets } = config.gatekeeper;
-  const { commands } = config;
-  const { broadcastMs } = commands;
-  const rules = { ...budgets, watches, lanes: 1, commands, broadcastMs };
-  new GateTable(shared.buffer, setup.gateOffset, capacity.lanesMax).publish(rules);
 }
 
 function main(name: string | undefined): void {

@@ -5,14 +5,12 @@
  *     bed.hear('client', frame, nowMs)      what the lane sent, and which of its counters moved
  */
 import type { Config } from '../control/config/normalise.ts';
-import { type LaneArena, planLaneMemory, planSharedMemory, type SharedMemory } from '../control/memory-plan.ts';
-import { CLIENT_PORT, gateRules, neighbourTimes, pathSetup, SERVER_PORT } from '../control/path-setup.ts';
+import { type LaneArena, planLaneMemory, planSharedMemory } from '../control/memory-plan.ts';
+import { CLIENT_PORT, pathSetup, SERVER_PORT } from '../control/path-setup.ts';
+import { publishTables } from '../control/publish-tables.ts';
 import { versionText } from '../control/version.ts';
 import { LANE_COUNTERS, NODE_COUNTER_COUNT, NODE_COUNTERS } from '../dataplane/counters.ts';
-import { GateTable } from '../dataplane/gate-table.ts';
 import { BATCH_BYTES, Lane } from '../dataplane/lane.ts';
-import { Neighbours } from '../dataplane/neighbours.ts';
-import { writeNodeName } from '../dataplane/node-names.ts';
 import { Arena } from '../mem/arena.ts';
 import { countersAt } from '../mem/counters.ts';
 import { type LoopbackPort, loopbackByteLength, openLoopback } from '../port/loopback.ts';
@@ -26,7 +24,6 @@ import {
   ROW_OFFSET,
   ROW_WORDS,
 } from '../port/port.ts';
-import { SteerTable } from '../steer/table.ts';
 import type { Mac } from '../wire/mac-text.ts';
 
 /** In one-arm everything passes by `client`. */
@@ -166,13 +163,4 @@ function openWire(side: Side, arena: Arena, mac: Mac): Wire {
     mtu: MTU,
   });
   return { side, near, far, farArena };
-}
-
-function publishTables(config: Config, shared: SharedMemory): void {
-  const { arena, steerOffset, neighboursOffset, nodeNamesOffset, gateOffset, capacity } = shared;
-  const neighbours = new Neighbours(arena.words, neighboursOffset >> 2, neighbourTimes(config));
-  const nodes = config.nodes.map(node => ({ ...node, neighbour: neighbours.add(node.nextHop) }));
-  for (const [row, { name }] of config.nodes.entries()) writeNodeName(arena.bytes, nodeNamesOffset, row, name);
-  new SteerTable(arena.buffer, steerOffset, capacity).publish(nodes, config.steering);
-  new GateTable(arena.buffer, gateOffset, config.lanes).publish(gateRules(config));
 }

@@ -49,6 +49,7 @@ import { HotWatch } from './hot/watch.ts';
 import { type LaneArena, planLaneMemory, planSharedMemory, type SharedMemory } from './memory-plan.ts';
 import type { DirectoryNode } from './nodes.ts';
 import { gateRules, neighbourTimes, pathSetup } from './path-setup.ts';
+import { planRehearsal } from './rehearsal-plan.ts';
 import { Steering, TableBusyError } from './steering.ts';
 import { versionText } from './version.ts';
 
@@ -168,6 +169,7 @@ export class Conductor {
   async ready(): Promise<void> {
     while (this.#lanes.some(lane => Atomics.load(lane.control, CONTROL_STATE) === LANE_STARTING)) await sleep(2);
     await this.#feedsReady();
+    for (const { setup } of this.#lanes) setup.rehearsal = undefined;
     const failed = this.#lanes.find(lane => lane.restarts > 0);
     if (failed === undefined) return;
     await this.stop();
@@ -339,7 +341,7 @@ export class Conductor {
   }
 
   #setup(lane: number, memory: LaneArena, ports: Description[]): LaneSetup {
-    const { idle, pin } = this.#config;
+    const { idle, pin, warmUpMs } = this.#config;
     const { arena, ...offsets } = memory;
     this.#figuresPlaces.push({ ...offsets, arena: arena.buffer });
     return {
@@ -357,6 +359,7 @@ export class Conductor {
       spinUs: idle.spinUs,
       waitMs: idle.waitMs,
       cpu: pin?.[lane] ?? -1,
+      rehearsal: warmUpMs === 0 ? undefined : planRehearsal(this.#config, warmUpMs),
     };
   }
 
@@ -369,6 +372,8 @@ export class Conductor {
         return;
       } catch (error) {
         this.#crashed(lane, error);
+        // Frames are waiting.
+        lane.setup.rehearsal = undefined;
       }
       await this.#pause(lane.pauseMs);
     }

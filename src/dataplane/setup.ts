@@ -4,6 +4,7 @@ import type { FragmentLimits } from './fragment-contexts.ts';
 import type { MultigetSetup } from './gather.ts';
 import type { HotSetup } from './hot/setup.ts';
 import type { NeighbourTimes } from './neighbours.ts';
+import type { RehearsalSetup } from './rehearsal.ts';
 
 /** How requests reach the nodes, and replies the clients: design in README.md. */
 export const MODE_NAT = 0;
@@ -108,6 +109,8 @@ export interface LaneSetup extends PathSetup {
   waitMs: number;
   /** CPU to run on, −1: any. */
   cpu: number;
+  /** What the lane does before anything else. Absent: nothing. */
+  rehearsal?: RehearsalSetup | undefined;
 }
 
 /**

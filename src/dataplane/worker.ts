@@ -8,6 +8,7 @@ import type { LanePort } from '../port/shim-port.ts';
 import { COUNT } from './counters.ts';
 import { Idle } from './idle.ts';
 import { BATCH_BYTES, Lane } from './lane.ts';
+import { rehearse } from './rehearsal.ts';
 import {
   CONTROL_BEAT,
   CONTROL_BELL,
@@ -28,9 +29,11 @@ export default function runLane(setup: LaneSetup): void {
   const shim = loadShim();
   if (setup.cpu >= 0) shim.pinThread(setup.cpu);
   const arena = Arena.attach(setup.arena);
-  const ports = setup.ports.map(description => attachPort(description, arena));
   const batch = new Int32Array(setup.arena, setup.batchOffset, BATCH_BYTES / 4);
   const control = new Int32Array(setup.arena, setup.controlOffset, 16);
+  if (setup.rehearsal !== undefined) rehearse(setup.rehearsal, () => Atomics.load(control, CONTROL_STOP) !== 0);
+  setup.rehearsal = undefined; // its memory is not needed any more
+  const ports = setup.ports.map(description => attachPort(description, arena));
   const held = control.subarray(CONTROL_HELD, CONTROL_HELD + 1);
   const lane = new Lane(setup, arena, Arena.attach(setup.shared), ports, batch, held);
   discardInterrupted(lane, ports);

@@ -47,17 +47,17 @@ import {
 } from './shim-port.ts';
 import { partialChecksum, superframe } from './virtio.ts';
 
-const TP_STATUS_KERNEL = 0;
-const TP_STATUS_USER = 1;
-const TP_STATUS_CSUMNOTREADY = 8;
+export const TP_STATUS_KERNEL = 0;
+export const TP_STATUS_USER = 1;
+export const TP_STATUS_CSUMNOTREADY = 8;
 const TP_STATUS_VLAN_VALID = 16;
 const TP_STATUS_VLAN_TPID_VALID = 64;
 const TP_STATUS_CSUM_VALID = 128;
 /** Bytes of a slot before the frame, with VNET_HDR and RESERVE: 78, and room to keep the next slot aligned. */
-const SLOT_HEADER_BYTES = 78;
+export const SLOT_HEADER_BYTES = 78;
 const RESERVE_BYTES = 2;
 const SLOTS_PER_BLOCK = 64;
-const PAGE_BYTES = 65536;
+export const PAGE_BYTES = 65536;
 
 export interface Fanout {
   /** Id of the group, 0 to 65535, unique in the network namespace. */
@@ -82,7 +82,7 @@ export interface AfPacketOptions {
 }
 
 /** Bytes of a slot: an odd number of cache lines that holds a frame of `mtu` and its headers. */
-function slotBytesFor(mtu: number): number {
+export function slotBytesFor(mtu: number): number {
   const lines = Math.ceil((SLOT_HEADER_BYTES + ETHERNET_BYTES + TAG_BYTES + mtu + 46) / CACHE_LINE_BYTES);
   return (lines | 1) * CACHE_LINE_BYTES;
 }
@@ -178,8 +178,8 @@ export class AfPacketPort extends ShimPort {
   readonly #statistics = new Int32Array(2);
   #head: number;
 
-  constructor(description: PortDescription, arena: Arena) {
-    super(description, arena);
+  constructor(description: PortDescription, arena: Arena, shim = loadShim()) {
+    super(description, arena, shim);
     this.roomBytes = Math.min(description.slotBytes - SLOT_HEADER_BYTES, description.frameBytesMax);
     this.#ringOffset = description.ringOffset;
     this.#slotBytes = description.slotBytes;

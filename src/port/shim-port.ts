@@ -111,8 +111,8 @@ export abstract class ShimPort implements LanePort {
   readonly #slotBytes: number;
   #claimed = 0;
 
-  constructor(description: PortDescription, arena: Arena) {
-    this.shim = loadShim();
+  constructor(description: PortDescription, arena: Arena, shim = loadShim()) {
+    this.shim = shim;
     this.id = description.id;
     this.name = description.name;
     this.macHigh = description.macHigh;

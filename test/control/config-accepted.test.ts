@@ -68,6 +68,7 @@ describe('good configurations', () => {
       steering: { algorithm: 'ketama', hash: 'murmur3' },
       lanes: 1,
       pin: undefined,
+      warmUpMs: 1000,
       slots: { count: 262144, sourcePortBase: 40000, sourcePortsPerLane: 4, replyLifetimeMs: 2000 },
       commands: { flushAll: 'deny', verbosity: 'deny', me: 'deny', deny: [], broadcastMs: 500 },
       gatekeeper: {
@@ -92,15 +93,16 @@ describe('good configurations', () => {
       hot: {
         enabled: true,
         cache: true,
-        limits: { share: 2e-5, imbalance: 1.1, copiesMax: 8, writeShareMax: 0.5 },
+        limits: { share: 4e-6, imbalance: 1.1, copiesMax: 8, writeShareMax: 0.5 },
+        keepMs: 300_000,
         pin: [],
         ban: [],
         lane: {
-          items: 8192,
+          items: 32768,
           l1Items: 1024,
           detector: {
             name: 'self-adaptive',
-            options: { epsilon: 5e-6, bytes: 1 << 20 },
+            options: { epsilon: 2e-6, bytes: 1 << 20 },
             instant: { window: 1024, threshold: 16 },
           },
           epochMs: 4000,

@@ -43,7 +43,7 @@ const RULES: Record<string, string> = {
   PLAIN_KEY: 'it must be a memcached key: 1 to 250 bytes without spaces and control characters',
   ENABLED: 'it must be left out, or gatekeeper.enabled be true',
   TOP_FIELDS:
-    'the fields here are vip, mode, ports, nodes, steering, lanes, pin, slots, commands, gatekeeper, multiget, idle, fragments, neighbours, hot, health, admin',
+    'the fields here are vip, mode, ports, nodes, steering, lanes, pin, warm_up_ms, slots, commands, gatekeeper, multiget, idle, fragments, neighbours, hot, health, admin',
   LISTEN:
     'it must be the absolute path of a Unix socket (at most 107 bytes) or a loopback address with a port, as 127.0.0.1:9211: who can connect can drain nodes, without a password',
 };
@@ -197,12 +197,12 @@ weight: 2         | hash_name: "a b"           | 8:56 | nodes[1].hash_name is "a
                   | health: { keep_share: half }     | 9:23 | health.keep_share is "half"; it must be a number from 0 to 1
                   | hot: { enabled: 1 }              | 9:17 | hot.enabled is 1; it must be true or false
                   | hot: { keys: 100 }               | 9:14 | hot.keys is 100; it must be a power of two from 64 to 65536
-                  | hot: { l1_keys: 8192 }           | 9:17 | hot.l1_keys is 8192; it must be at most half of hot.keys (8192)
+                  | hot: { l1_keys: 32768 }          | 9:17 | hot.l1_keys is 32768; it must be at most half of hot.keys (32768)
                   | hot: { detector: bloom }         | 9:18 | hot.detector is "bloom"; it must be self-adaptive or lossy or probabilistic or mnemonic or weighted or space-saving
                   | hot: { share: 0 }                | 9:15 | hot.share is 0; it must be a number from 0.000001 to 0.5
                   | hot: { keys: 128 }               | 9:1  | hot.l1_keys is 1024 (the default); it must be at most half of hot.keys (128)
-                  | hot: { detector: lossy, share: 0.000002 } | 9:1 | hot.error is 0.000005 (the default); it must be below hot.share (0.000002)
-                  | hot: { detector: lossy, error: 0.001 } | 9:32 | hot.error is 0.001; it must be below hot.share (0.00002)
+                  | hot: { detector: lossy, share: 0.000001 } | 9:1 | hot.error is 0.000002 (the default); it must be below hot.share (0.000001)
+                  | hot: { detector: lossy, error: 0.001 } | 9:32 | hot.error is 0.001; it must be below hot.share (0.000004)
                   | hot: { imbalance: 1 }            | 9:19 | hot.imbalance is 1; it must be a number from 1.01 to 10
                   | hot: { copies_max: 17 }          | 9:20 | hot.copies_max is 17; it must be a whole number from 1 to 16
                   | hot: { instant: { window: 64, count: 65 } } | 9:38 | hot.instant.count is 65; it must be at most hot.instant.window (64)

@@ -42,8 +42,9 @@ export class Bed {
     return this.startBalancerWith(['--vip', VIP, ...ports, ...nodeFlags(nodes), ...extra]);
   }
 
+  /** Without a rehearsal, unless `flags` say how long: what is right cold is right warm. */
   startBalancerWith(flags: readonly string[]): Promise<Balancer> {
-    return Balancer.start(this.namespaces, this.network.balancer.host, flags);
+    return Balancer.start(this.namespaces, this.network.balancer.host, ['--warm-up-ms', '0', ...flags]);
   }
 
   /** A configuration file that is gone with the bed; returns its path. */

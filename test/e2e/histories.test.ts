@@ -101,6 +101,7 @@ const HOT = {
   write_share_max: 1,
   refresh_ms: 100,
   datagram_life_ms: 500,
+  keep_s: 0,
 };
 /** What copies are made of: few keys, asked for unevenly, and read. A new copy is not read from for the life of a datagram. */
 const COPIES = { cache: false, imbalance: 1.01 };

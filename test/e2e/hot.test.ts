@@ -76,7 +76,7 @@ describe.skipIf(requireBed())('hot keys', () => {
 
   test('a key that nobody asks for any more leaves', async () => {
     await balancer.stop();
-    const epochs = bed.writeConfig('epochs.yaml', 'hot: { epoch_ms: 500 }\n');
+    const epochs = bed.writeConfig('epochs.yaml', 'hot: { epoch_ms: 500, keep_s: 0 }\n');
     balancer = await bed.startBalancer(['--config', epochs]);
     await set('once', 'value');
     await heat('once');

@@ -47,7 +47,7 @@ function hot(family: 'register' | 'list' | 'counter', more = '', epochMs = 100):
       lists: family === 'list' ? 1 : 0,
       counters: family === 'counter' ? 1 : 0,
     },
-    config: `hot: { keys: 64, l1_keys: 16, detector_bytes: 16384, epoch_ms: ${epochMs}, write_share_max: 1, pin: [${pin}]${more} }\n`,
+    config: `hot: { keys: 64, l1_keys: 16, detector_bytes: 16384, epoch_ms: ${epochMs}, keep_s: 0, write_share_max: 1, pin: [${pin}]${more} }\n`,
   };
 }
 

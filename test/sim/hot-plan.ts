@@ -18,6 +18,7 @@ export function hotPlanOf(random: Random, isHot: boolean | undefined): HotPlan |
       'l1_keys: 16',
       'detector_bytes: 16384',
       `epoch_ms: ${random.of([100, 100, 300])}`,
+      'keep_s: 0',
       'share: 0.001',
       'error: 0.0001',
       'instant: { window: 64, count: 4 }',

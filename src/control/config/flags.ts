@@ -26,6 +26,7 @@ export interface ConfigFlags {
   readonly lanes?: string | number;
   /** CPU numbers with commas between. */
   readonly pin?: string;
+  readonly warmUpMs?: string | number;
   readonly slots?: string | number;
   readonly sourcePortBase?: string | number;
   readonly replyLifetimeMs?: string | number;
@@ -70,6 +71,7 @@ export const CONFIG_FLAGS: readonly ConfigFlag[] = [
   flag('hash', 'NAME', ['steering', 'hash']),
   flag('lanes', 'N', ['lanes'], readNumber),
   flag('pin', 'CPU,…', ['pin'], readNumbers),
+  flag('warmUpMs', 'MS', ['warm_up_ms'], readNumber),
   flag('slots', 'N', ['slots', 'count'], readNumber),
   flag('sourcePortBase', 'PORT', ['slots', 'source_port_base'], readNumber),
   flag('replyLifetimeMs', 'MS', ['slots', 'reply_lifetime_ms'], readNumber),

@@ -90,6 +90,11 @@ export const hot = mapping({
     .describe(
       'How often a cached value is compared with its home, milliseconds: a write that bypasses Keysteer is noticed within twice that time, except during hot.datagram_life_ms (2 s by default) after Keysteer itself has created or deleted the key: what appears at the node then is taken for a late datagram of its own, and deleted.',
     ),
+  keep_s: wholeNumber(0, 86_400)
+    .default(300)
+    .describe(
+      'How long a key that is hardly asked for any more stays hot while a quarter of hot.keys is free, seconds. With fewer free, and with 0, it leaves after two epochs.',
+    ),
   ttl_guard_ms: wholeNumber(0, 60000)
     .default(2000)
     .describe('A cached value is not served in the last milliseconds of its time to live: so many.'),

@@ -27,6 +27,8 @@ export interface Config {
   readonly lanes: number;
   /** CPU of each lane. Absent: not pinned. */
   readonly pin: readonly number[] | undefined;
+  /** How long each lane rehearses before it starts. */
+  readonly warmUpMs: number;
   readonly slots: {
     /** Per lane; a power of two. */
     readonly count: number;
@@ -112,6 +114,7 @@ export function normalise(file: ConfigFile): Config {
     steering: file.steering,
     lanes: file.lanes,
     pin: file.pin,
+    warmUpMs: file.warm_up_ms,
     commands: normaliseCommands(file.commands),
     gatekeeper: normaliseGatekeeper(file, source),
     ...normaliseTimings(file),

@@ -388,6 +388,11 @@ export const configSchema = mapping({
     .array(wholeNumber(0, 1023, 'must be the number of a CPU, 0 to 1023'), { error: 'must be a list of CPU numbers' })
     .optional()
     .describe('CPU of each lane, in order; as many as there are lanes. Left out: the kernel places them.'),
+  warm_up_ms: wholeNumber(0, 60000)
+    .default(1000)
+    .describe(
+      'How long each lane works on made-up traffic in its own memory before it starts, so that its code is compiled when the first request comes, milliseconds; 0: not at all. A lane that is started again after a crash does not.',
+    ),
   slots: slots
     .prefault({})
     .describe('Table of outstanding requests; in modes gateway and dsr, of those for several keys or nodes.'),

@@ -40,9 +40,8 @@ const HEAT_MIN_INSTANT = 8;
 /** Below it, or below a fraction of the share that makes a key hot, an item is cold. */
 const HEAT_COLD = 2;
 const COLD_FRACTION = 0.25;
-/** So many epochs in a row, and it leaves: when places are few, and while a quarter of them is free. */
+/** So many epochs in a row, and it leaves; while so large a share of the places is free, `hot.keep_s` says when. */
 const COLD_EPOCHS = 2;
-const COLD_EPOCHS_ROOMY = 75;
 const ROOMY_SHARE = 0.25;
 /** Requests from which a share of writes counts. */
 const WRITES_JUDGED_MIN = 32;
@@ -100,6 +99,7 @@ export class Keeper {
   nowMs = 0;
   #configured: HotLimits;
   readonly #caches: boolean;
+  #keepMs: number;
   readonly #orders: Orders;
   readonly #values: ValueWatch;
   readonly #alone = new LeftAlone();
@@ -121,6 +121,7 @@ export class Keeper {
     this.#configured = settings.limits;
     this.epochMs = area.epochMs;
     this.#caches = settings.cache;
+    this.#keepMs = settings.keepMs;
     this.#share = settings.limits.share;
     this.layers = new Layers(shared.words, area.layersOffset >> 2, area, random);
     this.heat = new Heat(shared.words, area);
@@ -151,6 +152,7 @@ export class Keeper {
     // Limits that were said at run time stay until the file says others.
     if (JSON.stringify(settings.limits) !== JSON.stringify(this.#configured)) this.limits = settings.limits;
     this.#configured = settings.limits;
+    this.#keepMs = settings.keepMs;
     this.lists.adopt(settings);
     for (const item of this.items.live) {
       this.#mark(item, this.lists.isPinned(this.items.key[item]!));
@@ -253,7 +255,7 @@ export class Keeper {
 
   get #coldEpochsMax(): number {
     const isRoomy = this.#caches && this.items.freeCount >= ROOMY_SHARE * this.area.items;
-    return isRoomy ? COLD_EPOCHS_ROOMY : COLD_EPOCHS;
+    return isRoomy ? Math.max(COLD_EPOCHS, this.#keepMs / this.area.epochMs) : COLD_EPOCHS;
   }
 
   /** Numbers that are kept for pinned keys. */

@@ -29,7 +29,7 @@ export class Roster {
   /** Keys, as latin1 text: one character a byte. */
   readonly key: string[];
   /** Epochs in a row in which it was cold. */
-  readonly coldEpochs: Uint8Array;
+  readonly coldEpochs: Uint32Array;
   /** When its copies were ordered last, ms. */
   readonly copiedMs: Float64Array;
   /** In any phase but FREE and HOT. */
@@ -48,7 +48,7 @@ export class Roster {
     this.orderLane = new Int16Array(items).fill(NO_LANE);
     this.orderRestarts = new Int32Array(items);
     this.key = new Array<string>(items).fill('');
-    this.coldEpochs = new Uint8Array(items);
+    this.coldEpochs = new Uint32Array(items);
     this.copiedMs = new Float64Array(items);
     this.#free = Int32Array.from({ length: items }, (_, item) => item);
     this.#freeCount = items;

@@ -18,6 +18,8 @@ export interface HotControlSettings {
   readonly enabled: boolean;
   readonly cache: boolean;
   readonly limits: HotLimits;
+  /** How long a cold key stays while there is room, ms. */
+  readonly keepMs: number;
   /** Keys, as text. */
   readonly pin: readonly string[];
   readonly ban: readonly string[];
@@ -38,6 +40,7 @@ export function normaliseHot(hot: ConfigFile['hot']): HotControlSettings {
       copiesMax: hot.copies_max,
       writeShareMax: hot.write_share_max,
     },
+    keepMs: hot.keep_s * MS_PER_S,
     pin: hot.pin,
     ban: hot.ban,
     lane: {

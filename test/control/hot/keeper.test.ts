@@ -55,10 +55,10 @@ describe('a key that heats up', () => {
   it('is known to lanes from the share of their own count on', () => {
     const bed = new KeeperBed('{ share: 0.01 }');
     const threshold = (lane: number) => bed.shared.words[(bed.area.controlOffset >> 2) + HOT_THRESHOLDS + lane];
-    expect([threshold(0), threshold(1)]).toEqual([32, 32]);
+    expect([threshold(0), threshold(1)]).toEqual([8, 8]);
     bed.lanes[0]!.ask('k', 50_000, { says: false });
     bed.pass(10);
-    expect([threshold(0), threshold(1)]).toEqual([500, 32]);
+    expect([threshold(0), threshold(1)]).toEqual([500, 8]);
   });
 
   it('waits for a lane that stalls, then is given up', () => {
@@ -140,8 +140,26 @@ describe('an epoch', () => {
     expect(bed.keeper.counts.l2Reads + bed.keeper.counts.l1Reads).toBeGreaterThan(0);
   });
 
+  it('keeps who cooled down for a while, as there is room', () => {
+    const bed = new KeeperBed('{ keep_s: 30 }');
+    bed.lanes[0]!.ask('k', 100);
+    bed.epochs(20);
+    expect(bed.state('k')).toBe('clean');
+    bed.epochs(20);
+    expect(bed.state('k')).toBe('none');
+  });
+
+  it('and not when places are few', () => {
+    const bed = new KeeperBed(
+      `{ keys: 64, l1_keys: 16, keep_s: 30, pin: [${Array.from({ length: 32 }, (_, n) => `p${n}`)}] }`,
+    );
+    for (let n = 0; n < 20; n++) bed.lanes[0]!.ask(`k${n}`, 100);
+    bed.epochs(15);
+    expect([bed.state('p0'), bed.state('k0')]).toEqual(['clean', 'none']);
+  });
+
   it('lets go who cooled down; its number is free again after a while', () => {
-    const bed = new KeeperBed();
+    const bed = new KeeperBed('{ keep_s: 0 }');
     bed.lanes[0]!.ask('k', 100);
     bed.epochs(2, () => bed.lanes[0]!.ask('k', 100));
     expect(bed.state('k')).toBe('clean');
@@ -267,7 +285,7 @@ describe('copies', () => {
 
 describe('lists', () => {
   it('pinned keys are hot from the start, and stay', () => {
-    const bed = new KeeperBed('{ pin: [a, b] }');
+    const bed = new KeeperBed('{ pin: [a, b], keep_s: 0 }');
     bed.pass(30);
     expect([bed.state('a'), bed.state('b')]).toEqual(['clean', 'clean']);
     bed.epochs(5);
