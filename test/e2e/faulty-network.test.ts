@@ -5,7 +5,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Figures } from '../../src/control/conductor.ts';
 import type { LoadResult } from '../../src/load/result.ts';
-import { REFUSAL_LINES, REFUSED_WRITE_WAIT } from '../../src/memcached/refusals.ts';
 import type { Balancer } from './balancer.ts';
 import { Bed } from './bed.ts';
 import { receiveErrorsIn, ringDropsOf } from './kernel-losses.ts';
@@ -27,7 +26,6 @@ const PLAN = {
 
 /** Lanes killed, 5 s apart. */
 const CRASHES = 3;
-const WRITE_WAIT = REFUSAL_LINES[REFUSED_WRITE_WAIT]!;
 /** Outlasts the restart of a lane. */
 const RING = ', ring: { frames: 8192 }';
 
@@ -80,15 +78,9 @@ describe.skipIf(requireBed())('a faulty network, under load', () => {
     return [...hosts].reduce((sum, host) => sum + receiveErrorsIn(host), 0);
   }
 
-  /**
-   * Whatever came was right, and no node was taken out for the network's faults. Refused is a write of a hot key alone, and
-   * few of them: an earlier write lost its datagrams again and again, and this one has waited as long as it may.
-   */
-  function expectRight({ wrong, errorTexts }: LoadResult, figures: Figures, requests: number): void {
-    const { [WRITE_WAIT]: waitedInVain = 0, ...others } = errorTexts;
-    expect({ wrong, others }).toEqual({ wrong: 0, others: {} });
-    expect(waitedInVain).toBeLessThanOrEqual(figures.counters.refused_write_wait!);
-    expect(figures.counters.refused_write_wait).toBeLessThanOrEqual(requests / 1000);
+  /** Whatever came was right, and no node was taken out for the network's faults. */
+  function expectRight({ wrong, errorTexts }: LoadResult, figures: Figures): void {
+    expect({ wrong, errorTexts }).toEqual({ wrong: 0, errorTexts: {} });
     const out = figures.nodes.flatMap(({ name }) => balancer.health(name)).filter(({ to }) => to !== 'suspect');
     expect(out).toEqual([]);
     expect(figures.nodes.map(({ health }) => health).filter(health => health === 'out')).toEqual([]);
@@ -97,7 +89,7 @@ describe.skipIf(requireBed())('a faulty network, under load', () => {
   test('a fifth of the frames lost towards the clients, each way: the lost requests are the lost frames', async () => {
     const { load, figures, client } = await underLoad({ client: 'drop: 0.2, seed: 3' }, 4);
     const { sent, missing, excused } = sumsOf(load, figures);
-    expectRight(load, figures, sent);
+    expectRight(load, figures);
     console.log(
       `20 % each way, clients: ${sent} sent, ${missing} missing (and ${excused} late or in full rings), ${client.fault_dropped} frames dropped`,
     );
@@ -111,9 +103,11 @@ describe.skipIf(requireBed())('a faulty network, under load', () => {
   test('and towards the nodes: probes are lost as well, and nobody is taken out', async () => {
     // With the default of five, one next hop in fifty counts as unreachable at the start, and its node as down.
     const patient = 'neighbours: { retry_ms: 50, retries: 25 }';
-    const { load, figures, server } = await underLoad({ server: 'drop: 0.2, seed: 4' }, 4, patient);
+    // What Keysteer asks for by itself, for a hot key, is lost as well, and sent again.
+    const plain = `${patient}\nhot: { enabled: false }`;
+    const { load, figures, server } = await underLoad({ server: 'drop: 0.2, seed: 4' }, 4, plain);
     const { sent, missing, excused } = sumsOf(load, figures);
-    expectRight(load, figures, sent);
+    expectRight(load, figures);
     const { probes_sent: probes, arp_requests: arp, pings_sent: pings } = figures.counters;
     // ARP is lost as well: a next hop may be found so late that no more requests could wait for it.
     const unresolved = figures.counters.drop_neighbour_queue_full! + figures.counters.drop_neighbour_unreachable!;
@@ -132,8 +126,8 @@ describe.skipIf(requireBed())('a faulty network, under load', () => {
       { client: `${rates}, seed: 5`, server: `${rates}, seed: 6` },
       4,
     );
-    const { sent, missing } = sumsOf(load, figures);
-    expectRight(load, figures, sent);
+    const { missing } = sumsOf(load, figures);
+    expectRight(load, figures);
     const strays = figures.counters.drop_reply_no_slot! + figures.counters.drop_reply_stray!;
     const { fault_duplicated: doubled, fault_delayed: late } = client;
     console.log(

@@ -93,7 +93,7 @@ describe.skipIf(requireBed())('hot keys', () => {
     expect(await set('seen', 'value')).toBe('STORED\r\n');
     await heat('seen');
     const { hot: figures, keys } = await listed();
-    expect(figures).toMatchObject({ items: 1, capacity: 8192 });
+    expect(figures).toMatchObject({ items: 1, capacity: 32_768 });
     expect(keys).toMatchObject([
       { key: 'seen', state: 'clean', cached: true, valueBytes: 5, pinned: false, copies: 1 },
     ]);
@@ -134,7 +134,7 @@ describe.skipIf(requireBed())('hot keys', () => {
     await set('told', 'value');
     await heat('told');
     const { path } = balancer.admin as { path: string };
-    expect((await keysteer(['status', '--admin', path])).stdout).toMatch(/hot keys +1 of 8192/);
+    expect((await keysteer(['status', '--admin', path])).stdout).toMatch(/hot keys +1 of 32768/);
     expect((await keysteer(['top', '--once', '--interval', '0.2', '--admin', path])).stdout).toMatch(/^hot: 1 keys/m);
     const explain = ['explain', 'told', '--instance', path, '--node', 'mc1=10.77.1.11'];
     expect((await keysteer(explain)).stdout).toMatch(/^heat +\d.*\ntreated +cached in L[12]/m);
