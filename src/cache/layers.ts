@@ -20,7 +20,7 @@
  *            6     COUNT       items in the layers                  keeper
  *            7     L1_COUNT    of these, in L1                      keeper
  *            8     FILTER_AT   words from the base                  once
- *            9     FILTER_MASK bits of the filter − 1               once
+ *            9     FILTER_MASK words of the filter − 1              once
  *           16 …   L1, index, hash of each item, score of each item, skip list, filter; each on a line of its own
  *
  * All words have one writer, the keeper. A hash is written before its item is published, and stays until the item number

@@ -28,15 +28,22 @@ async function run({ json = false, interval, ...options }: RunOptions): Promise<
   const seconds = readInterval(interval);
   const stopAsked = signalled(['SIGINT', 'SIGTERM']);
   let reloader: Reloader | undefined;
-  const gone = hungUp(() => reloader?.reload().catch(() => {})); // what came of it is printed below
+  let isReloadDue = false;
+  const reload = () => {
+    if (reloader === undefined) isReloadDue = true;
+    else reloader.reload().catch(() => {}); // what came of it is printed below
+  };
+  const asked = Promise.race([stopAsked, hungUp(reload)]);
   const conductor = Conductor.start(readConfig(options));
-  await conductor.ready();
+  const isReady = await Promise.race([conductor.ready().then(() => true), asked.then(() => false)]);
+  if (!isReady) return printFinal(await conductor.stop(), json);
   reloader = new Reloader(conductor, configSource(options), outcome => printReload(outcome, json));
   const admin = await startAdmin(conductor, reloader);
   printReady(conductor, admin, json);
   conductor.onHealth = event => printHealth(event, json);
   const stopPrinting = seconds > 0 ? printEvery(seconds, conductor, json) : () => {};
-  await Promise.race([stopAsked, gone]);
+  if (isReloadDue) reload();
+  await asked;
   stopPrinting();
   await admin?.close();
   printFinal(await conductor.stop(), json);

@@ -12,6 +12,9 @@ import { publishTables } from './publish-tables.ts';
 const RING_FRAMES = 256;
 const MTU = 1500;
 const SLOTS = 4096;
+const SOURCES = 1024;
+const DATAGRAMS = 4;
+const BUFFER_BYTES = 1 << 20;
 const HOT_ITEMS = 64;
 const L1_ITEMS = 16;
 const HOT_KEY = 'rehearsal:hot';
@@ -37,7 +40,7 @@ export function planRehearsal(config: Config, ms: number): RehearsalSetup {
     ports.map(() => place),
   );
   publishTables(small, shared, REHEARSAL_NODE_MAC);
-  if (shared.hot !== undefined) promote(shared, shared.hot);
+  if (shared.hot !== undefined) promote(shared, shared.hot, config.hot.cache);
   return {
     path: pathSetup(small, 0, memory, shared, INSTANCE),
     arena: memory.arena.buffer,
@@ -56,15 +59,19 @@ export function planRehearsal(config: Config, ms: number): RehearsalSetup {
   };
 }
 
-/** Whoever asks may, and as much as he likes; one lane; tables of a size that does not matter. */
+/** Whoever asks may, what he likes and as much; one lane; tables of a size that does not matter. */
 function smallOf(config: Config): Config {
-  const { gatekeeper, slots, hot, neighbours } = config;
+  const { gatekeeper, slots, hot, neighbours, commands, multiget, fragments } = config;
   return {
     ...config,
     lanes: 1,
     slots: { ...slots, count: Math.min(slots.count, SLOTS) },
+    commands: { ...commands, deny: [] },
+    multiget: { ...multiget, bufferBytes: Math.min(multiget.bufferBytes, BUFFER_BYTES) },
+    fragments: { ...fragments, datagrams: Math.min(fragments.datagrams, DATAGRAMS) },
     gatekeeper: {
       ...gatekeeper,
+      sources: Math.min(gatekeeper.sources, SOURCES),
       ranges: sourceRanges([], []),
       requestsPerSecond: 0,
       responseBytesPerSecond: 0,
@@ -75,8 +82,8 @@ function smallOf(config: Config): Config {
   };
 }
 
-function promote({ arena }: SharedMemory, area: NonNullable<SharedMemory['hot']>): void {
+function promote({ arena }: SharedMemory, area: NonNullable<SharedMemory['hot']>, cached: boolean): void {
   const layers = new Layers(arena.words, area.layersOffset >> 2, area, () => 1);
-  admitItem(arena, area, layers, HOT_ITEM, Buffer.from(HOT_KEY), SCORE, 0, { cached: true, copies: 1 });
+  admitItem(arena, area, layers, HOT_ITEM, Buffer.from(HOT_KEY), SCORE, 0, { cached, copies: 1 });
   orderPromotion(arena, area, HOT_ITEM, 0);
 }

@@ -21,6 +21,7 @@
  *
  * A `parked` request waits until it ends as one of `requests` (`parked_sent` counts these) or as
  * `drop_neighbour_unreachable`. A command for every node waits until it ends as one of `broadcasts` or `refused_broadcast`.
+ * When their lane dies, `drop_lane_crash` counts all of these, parked parts of requests for several keys beside the requests.
  * `reads` and `writes` are counted when a request is steered, before it may be dropped for want of its next hop. A fragment
  * waits until it ends as `fragments_joined` or as a `drop_fragment_*`.
  */
@@ -197,6 +198,8 @@ export const COUNT = {
   hot_replies_spare: 112,
   /** Relayed writes whose client wants no answer; the node gives one all the same. */
   hot_silent: 113,
+  /** Came before the lane worked: while it rehearsed. */
+  drop_not_started: 114,
 } as const;
 
 /** Position of the first `refused_*` counter; reason r stands at this + r. */

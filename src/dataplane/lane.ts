@@ -110,7 +110,7 @@ export class Lane {
   /** Requests of clients that wait in this thread's own memory. */
   #noteHeld(): void {
     const { gathers, broadcasts, parking, hotLane } = this.path;
-    const held = gathers.table.active + broadcasts.active + parking.count;
+    const held = gathers.table.waiting.count + broadcasts.active + parking.count;
     this.#held[0] = hotLane === undefined ? held : held + hotLane.held;
   }
 

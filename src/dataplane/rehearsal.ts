@@ -30,7 +30,8 @@ export interface RehearsalSetup {
 /** Addresses that only the two ends of the wires know. */
 const CLIENT_MAC = { high: 0x0200, low: 0x00000001 } as const;
 export const REHEARSAL_NODE_MAC = { high: 0x0200, low: 0x00000002 } as const;
-const FIRST_CLIENT = 0x0a000001;
+/** Of 198.18.0.0/15, which is for benchmarks (RFC 2544). */
+const FIRST_CLIENT = 0xc6120001 | 0;
 const CLIENTS = 16;
 const CLIENT_PORT_BASE = 40_000;
 const FRAMES = 512;
@@ -81,7 +82,7 @@ export class Rehearsal {
   #request(number: number): Uint8Array {
     const { vip, vipPort } = this.#setup.path;
     const { macHigh: high, macLow: low } = this.#setup.ports[0];
-    const client = FIRST_CLIENT + (number % CLIENTS);
+    const client = FIRST_CLIENT + ((number ^ (number >> 4) ^ (number >> 7)) % CLIENTS);
     return frameOf(
       { mac: CLIENT_MAC, address: client, port: CLIENT_PORT_BASE + number },
       { mac: { high, low }, address: vip, port: vipPort },

@@ -8,6 +8,7 @@ import type { LanePort } from '../port/shim-port.ts';
 import { COUNT } from './counters.ts';
 import { Idle } from './idle.ts';
 import { BATCH_BYTES, Lane } from './lane.ts';
+import { BATCH_ROWS } from './list.ts';
 import { rehearse } from './rehearsal.ts';
 import {
   CONTROL_BEAT,
@@ -23,6 +24,8 @@ import {
 const US_PER_MS = 1000;
 /** Longest sleep when the kernel's poll does not see every port, µs. */
 const BLIND_WAIT_US = 500;
+/** More than rings hold is not thrown away, ms. */
+const DISCARD_MS_MAX = 50;
 
 export default function runLane(setup: LaneSetup): void {
   widenInlining();
@@ -31,12 +34,14 @@ export default function runLane(setup: LaneSetup): void {
   const arena = Arena.attach(setup.arena);
   const batch = new Int32Array(setup.arena, setup.batchOffset, BATCH_BYTES / 4);
   const control = new Int32Array(setup.arena, setup.controlOffset, 16);
-  if (setup.rehearsal !== undefined) rehearse(setup.rehearsal, () => Atomics.load(control, CONTROL_STOP) !== 0);
+  const { rehearsal } = setup;
   setup.rehearsal = undefined; // its memory is not needed any more
+  if (rehearsal !== undefined) rehearse(rehearsal, () => Atomics.load(control, CONTROL_STOP) !== 0);
   const ports = setup.ports.map(description => attachPort(description, arena));
   const held = control.subarray(CONTROL_HELD, CONTROL_HELD + 1);
   const lane = new Lane(setup, arena, Arena.attach(setup.shared), ports, batch, held);
   discardInterrupted(lane, ports);
+  if (rehearsal !== undefined) discardMissed(lane, ports, batch);
   const idle = new Idle(
     waitFor(ports, shim, control),
     () => shim.yieldThread(),
@@ -46,6 +51,22 @@ export default function runLane(setup: LaneSetup): void {
   );
   turn(lane, idle, control, setup.timeOrigin);
   lane.refreshCounters();
+}
+
+/** What came while the lane rehearsed has waited too long: its clients may have given it up, a write may be out of date. */
+function discardMissed(lane: Lane, ports: readonly LanePort[], batch: Int32Array): void {
+  const { counters } = lane.path.memory;
+  const endMs = performance.now() + DISCARD_MS_MAX;
+  for (const port of ports) {
+    let rows = port.receive(batch, BATCH_ROWS);
+    while (rows > 0 && performance.now() < endMs) {
+      port.release(batch, rows);
+      counters[COUNT.drop_not_started] += rows;
+      rows = port.receive(batch, BATCH_ROWS);
+    }
+    port.release(batch, rows);
+    counters[COUNT.drop_not_started] += rows;
+  }
 }
 
 /** How the lane sleeps: in the kernel's poll, or, where all ports are libpcap's, until their feed rings the bell. */

@@ -1,7 +1,7 @@
 /**
  * An AF_PACKET port without a socket: its receive ring lies in the arena as any other's, but is filled by this thread, which
  * also takes what the port sends. A lane that works on such ports runs the code that it will run on real ones, and V8
- * compiles it for the same classes.
+ * compiles it for the same classes (for other transports it learns the port's anew).
  */
 import type { Arena } from '../mem/arena.ts';
 import {

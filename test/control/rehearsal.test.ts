@@ -1,6 +1,7 @@
 /** The rehearsal: a real lane, all that is asked is answered, hot keys included. */
 import { describe, expect, it } from 'vitest';
-import { configFromFlags } from '../../src/control/config/load.ts';
+import { configFromFlags, loadConfig } from '../../src/control/config/load.ts';
+import type { Config } from '../../src/control/config/normalise.ts';
 import { planRehearsal } from '../../src/control/rehearsal-plan.ts';
 import { LANE_COUNTERS } from '../../src/dataplane/counters.ts';
 import { Rehearsal } from '../../src/dataplane/rehearsal.ts';
@@ -12,7 +13,11 @@ const ONE_ARM = { client: 'cl0', clientAddress: '10.77.1.1/24' };
 
 function counted(flags: object): Record<string, number> {
   const node = ['mc1=10.77.1.11', 'mc2=10.77.1.12'];
-  const rehearsal = new Rehearsal(planRehearsal(configFromFlags({ vip: '10.77.0.100', node, ...flags }), 1));
+  return countedOf(configFromFlags({ vip: '10.77.0.100', node, ...flags }));
+}
+
+function countedOf(config: Config): Record<string, number> {
+  const rehearsal = new Rehearsal(planRehearsal(config, 1));
   for (let cycle = 1; cycle <= CYCLES; cycle++) rehearsal.cycle(1000 + cycle * CYCLE_MS);
   const { counters } = rehearsal.lane.path.memory;
   return Object.fromEntries(LANE_COUNTERS.flatMap((name, i) => (counters[i]! > 0 ? [[name, counters[i]!]] : [])));
@@ -32,8 +37,22 @@ describe('a rehearsal', () => {
     expect(counters.hot_writes).toBeGreaterThan(50);
     // In dsr mode nodes answer past the lane.
     if (mode !== 'dsr') expect(counters.replies).toBeGreaterThan(10_000);
-    const astray = Object.keys(counters).filter(name => /^(drop|refused)_|error_answers/.test(name));
+    const astray = Object.keys(counters).filter(name => /^(drop|refused)_|error_answers|hot_repeats/.test(name));
     expect(astray).toEqual([]);
+  });
+
+  it('as well where few may ask, and little', () => {
+    const file = [
+      'vip: 10.77.0.100',
+      'ports: { client: { interface: cl0 }, server: { interface: sv0, address: 10.77.1.1/24 } }',
+      'nodes: [{ name: mc1, address: 10.77.1.11 }]',
+      'commands: { deny: [get] }',
+      'gatekeeper: { allow: [10.1.2.0/24], requests_per_second: 10, response_bytes_per_second: 2000, response_ratio_max: 2 }',
+      'hot: { cache: false }',
+    ];
+    const counters = countedOf(loadConfig(file.join('\n'), 'f.yaml', {}));
+    expect(counters.replies).toBeGreaterThan(10_000);
+    expect(Object.keys(counters).filter(name => /^(drop|refused)_|hot_hits/.test(name))).toEqual([]);
   });
 
   it('without hot keys', () => {

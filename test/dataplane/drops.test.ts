@@ -93,6 +93,7 @@ describe('for us, and not fit to travel on', () => {
       drop_neighbour_unreachable: 'lane-neighbours.test.ts',
       drop_probe_answer: 'prober.test.ts',
       drop_lane_crash: 'worker.test.ts',
+      drop_not_started: 'worker.test.ts',
       drop_multiget_late: 'gather.test.ts',
       drop_client_no_place: 'gateway.test.ts',
       drop_return_no_client: 'gateway.test.ts',

@@ -214,6 +214,20 @@ describe('a lane that died and is started again', () => {
   });
 });
 
+describe('what a lane that dies had in its own memory is counted', () => {
+  it.each([
+    ['a request whose next hop is not known', { resolved: false }, 'get a\r\n', 1],
+    ['a request for several keys', {}, 'get a b\r\n', 1],
+    ['and both: the request, and its parked parts', { resolved: false }, 'get a b\r\n', 3],
+    ['nothing of one that is under way in a slot', {}, 'get a\r\n', 0],
+  ] as const)('%s', (_, options, body, count) => {
+    const bed = new LaneBed(options);
+    bed.hear('client', request(body));
+    bed.restart();
+    expect(bed.count('drop_lane_crash')).toBe(count);
+  });
+});
+
 describe('a cycle', () => {
   it('takes a batch of 64 at a time, and says how much it did', () => {
     const bed = new LaneBed();

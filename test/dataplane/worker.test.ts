@@ -2,6 +2,8 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { configFromFlags } from '../../src/control/config/load.ts';
+import { planRehearsal } from '../../src/control/rehearsal-plan.ts';
 import { LANE_COUNTERS } from '../../src/dataplane/counters.ts';
 import { gathersByteLength } from '../../src/dataplane/gather.ts';
 import { BATCH_BYTES } from '../../src/dataplane/lane.ts';
@@ -9,12 +11,14 @@ import { latencyByteLength } from '../../src/dataplane/latency.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
 import { OUTBOX_BYTES } from '../../src/dataplane/outbox.ts';
 import { Parking } from '../../src/dataplane/parking.ts';
+import type { RehearsalSetup } from '../../src/dataplane/rehearsal.ts';
 import {
   CONTROL_BEAT,
   CONTROL_BYTES,
   CONTROL_STATE,
   CONTROL_STOP,
   LANE_RUNNING,
+  LANE_STARTING,
   LANE_STOPPED,
   type LaneSetup,
 } from '../../src/dataplane/setup.ts';
@@ -96,11 +100,12 @@ class Stage {
   }
 
   /** Starts the built worker on a thread; resolves once the lane turns, to the promise of its end. */
-  async start(): Promise<{ ended: Promise<unknown> }> {
+  async start(rehearsal?: RehearsalSetup): Promise<{ ended: Promise<unknown> }> {
     Atomics.store(this.control, CONTROL_STOP, 0);
+    Atomics.store(this.control, CONTROL_STATE, LANE_STARTING);
     const url = new URL('../../dist/src/dataplane/worker.js', import.meta.url).href;
     const source = `import(${JSON.stringify(url)}).then(({ default: run }) => run(require('node:worker_threads').workerData))`;
-    const worker = new Worker(source, { eval: true, workerData: this.setup });
+    const worker = new Worker(source, { eval: true, workerData: { ...this.setup, rehearsal } });
     const ended = once(worker, 'exit'); // rejects when the thread dies of an error
     await Promise.race([ended, eventually(() => Atomics.load(this.control, CONTROL_STATE) === LANE_RUNNING)]);
     return { ended };
@@ -184,6 +189,19 @@ describe.skipIf(missing)('a lane on a thread', () => {
     expect(stage.count('drop_lane_crash')).toBe(3);
     stage.client.say([request('get after\r\n')]);
     expect(frames(await stage.node.listen(1))).toEqual([hex(toNode('get after\r\n', { slot: 2 }))]);
+    await stage.stop(lane);
+  });
+
+  it('rehearses first; what came meanwhile is too old to be sent on', async () => {
+    const flags = { vip: VIP, client: 'c', server: 's', serverAddress: `${OWN}/24`, node: [`mc1=${MC1.ip}`] };
+    const rehearsal = planRehearsal(configFromFlags(flags), 300);
+    stage.client.say([request('set late 0 0 1\r\nx\r\n'), request(GET)]);
+    const startedMs = performance.now();
+    lane = await stage.start(rehearsal);
+    expect(performance.now() - startedMs).toBeGreaterThan(300);
+    expect(stage.count('drop_not_started')).toBe(2);
+    stage.client.say([request('get after\r\n')]);
+    expect(frames(await stage.node.listen(1))).toEqual([hex(toNode('get after\r\n', { slot: 3 }))]);
     await stage.stop(lane);
   });
 });

@@ -1,5 +1,6 @@
 /** `keysteer run` as an operator meets it: what it says, how it ends, what it refuses and what it advises then. */
 import { spawnSync } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ipBatch } from '../../src/experiment/namespaces.ts';
@@ -12,6 +13,8 @@ import { keysteer } from './command.ts';
 import { CLI, requireBed } from './program.ts';
 import { datagram, type UdpClient } from './udp-client.ts';
 
+/** A program that was started so long ago hears signals. */
+const START_MS = 3000;
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 /** Without the capability, whoever runs it; setpriv gives it to nobody that follows. */
 const WITHOUT_NET_RAW = ['setpriv', '--bounding-set=-net_raw', '--inh-caps=-net_raw'];
@@ -85,6 +88,25 @@ describe.skipIf(missing)('run', () => {
     expect(figures.counters.replies).toBeGreaterThan(200);
     const { timedOut } = await underWay;
     expect(timedOut.length).toBeGreaterThan(0); // otherwise it was not under load when it ended
+  });
+
+  test('signals while its lanes rehearse: SIGINT ends it at once; a reload waits for ready', async () => {
+    const argv = [process.execPath, CLI, 'run', '--config', config, '--warm-up-ms'];
+    const ending = bed.namespaces.spawn(lb(), [...argv, '30000'], { cwd: ROOT });
+    await sleep(START_MS);
+    const startedMs = performance.now();
+    ending.signal('SIGINT');
+    expect(await ending.ended).toEqual({ code: 0, signal: null });
+    expect(performance.now() - startedMs).toBeLessThan(1000);
+    expect(ending.output).toMatch(/^stopped after/m);
+    expect(ending.output).not.toContain('ready');
+
+    const reloading = bed.namespaces.spawn(lb(), [...argv, `${2 * START_MS}`], { cwd: ROOT });
+    await sleep(START_MS);
+    reloading.signal('SIGHUP');
+    await reloading.untilOutput(/^ready.*\n.*nothing changes\n/m, 15_000);
+    reloading.signal('SIGINT');
+    expect(await reloading.ended).toEqual({ code: 0, signal: null });
   });
 
   test('npx starts it from the checkout, and the config of the README works', async () => {

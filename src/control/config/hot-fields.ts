@@ -93,7 +93,7 @@ export const hot = mapping({
   keep_s: wholeNumber(0, 86_400)
     .default(300)
     .describe(
-      'How long a key that is hardly asked for any more stays hot while a quarter of hot.keys is free, seconds. With fewer free, and with 0, it leaves after two epochs.',
+      'How long a key that is hardly asked for any more stays hot while a quarter of hot.keys is free, seconds. With fewer free, with 0, and without hot.cache, it leaves after two epochs.',
     ),
   ttl_guard_ms: wholeNumber(0, 60000)
     .default(2000)

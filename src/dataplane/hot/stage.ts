@@ -15,7 +15,7 @@ import { isKeyOf, itemWord } from '../../cache/items.ts';
 import * as directory from '../../coherence/directory.ts';
 import { FRAME_HEADER_BYTES } from '../../memcached/frame-header.ts';
 import { OUT_CLASS } from '../../memcached/located.ts';
-import { REFUSED_WRITE_WAIT } from '../../memcached/refusals.ts';
+import { REFUSED_BUSY, REFUSED_WRITE_WAIT } from '../../memcached/refusals.ts';
 import { CLASS_READ } from '../../memcached/verbs.ts';
 import { DROP, ROW_VERDICT } from '../../port/port.ts';
 import * as udp from '../../wire/udp.ts';
@@ -230,6 +230,7 @@ export class HotStage {
       if (verdict !== NO_HIT) return verdict;
     }
     if (this.#wait(batch, row, ipOffset, udpOffset, end, item, version)) return DROP;
-    return this.#forwarder.refuser.refuse(batch, row, ipOffset, udpOffset, REFUSED_WRITE_WAIT, this.#asked.located);
+    const reason = this.#isLate ? REFUSED_WRITE_WAIT : REFUSED_BUSY;
+    return this.#forwarder.refuser.refuse(batch, row, ipOffset, udpOffset, reason, this.#asked.located);
   }
 }

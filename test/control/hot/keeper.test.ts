@@ -149,6 +149,19 @@ describe('an epoch', () => {
     expect(bed.state('k')).toBe('none');
   });
 
+  it('but not where values are not cached; nor after the file says otherwise', () => {
+    const bare = new KeeperBed('{ cache: false, keep_s: 30 }');
+    bare.lanes[0]!.ask('k', 100);
+    bare.epochs(15);
+    expect(bare.state('k')).toBe('none');
+    const bed = new KeeperBed('{ keep_s: 3000 }');
+    bed.lanes[0]!.ask('k', 100);
+    bed.epochs(2);
+    bed.keeper.adopt(hotSettings('{ keep_s: 0 }'));
+    bed.epochs(15);
+    expect(bed.state('k')).toBe('none');
+  });
+
   it('and not when places are few', () => {
     const bed = new KeeperBed(
       `{ keys: 64, l1_keys: 16, keep_s: 30, pin: [${Array.from({ length: 32 }, (_, n) => `p${n}`)}] }`,

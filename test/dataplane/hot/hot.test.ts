@@ -2,7 +2,9 @@
 import { describe, expect, test } from 'vitest';
 import { ITEM_KEY_HASH } from '../../../src/cache/items.ts';
 import * as directory from '../../../src/coherence/directory.ts';
-import { MC1, MC2, MC3 } from '../../support/lane-bed.ts';
+import { CANDIDATE_ROWS, CANDIDATE_WORDS, perLane } from '../../../src/dataplane/hot/setup.ts';
+import { Ring } from '../../../src/mem/ring.ts';
+import { MC1, MC2, MC3, request } from '../../support/lane-bed.ts';
 import { HotBed } from './hot-bed.ts';
 
 describe('a hot key', () => {
@@ -76,6 +78,33 @@ describe('a hot key', () => {
 /** Decrement k by 1; no item is made. */
 const BINARY_DECR = `\x80\x06\0\x01\x14\0\0\0\0\0\0\x15${'\0'.repeat(12)}${'\0'.repeat(7)}\x01${'\0'.repeat(8)}\xff\xff\xff\xffk`;
 
+describe('under load', () => {
+  /** Keys that the lane has told the keeper of. */
+  function candidates(bed: HotBed): number {
+    const { words } = bed.bed.shared;
+    const ring = new Ring(words, perLane(bed.bed.hot!, 0).candidatesOffset >> 2, CANDIDATE_ROWS, CANDIDATE_WORDS);
+    let count = 0;
+    for (let row = ring.peek(); row >= 0; row = ring.peek()) {
+      ring.release();
+      count++;
+    }
+    return count;
+  }
+
+  test('one sample makes no candidate, two do', () => {
+    const bed = new HotBed();
+    const batch = (key: (n: number) => string) =>
+      bed.bed.hear(
+        'client',
+        Array.from({ length: 40 }, (_, n) => request(`get ${key(n)}\r\n`)),
+      );
+    for (let turn = 0; turn < 20; turn++) batch(n => `key-${turn}-${n}`);
+    expect(candidates(bed)).toBe(0);
+    for (let turn = 0; turn < 2; turn++) batch(() => 'often');
+    expect(candidates(bed)).toBe(1);
+  });
+});
+
 describe('a write that the network spoils', () => {
   const isWrite = (body: string): boolean => /^m[sad] /.test(body);
 
@@ -121,6 +150,19 @@ describe('a write that the network spoils', () => {
     ]);
     expect([bed.bed.count('refused_write_wait'), bed.bed.unaccounted()]).toEqual([1, 0]);
     expect(bed.asked.filter(({ body }) => body.includes('\r\n30'))).toEqual([]);
+  });
+
+  test('where no place to wait is left, others are told so at once', () => {
+    const bed = new HotBed({ waiting: 16 });
+    bed.say('set k 0 0 2\r\n10\r\n');
+    bed.promote('k');
+    bed.judge = ({ body }) => (isWrite(body) ? 'hold' : 'deliver');
+    bed.ask('set k 0 0 2\r\n20\r\n');
+    const heard = Array.from({ length: 17 }, (_, n) =>
+      bed.ask(`set k 0 0 2\r\n3${n % 10}\r\n`, { id: 100 + n }),
+    ).flat();
+    expect(heard.map(({ id, body }) => [id, body])).toEqual([[116, 'SERVER_ERROR too many outstanding requests\r\n']]);
+    expect([bed.bed.count('refused_busy'), bed.bed.count('refused_write_wait')]).toEqual([1, 0]);
   });
 
   test('its lane dies: what it had in hand is counted', () => {
