@@ -39,6 +39,7 @@ const PASSES_PER_ROUND = 320;
 const WARM_UP_PASSES = 480;
 const MAC_LOW_CLIENT = 0x53000001;
 const MAC_LOW_SERVER = 0x53000002;
+const FOR_EVER_S = 1_000_000;
 const NODE_MAC = { high: 0x024b, low: 0x77000002 } as const;
 const CLIENT_ADDRESS = parseIpv4('10.77.0.1');
 /** Virtual time between passes: the slot table comes round after 128, when its requests are past their lifetime. */
@@ -84,7 +85,7 @@ class Pipeline {
 
   constructor({ algorithm, hash, flags, hot, workload }: Variant) {
     const node = Array.from({ length: NODES }, (_, n) => `mc${n + 1}=10.77.1.${11 + n}:11211`);
-    this.#config = configFromFlags({
+    const config = configFromFlags({
       vip: '10.77.0.100:11211',
       client: 'cl0',
       server: 'sv0',
@@ -94,6 +95,8 @@ class Pipeline {
       hash,
       hot: hot ? 'on' : 'off',
     });
+    // Nobody answers ARP.
+    this.#config = { ...config, neighbours: { ...config.neighbours, lifetimeS: FOR_EVER_S } };
     this.#flags = flags;
     this.#workload = workload;
     const shared = planSharedMemory(this.#config, 16);
@@ -111,8 +114,7 @@ class Pipeline {
     }
     const setup = {
       ...pathSetup(this.#config, 0, plan, shared, INSTANCE),
-      // Nobody answers ARP, and nobody is asked whether a cached value is still so.
-      neighbourTimes: { retryMs: 200, retries: 5, lifetimeMs: 1 << 30 },
+      // Nobody is asked whether a cached value is still so.
       ...(shared.hot && { hot: { ...shared.hot, laneOffset: plan.hotOffset, refreshMs: 1 << 30 } }),
     };
     if (shared.hot !== undefined) fillItems(shared, workload === 'hotGet' || workload === 'hotSet');
