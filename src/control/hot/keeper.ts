@@ -45,6 +45,12 @@ const COLD_EPOCHS = 2;
 const ROOMY_SHARE = 0.25;
 /** Requests from which a share of writes counts. */
 const WRITES_JUDGED_MIN = 32;
+/**
+ * Keys that rose slowly are admitted at so many a second, and so many at once: where thousands do, as after a start, lanes must not be kept
+ * from their work. Lanes say the others again.
+ */
+const ADMITTED_PER_S = 1000;
+const ADMITTED_AT_ONCE = 64;
 /** Lanes that do not take a new item up for so long stall: it is given up, for writes to it wait, ms. */
 const ADMIT_MS_MAX = 150;
 /** How long keys are left alone at first, ms: written too much; not drained; no place for their hash. */
@@ -105,6 +111,7 @@ export class Keeper {
   readonly #alone = new LeftAlone();
   readonly #newcomers = new Map<number, Candidate>();
   readonly #scores = new Int32Array(NEWCOMERS_MAX);
+  #allowance = ADMITTED_AT_ONCE;
   /** Share in force: that of the coolest item when no number is free. */
   #share: number;
   #epochSinceMs = Number.NaN;
@@ -136,6 +143,7 @@ export class Keeper {
 
   /** @param nowMs of the lanes' clock */
   tick(nowMs: number): void {
+    this.#allowance = Math.min(ADMITTED_AT_ONCE, this.#allowance + ((nowMs - this.nowMs) * ADMITTED_PER_S) / 1000);
     this.nowMs = nowMs;
     if (Number.isNaN(this.#epochSinceMs)) this.#epochSinceMs = nowMs;
     this.#orders.look(nowMs);
@@ -245,8 +253,14 @@ export class Keeper {
     const { estimate, error } = this.intake.heavy(hash);
     const isHeavy = estimate >= this.#heatMin && estimate + error >= this.#share * this.intake.count;
     if (!isHeavy && !(isInstant && estimate >= HEAT_MIN_INSTANT)) return;
-    if (this.items.freeCount > this.#reserved) this.#admit(hash, key, estimate);
+    if (this.items.freeCount > this.#reserved) this.#admitInTurn(hash, key, estimate, isInstant);
     else if (this.#newcomers.size < NEWCOMERS_MAX) this.#newcomers.set(hash, candidate);
+  }
+
+  #admitInTurn(hash: number, key: Buffer, estimate: number, isInstant: boolean): void {
+    if (!isInstant && this.#allowance < 1) return;
+    this.#allowance -= 1;
+    this.#admit(hash, key, estimate);
   }
 
   get #heatMin(): number {
