@@ -384,6 +384,11 @@ export class Lookup {
     this.#filterMask = words[base + FILTER_MASK]!;
   }
 
+  /** False: no item has this hash. */
+  mayHold(hash: number): boolean {
+    return mayHold(this.#words, this.#filter, this.#filterMask, hash);
+  }
+
   /** Item with this hash (int32), or −1. */
   find(hash: number): number {
     if (!mayHold(this.#words, this.#filter, this.#filterMask, hash)) return -1;

@@ -19,6 +19,7 @@ import {
   PROTOCOL_ASCII,
   REQUEST_KEY_BASE64,
 } from '../memcached/located.ts';
+import { parsePlainValue } from '../memcached/plain-value.ts';
 import { parseReply, STATUS_OK } from '../memcached/reply.ts';
 import { DROP, ROW_FLAGS, ROW_LENGTH, ROW_OFFSET, ROW_VERDICT } from '../port/port.ts';
 import * as ethernet from '../wire/ethernet.ts';
@@ -97,7 +98,7 @@ export class ReplyStage {
     const isHot = (words[slot + SLOT_STATE] & SLOT_HOT) !== 0;
     slots.noteReply(slot, sequence(bytes, header), total(bytes, header));
     if (isHot) hotLane?.hear(slot, header, end);
-    else if (hotLane !== undefined && sequence(bytes, header) === 0 && !hotLane.pass(slot, this.#located)) {
+    else if (hotLane?.concerns(slot) && sequence(bytes, header) === 0 && !hotLane.pass(slot, this.#located)) {
       return this.#drop(COUNT.hot_copies_gone);
     }
     if (isGathered && !this.#path.gathers.collect(slot, header, end)) return DROP;
@@ -139,7 +140,8 @@ export class ReplyStage {
     if (fault !== 0) return fault;
     if (sequence(bytes, header) !== 0) return 0;
     const located = this.#located;
-    parseReply(bytes, header + FRAME_HEADER_BYTES, end, located);
+    if (!parsePlainValue(view, header + FRAME_HEADER_BYTES, end, located))
+      parseReply(bytes, header + FRAME_HEADER_BYTES, end, located);
     if (located[OUT_KEY_LENGTH] === 0) return 0;
     const keyHash =
       (located[OUT_FLAGS] & REQUEST_KEY_BASE64) !== 0

@@ -165,6 +165,15 @@ export class Hot {
     if (isWritten) this.copies.want(item);
   }
 
+  /** Whether `pass` has anything to say of the reply to this slot: mostly not, and told by two words. */
+  concerns(slot: number): boolean {
+    const { words } = this.#path.memory;
+    const state = words[slot + SLOT_STATE];
+    const isPlainRead =
+      (state & SLOT_REPLICA) === 0 && VERB_CLASS[(state >>> SLOT_VERB_SHIFT) & VERB_MASK] === CLASS_READ;
+    return !isPlainRead || this.keys.mayKnow(words[slot + SLOT_KEY_HASH]);
+  }
+
   /**
    * The first datagram of a client's own reply is about to travel on: stores are ticked off, and what it says of a hot key
    * is taken to heart first.
