@@ -13,16 +13,25 @@ import {
   PROTOCOL_ASCII,
   REQUEST_KEY_BASE64,
 } from '../memcached/located.ts';
-import { parsePlainGet } from '../memcached/plain-get.ts';
+import { isPlainGet, PLAIN_BEHIND_BYTES, PLAIN_KEY_AT, parsePlainGet } from '../memcached/plain-get.ts';
 import { parsePlainSet } from '../memcached/plain-set.ts';
 import { parseRequest } from '../memcached/request.ts';
+import { CLASS_READ, CLASS_WRITE, VERB_GET, VERB_SET } from '../memcached/verbs.ts';
 import { steerHash } from '../steer/hash.ts';
 import { lookup } from '../steer/lookup.ts';
+import { VERBS_MAX } from './commands.ts';
 import type { LaneMemory } from './memory.ts';
 import type { Path } from './path.ts';
 
 const VERB_MASK = 0xff;
 const CLASS_SHIFT = 8;
+const GET_FACTS = VERB_GET | (CLASS_READ << CLASS_SHIFT);
+const SET_FACTS = VERB_SET | (CLASS_WRITE << CLASS_SHIFT);
+
+/** Where in a lane's gate the action for a bare request stands. */
+export function actionOf(facts: number): number {
+  return (facts >> CLASS_SHIFT) * VERBS_MAX + (facts & VERB_MASK);
+}
 
 export class Asked {
   readonly located = new Int32Array(OUT_WORDS);
@@ -36,6 +45,8 @@ export class Asked {
   isPlain = false;
   /** That, or a plain `set`: a classic request with nothing to it but class, verb and key. */
   isBare = false;
+  /** What forwarding needs to know of a bare request, in one word: for `recall`. */
+  facts = 0;
   readonly #memory: LaneMemory;
   readonly #decoded = new Uint8Array(KEY_BYTES_MAX);
   readonly #decodedView = new DataView(this.#decoded.buffer);
@@ -51,12 +62,36 @@ export class Asked {
     const { bytes, view } = this.#memory;
     this.isPlain = parsePlainGet(view, start, end, this.located);
     this.isBare = this.isPlain || parsePlainSet(bytes, view, start, end, this.located);
+    this.facts = this.isPlain ? GET_FACTS : SET_FACTS;
     return this.isBare ? 0 : parseRequest(bytes, start, end, this.located);
   }
 
-  /** What forwarding needs to know of a bare request, in one word: for `recall`. */
-  get facts(): number {
-    return this.located[OUT_VERB] | (this.located[OUT_CLASS] << CLASS_SHIFT);
+  /**
+   * Takes a bare request in bytes `start` … `end` − 1 and hashes its key. Returns its facts, or 0: it is none. Of a plain get
+   * `located` is not written; `recall` makes up for it.
+   */
+  takeBare(start: number, end: number): number {
+    const { bytes, view } = this.#memory;
+    this.isPlain = isPlainGet(view, start, end);
+    if (this.isPlain) {
+      const key = start + PLAIN_KEY_AT;
+      return this.#bare(GET_FACTS, key, end - PLAIN_BEHIND_BYTES - key);
+    }
+    const { located } = this;
+    const isSet = parsePlainSet(bytes, view, start, end, located);
+    return isSet ? this.#bare(SET_FACTS, located[OUT_KEY_OFFSET], located[OUT_KEY_LENGTH]) : 0;
+  }
+
+  #bare(facts: number, key: number, keyBytes: number): number {
+    const { bytes, view } = this.#memory;
+    this.isBare = true;
+    this.facts = facts;
+    this.bytes = bytes;
+    this.view = view;
+    this.key = key;
+    this.keyBytes = keyBytes;
+    this.keyHash = hashKey(bytes, view, key, keyBytes);
+    return facts;
   }
 
   /** A bare request is in hand again, as far as forwarding goes. */

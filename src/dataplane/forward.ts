@@ -81,8 +81,12 @@ export class Forwarder {
   /** As `home`, at once or by the next `sendReady`, which gives the verdict then. */
   homeSoon(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number): number {
     const asked = this.#asked;
-    if (!asked.isBare || !this.#isNat) return this.home(batch, row, ipOffset, udpOffset, end);
+    if (!asked.isBare || !this.#isNat) {
+      if (asked.isBare) asked.recall(asked.facts, asked.keyHash);
+      return this.home(batch, row, ipOffset, udpOffset, end);
+    }
     const node = asked.home(this.#path);
+    if (node < 0) asked.recall(asked.facts, asked.keyHash);
     if (node < 0) return this.#refuse(batch, row, ipOffset, udpOffset, REFUSED_NO_NODE);
     const ready = this.#ready;
     const at = this.#readyWords;

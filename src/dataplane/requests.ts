@@ -8,7 +8,7 @@ import { OUT_CLASS, OUT_FLAGS, OUT_VERB, REQUEST_MULTI_KEY } from '../memcached/
 import { REFUSED_DENIED, REFUSED_TOTAL } from '../memcached/refusals.ts';
 import { DROP, ROW_OFFSET, ROW_VERDICT } from '../port/port.ts';
 import * as udp from '../wire/udp.ts';
-import { Asked } from './asked.ts';
+import { Asked, actionOf } from './asked.ts';
 import { ACTION_BROADCAST, ACTION_FORWARD, ACTION_LOCAL, VERBS_MAX } from './commands.ts';
 import { REFUSED_FIRST } from './counters.ts';
 import { Forwarder } from './forward.ts';
@@ -51,7 +51,25 @@ export class RequestStage {
   }
 
   #request(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number): number {
-    const { memory, gate, hot } = this.#path;
+    const { memory, gate } = this.#path;
+    const header = udpOffset + udp.HEADER_BYTES;
+    const facts = this.#asked.takeBare(header + FRAME_HEADER_BYTES, end);
+    if (facts !== 0 && gate.actions[actionOf(facts)] === ACTION_FORWARD && isSingleDatagram(memory.bytes, header)) {
+      return this.#toItsPlace(batch, row, ipOffset, udpOffset, end);
+    }
+    return this.#other(batch, row, ipOffset, udpOffset, end);
+  }
+
+  /** Whose key is hashed: to the stage for hot keys, or home. */
+  #toItsPlace(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number): number {
+    const { hot } = this.#path;
+    const item = hot === undefined ? -1 : hot.meets(this.#asked.keyHash, this.#asked);
+    if (item >= 0) return hot!.list(row, ipOffset, udpOffset, end, item, this.#asked.isPlain);
+    return this.#forwarder.homeSoon(batch, row, ipOffset, udpOffset, end);
+  }
+
+  #other(batch: Int32Array, row: number, ipOffset: number, udpOffset: number, end: number): number {
+    const { memory, gate } = this.#path;
     const header = udpOffset + udp.HEADER_BYTES;
     const { located } = this.#asked;
     // Parsed in any case: an error line is written in the protocol of the request.
@@ -63,10 +81,8 @@ export class RequestStage {
     if ((located[OUT_FLAGS] & REQUEST_MULTI_KEY) !== 0) {
       return this.#takeApart(batch, row, ipOffset, udpOffset, end);
     }
-    const keyHash = this.#asked.hash();
-    const item = hot === undefined ? -1 : hot.meets(keyHash, this.#asked);
-    if (item >= 0) return hot!.list(row, ipOffset, udpOffset, end, item, this.#asked.isPlain);
-    return this.#forwarder.homeSoon(batch, row, ipOffset, udpOffset, end);
+    this.#asked.hash();
+    return this.#toItsPlace(batch, row, ipOffset, udpOffset, end);
   }
 
   /** A request that is not forwarded to one node: answered here, sent to all of them, or denied. */

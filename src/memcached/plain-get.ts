@@ -22,11 +22,20 @@ const WORD_BYTES = 4;
 const FIRST_PRINTED = 0x21212121;
 const TOP_BITS = 0x80808080 | 0;
 
-/**
- * Writes all words of `out` and returns true when bytes `offset` … `end` − 1 are such a request and every byte of its
- * key, 4 to 250 bytes, lies above space.
- */
+/** Where the key of such a request begins, and what follows it: bytes. */
+export const PLAIN_KEY_AT = GET_BYTES;
+export const PLAIN_BEHIND_BYTES = CRLF_BYTES;
+
+/** Writes all words of `out` and returns true when bytes `offset` … `end` − 1 are such a request. */
 export function parsePlainGet(view: DataView, offset: number, end: number, out: Int32Array): boolean {
+  if (!isPlainGet(view, offset, end)) return false;
+  const key = offset + GET_BYTES;
+  locateGet(key, end - CRLF_BYTES - key, out);
+  return true;
+}
+
+/** Whether they are such a request, and every byte of its key, 4 to 250 bytes, lies above space. */
+export function isPlainGet(view: DataView, offset: number, end: number): boolean {
   const key = offset + GET_BYTES;
   const length = end - CRLF_BYTES - key;
   if (length < WORD_BYTES || length > KEY_BYTES_MAX) return false;
@@ -34,9 +43,7 @@ export function parsePlainGet(view: DataView, offset: number, end: number, out: 
   const last = end - CRLF_BYTES - WORD_BYTES;
   let misfit = below(view.getInt32(last));
   for (let at = key; at < last; at += WORD_BYTES) misfit |= below(view.getInt32(at));
-  if (misfit !== 0) return false;
-  locateGet(key, length, out);
-  return true;
+  return misfit === 0;
 }
 
 /** Not 0 when a byte of `word` lies below FIRST_PRINTED: it then borrows from its top bit, which it had not. */
