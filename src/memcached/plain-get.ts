@@ -4,6 +4,7 @@
  * What it does not take is not refused: parseRequest decides. What it takes, parseRequest would locate alike.
  */
 import * as located from './located.ts';
+import { below } from './plain-words.ts';
 import * as verbs from './verbs.ts';
 
 // Copies of imported constants, see line.ts.
@@ -18,9 +19,6 @@ const GET_BYTES = 4;
 const CRLF = 0x0d0a;
 const CRLF_BYTES = 2;
 const WORD_BYTES = 4;
-/** The first byte above space, four times. */
-const FIRST_PRINTED = 0x21212121;
-const TOP_BITS = 0x80808080 | 0;
 
 /** Where the key of such a request begins, and what follows it: bytes. */
 export const PLAIN_KEY_AT = GET_BYTES;
@@ -44,11 +42,6 @@ export function isPlainGet(view: DataView, offset: number, end: number): boolean
   let misfit = below(view.getInt32(last));
   for (let at = key; at < last; at += WORD_BYTES) misfit |= below(view.getInt32(at));
   return misfit === 0;
-}
-
-/** Not 0 when a byte of `word` lies below FIRST_PRINTED: it then borrows from its top bit, which it had not. */
-function below(word: number): number {
-  return (word - FIRST_PRINTED) & ~word & TOP_BITS;
 }
 
 function locateGet(keyOffset: number, keyLength: number, out: Int32Array): void {

@@ -5,6 +5,7 @@
  * spaces, numbers of one to nine digits without a sign, no `noreply`, and a value of exactly the declared length.
  */
 import * as located from './located.ts';
+import { printedEnd } from './plain-words.ts';
 import * as verbs from './verbs.ts';
 
 // Copies of imported constants, see line.ts.
@@ -23,9 +24,6 @@ const ZERO = 0x30;
 const DIGITS_MAX = 9;
 /** Key of one byte, three numbers of one digit, spaces and line ends: no request is shorter. */
 const REQUEST_BYTES_MIN = 15;
-/** The first byte above space, four times. */
-const FIRST_PRINTED = 0x21212121;
-const TOP_BITS = 0x80808080 | 0;
 
 /** Writes all words of `out` and returns true when bytes `offset` … `end` − 1 are such a request. */
 export function parsePlainSet(
@@ -37,7 +35,7 @@ export function parsePlainSet(
 ): boolean {
   if (end - offset < REQUEST_BYTES_MIN || view.getInt32(offset) !== SET) return false;
   const key = offset + SET_BYTES;
-  const keyStop = printedEnd(bytes, view, key, end);
+  const keyStop = printedEnd(view, key, end);
   if (keyStop === key || keyStop - key > KEY_BYTES_MAX || bytes[keyStop] !== SPACE) return false;
   const flagsStop = digitsEnd(bytes, keyStop + 1);
   if (flagsStop === keyStop + 1 || bytes[flagsStop] !== SPACE) return false;
@@ -53,19 +51,6 @@ export function parsePlainSet(
   if (view.getUint16(at) !== CRLF || view.getUint16(end - CRLF_BYTES) !== CRLF) return false;
   locateSet(key, keyStop - key, value, length, out);
   return true;
-}
-
-/** End of the bytes above space from `at` on, before `end`; any byte above 0x20 counts. */
-function printedEnd(bytes: Uint8Array, view: DataView, at: number, end: number): number {
-  let stop = at;
-  while (stop + 4 <= end && below(view.getInt32(stop)) === 0) stop += 4;
-  while (stop < end && bytes[stop] > SPACE) stop++;
-  return stop;
-}
-
-/** Not 0 when a byte of `word` lies below FIRST_PRINTED: it then borrows from its top bit, which it had not. */
-function below(word: number): number {
-  return (word - FIRST_PRINTED) & ~word & TOP_BITS;
 }
 
 /** A tenth digit is left over, and is no space. */

@@ -4,6 +4,7 @@
  * What it does not take is not refused: parseReply decides. What it takes, parseReply would locate alike.
  */
 import * as located from './located.ts';
+import { printedEnd } from './plain-words.ts';
 import * as reply from './reply.ts';
 
 // Copies of imported constants, see line.ts.
@@ -23,9 +24,6 @@ const WORD_BYTES = 4;
 /** What follows the key at least: ` 0 0\r\n`. */
 const BEHIND_KEY_BYTES = 6;
 const DIGITS_MAX = 9;
-/** The first byte above space, four times. */
-const FIRST_PRINTED = 0x21212121;
-const TOP_BITS = 0x80808080 | 0;
 
 /** Writes all words of `out` and returns true when bytes `offset` … `end` − 1 begin with such a line, its numbers of nine digits at most. */
 export function parsePlainValue(view: DataView, offset: number, end: number, out: Int32Array): boolean {
@@ -41,19 +39,6 @@ export function parsePlainValue(view: DataView, offset: number, end: number, out
   if (stop === flagsStop + 1 || end - stop < 2 || view.getUint16(stop) !== CRLF) return false;
   locateValue(key, keyBytes, stop + 2, numberAt(view, flagsStop + 1, stop), out);
   return true;
-}
-
-/** The first byte from `at` on that is not above space, or `last`. */
-function printedEnd(view: DataView, at: number, last: number): number {
-  let index = at;
-  while (index + WORD_BYTES <= last && below(view.getInt32(index)) === 0) index += WORD_BYTES;
-  while (index < last && view.getUint8(index) > SPACE) index++;
-  return index;
-}
-
-/** Not 0 when a byte of `word` lies below FIRST_PRINTED: it then borrows from its top bit, which it had not. */
-function below(word: number): number {
-  return (word - FIRST_PRINTED) & ~word & TOP_BITS;
 }
 
 function digitsEnd(view: DataView, at: number, end: number): number {

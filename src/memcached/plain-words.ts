@@ -1,0 +1,20 @@
+/** Keys looked at word by word: what the short ways (plain-get.ts, plain-set.ts, plain-value.ts) have in common. */
+
+const SPACE = 0x20;
+const WORD_BYTES = 4;
+/** The first byte above space, four times. */
+const FIRST_PRINTED = 0x21212121;
+const TOP_BITS = 0x80808080 | 0;
+
+/** Not 0 when a byte of `word` is a space or below: it then borrows from its top bit, which it had not. */
+export function below(word: number): number {
+  return (word - FIRST_PRINTED) & ~word & TOP_BITS;
+}
+
+/** The first byte from `at` on that is not above space, or `last`; any byte above 0x20 counts. */
+export function printedEnd(view: DataView, at: number, last: number): number {
+  let index = at;
+  while (index + WORD_BYTES <= last && below(view.getInt32(index)) === 0) index += WORD_BYTES;
+  while (index < last && view.getUint8(index) > SPACE) index++;
+  return index;
+}
