@@ -30,11 +30,13 @@ import { ValueWatch } from './values.ts';
 
 export const TICK_MS = 10;
 /**
- * Requests, halved each epoch, from which a key may be hot, however little else there is: where values are cached, which pays from
- * the second read on, and where they are only copied.
+ * Requests, halved each epoch, from which a key may be hot, however little else there is; and where there is so much that lanes are
+ * busy, and values are cached, which pays from the second read on.
  */
-const HEAT_MIN = 8;
-const HEAT_MIN_COPIED = 32;
+const HEAT_MIN = 32;
+const HEAT_MIN_BUSY = 8;
+/** Requests of all keys, halved each epoch: with the default epoch, some 10,000 a second. */
+const BUSY_COUNT = 1 << 16;
 /** And from which it may be when it rose in an instant. */
 const HEAT_MIN_INSTANT = 8;
 /** Below it, or below a fraction of the share that makes a key hot, an item is cold. */
@@ -264,7 +266,7 @@ export class Keeper {
   }
 
   get #heatMin(): number {
-    return this.#caches ? HEAT_MIN : HEAT_MIN_COPIED;
+    return this.#caches && this.intake.count >= BUSY_COUNT ? HEAT_MIN_BUSY : HEAT_MIN;
   }
 
   get #coldEpochsMax(): number {

@@ -55,10 +55,13 @@ describe('a key that heats up', () => {
   it('is known to lanes from the share of their own count on', () => {
     const bed = new KeeperBed('{ share: 0.01 }');
     const threshold = (lane: number) => bed.shared.words[(bed.area.controlOffset >> 2) + HOT_THRESHOLDS + lane];
-    expect([threshold(0), threshold(1)]).toEqual([8, 8]);
+    expect([threshold(0), threshold(1)]).toEqual([32, 32]);
     bed.lanes[0]!.ask('k', 50_000, { says: false });
     bed.pass(10);
-    expect([threshold(0), threshold(1)]).toEqual([500, 8]);
+    expect([threshold(0), threshold(1)]).toEqual([500, 32]);
+    bed.lanes[0]!.ask('k', 50_000, { says: false });
+    bed.pass(10);
+    expect([threshold(0), threshold(1)]).toEqual([1000, 8]);
   });
 
   it('waits for a lane that stalls, then is given up', () => {
