@@ -30,8 +30,8 @@ import { ValueWatch } from './values.ts';
 
 export const TICK_MS = 10;
 /**
- * Requests, halved each epoch, from which a key may be hot, however little else there is; and where there is so much that lanes are
- * busy, and values are cached, which pays from the second read on.
+ * Requests, halved each epoch, from which a key may be hot, however little else there is; and where there is so much that
+ * lanes are busy, and values are cached, which pays from the second read on.
  */
 const HEAT_MIN = 32;
 const HEAT_MIN_BUSY = 8;
@@ -48,8 +48,8 @@ const ROOMY_SHARE = 0.25;
 /** Requests from which a share of writes counts. */
 const WRITES_JUDGED_MIN = 32;
 /**
- * Keys that rose slowly are admitted at so many a second, and so many at once: where thousands do, as after a start, lanes must not be kept
- * from their work. Lanes say the others again.
+ * Keys that rose slowly are admitted at so many a second, and so many at once: where thousands do, as after a start, lanes
+ * must not be kept from their work. They say the others again.
  */
 const ADMITTED_PER_S = 1000;
 const ADMITTED_AT_ONCE = 64;

@@ -52,6 +52,35 @@ describe('a key that heats up', () => {
     expect(bed.state('k')).toBe(state);
   });
 
+  it('waits its turn where hundreds rise at once, unless it rose in an instant', () => {
+    const bed = new KeeperBed();
+    for (let n = 0; n < 200; n++) bed.lanes[0]!.ask(`k${n}`, 100);
+    bed.pass(10);
+    const first = bed.keeper.items.live.size;
+    expect(first).toBeGreaterThanOrEqual(64);
+    expect(first).toBeLessThan(100);
+    bed.lanes[0]!.ask('sudden', 100, { isInstant: true });
+    for (let n = 0; n < 200; n++) bed.lanes[0]!.ask(`k${n}`, 100);
+    bed.pass(10);
+    expect(bed.state('sudden')).not.toBe('none');
+    bed.pass(1000);
+    for (let n = 0; n < 200; n++) bed.lanes[0]!.ask(`k${n}`, 100);
+    bed.pass(200);
+    expect(bed.keeper.items.live.size).toBeGreaterThan(first);
+  });
+
+  it('is hot from fewer requests under load, where its value may be cached', () => {
+    for (const [hot, threshold] of [
+      ['{}', 8],
+      ['{ cache: false }', 32],
+    ] as const) {
+      const bed = new KeeperBed(hot);
+      bed.lanes[0]!.ask('k', 100_000, { says: false });
+      bed.pass(10);
+      expect(bed.shared.words[(bed.area.controlOffset >> 2) + HOT_THRESHOLDS + 1]).toBe(threshold);
+    }
+  });
+
   it('is known to lanes from the share of their own count on', () => {
     const bed = new KeeperBed('{ share: 0.01 }');
     const threshold = (lane: number) => bed.shared.words[(bed.area.controlOffset >> 2) + HOT_THRESHOLDS + lane];
