@@ -92,6 +92,32 @@ Failure JoinFanout(int fd, const AfPacketRequest& request) {
              : Failure{};
 }
 
+bool SendOne(int fd, uint8_t* base, const Row& row, const Sender& sender) {
+  uint8_t head[kHeadBytes];
+  iovec parts[2];
+  msghdr message = {};
+  message.msg_iov = parts;
+  message.msg_iovlen = Dress(base, row, sender, head, parts);
+  ssize_t sent;
+  do sent = sendmsg(fd, &message, MSG_DONTWAIT);
+  while (sent < 0 && errno == EINTR);
+  return sent >= 0;
+}
+
+// The rows of a message that the kernel would not take, each for itself, if they were several. Those that it does not take
+// then either are refused, to be freed by their receiver. Returns how many were taken.
+uint32_t SendApart(int fd, uint8_t* base, Row* rows, const uint16_t* order, uint32_t count, const Sender& sender,
+                   Joining* joining) {
+  uint32_t taken = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    Row& row = rows[order[i]];
+    if (count > 1 && SendOne(fd, base, row, sender)) taken++;
+    else row.verdict = kRefused;
+  }
+  if (taken > 0) joining->Note(false);
+  return taken;
+}
+
 }  // namespace
 
 Failure OpenAfPacket(const AfPacketRequest& request, int* opened, Interface* interface) {
@@ -130,25 +156,41 @@ void CloseAfPacket(int fd, uint8_t* ring, uint64_t ringBytes) {
   close(fd);
 }
 
-uint32_t TransmitAfPacket(int fd, uint8_t* base, Row* rows, uint32_t count, const Sender& sender) {
+Taken TransmitAfPacket(int fd, uint8_t* base, Row* rows, uint32_t count, const Sender& sender, Joining* joining) {
+  const Sender asked = {sender.id, sender.frameBytesMax, sender.vlan, sender.joins && joining->Works()};
   mmsghdr messages[kTransmitRowsMax];
-  Dressed frames[kTransmitRowsMax];
+  uint8_t heads[kTransmitRowsMax][kHeadBytes];
+  iovec parts[2 * kTransmitRowsMax];
   uint16_t order[kTransmitRowsMax];
-  const uint32_t queued = Arrange(rows, count, sender, order);
-  for (uint32_t i = 0; i < queued; i++) {
-    Dress(base, rows[order[i]], sender, &frames[i]);
-    messages[i] = {};
-    messages[i].msg_hdr.msg_iov = frames[i].parts;
-    messages[i].msg_hdr.msg_iovlen = frames[i].count;
+  uint16_t firsts[kTransmitRowsMax + 1];  // of each message: position in `order` of its first row
+  const uint32_t queued = Arrange(rows, count, asked, order);
+  uint32_t filled = 0, ready = 0;
+  for (uint32_t at = 0; at < queued; ready++) {
+    const uint32_t alike = JoinableRows(base, rows, order + at, queued - at, asked);
+    iovec* own = parts + filled;
+    const uint32_t used = alike > 1 ? Join(base, rows, order + at, alike, heads[ready], own)
+                                    : Dress(base, rows[order[at]], asked, heads[ready], own);
+    messages[ready] = {};
+    messages[ready].msg_hdr.msg_iov = own;
+    messages[ready].msg_hdr.msg_iovlen = used;
+    firsts[ready] = static_cast<uint16_t>(at);
+    filled += used;
+    at += alike;
   }
-  uint32_t taken = 0;
-  for (uint32_t next = 0; next < queued;) {
-    const int sent = sendmmsg(fd, messages + next, queued - next, MSG_DONTWAIT);
+  firsts[ready] = static_cast<uint16_t>(queued);
+  Taken taken = {};
+  for (uint32_t next = 0; next < ready;) {
+    const int sent = sendmmsg(fd, messages + next, ready - next, MSG_DONTWAIT);
     if (sent > 0) {
-      taken += static_cast<uint32_t>(sent);
-      next += static_cast<uint32_t>(sent);
+      const uint32_t end = next + static_cast<uint32_t>(sent);
+      const uint32_t frames = static_cast<uint32_t>(firsts[end] - firsts[next]);
+      taken.frames += frames;
+      taken.joined += frames - static_cast<uint32_t>(sent);
+      if (frames > static_cast<uint32_t>(sent)) joining->Note(true);
+      next = end;
     } else if (errno != EINTR) {
-      rows[order[next++]].verdict = kRefused;  // freed by its receiver; the rest still get their chance
+      taken.frames += SendApart(fd, base, rows, order + firsts[next], firsts[next + 1] - firsts[next], asked, joining);
+      next++;
     }
   }
   return taken;

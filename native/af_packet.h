@@ -32,9 +32,27 @@ Failure OpenAfPacket(const AfPacketRequest& request, int* fd, Interface* interfa
 Failure SetPromiscuous(int fd);
 // Unmaps the ring, leaving zeroed private memory in its place, and closes the socket.
 void CloseAfPacket(int fd, uint8_t* ring, uint64_t ringBytes);
-// Sends the rows whose verdict names the sender, frames of one group one after another; returns how many the kernel took.
-// The verdict of the others becomes kRefused.
-uint32_t TransmitAfPacket(int fd, uint8_t* base, Row* rows, uint32_t count, const Sender& sender);
+// What a transmit did.
+struct Taken {
+  uint32_t frames;
+  uint32_t joined;  // of these: frames that left behind another's headers
+};
+
+// Whether a socket's super-frames get through. Kernels before 6.2 refuse them (EINVAL), and an interface that cannot take
+// them apart drops them (ENOBUFS): then their frames are sent one by one, and after a few times in a row always.
+class Joining {
+ public:
+  bool Works() const { return inVain_ < kInVainMax; }
+  void Note(bool worked) { inVain_ = worked ? 0 : inVain_ + 1; }
+
+ private:
+  static constexpr uint32_t kInVainMax = 16;
+  uint32_t inVain_ = 0;
+};
+
+// Sends the rows whose verdict names the sender, frames of one group one after another, those that can be joined as one;
+// says how many the kernel took. The verdict of the others becomes kRefused.
+Taken TransmitAfPacket(int fd, uint8_t* base, Row* rows, uint32_t count, const Sender& sender, Joining* joining);
 // PACKET_STATISTICS; the kernel resets them on each read.
 Failure ReadStatistics(int fd, RingStatistics* out);
 

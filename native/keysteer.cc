@@ -30,6 +30,7 @@ struct OpenPort {
   uint8_t* base = nullptr;
   uint8_t* ring = nullptr;  // AF_PACKET's; null: a TAP queue
   uint64_t ringBytes = 0;
+  keysteer::Joining joining;  // AF_PACKET's
 };
 
 OpenPort ports[kPortsMax];
@@ -104,7 +105,7 @@ Napi::Value OpenAfPacket(const Napi::CallbackInfo& info) {
   keysteer::Interface interface;
   Failure failure = keysteer::OpenAfPacket(request, &fd, &interface);
   if (failure.call) return Throw(env, failure);
-  ports[handle] = {fd, base, request.ring, ringBytes};
+  ports[handle] = {fd, base, request.ring, ringBytes, {}};
   return Opened(env, handle, interface);
 }
 
@@ -129,7 +130,7 @@ Napi::Value OpenTap(const Napi::CallbackInfo& info) {
   keysteer::Interface interface;
   Failure failure = keysteer::OpenTap(request, &fd, &interface);
   if (failure.call) return Throw(env, failure);
-  ports[handle] = {fd, base, nullptr, 0};
+  ports[handle] = {fd, base, nullptr, 0, {}};
   return Opened(env, handle, interface);
 }
 
@@ -180,17 +181,20 @@ keysteer::Row* RowsOf(const Napi::CallbackInfo& info, const OpenPort* port) {
   return reinterpret_cast<keysteer::Row*>(port->base + info[1].As<Napi::Number>().Uint32Value());
 }
 
-// transmit(handle, batchByteOffset, rows, id, frameBytesMax, vlan) → frames taken
+// transmit(handle, batchByteOffset, rows, id, frameBytesMax, vlan, joins) → bits 0–15: frames taken; from bit 16 on: how
+// many of them left behind another's headers
 Napi::Value Transmit(const Napi::CallbackInfo& info) {
   OpenPort* port = PortOf(info);
   if (!port) return info.Env().Undefined();
   const uint32_t count = info[2].As<Napi::Number>().Uint32Value();
   const keysteer::Sender sender = {info[3].As<Napi::Number>().Int32Value(), info[4].As<Napi::Number>().Uint32Value(),
-                                   static_cast<uint16_t>(info[5].As<Napi::Number>().Uint32Value())};
+                                   static_cast<uint16_t>(info[5].As<Napi::Number>().Uint32Value()),
+                                   info[6].As<Napi::Number>().Uint32Value() != 0};
   keysteer::Row* rows = RowsOf(info, port);
-  const uint32_t taken = port->ring ? keysteer::TransmitAfPacket(port->fd, port->base, rows, count, sender)
-                                    : keysteer::TransmitTap(port->fd, port->base, rows, count, sender);
-  return Napi::Number::New(info.Env(), taken);
+  if (!port->ring) return Napi::Number::New(info.Env(), keysteer::TransmitTap(port->fd, port->base, rows, count, sender));
+  const keysteer::Taken taken =
+      keysteer::TransmitAfPacket(port->fd, port->base, rows, count, sender, &port->joining);
+  return Napi::Number::New(info.Env(), taken.frames | taken.joined << 16);
 }
 
 // receive(handle, batchByteOffset, rowsMax, frameByteOffset, slotBytes, frameBytes) → rows; a TAP's alone

@@ -111,10 +111,11 @@ uint32_t TransmitTap(int fd, uint8_t* base, Row* rows, uint32_t count, const Sen
   uint32_t taken = 0;
   for (uint32_t i = 0; i < queued; i++) {
     Row& row = rows[order[i]];
-    Dressed frame;
-    Dress(base, row, sender, &frame);
+    uint8_t head[kHeadBytes];
+    iovec parts[2];
+    const uint32_t used = Dress(base, row, sender, head, parts);
     ssize_t written;
-    do written = writev(fd, frame.parts, static_cast<int>(frame.count));
+    do written = writev(fd, parts, static_cast<int>(used));
     while (written < 0 && errno == EINTR);
     if (written < 0) row.verdict = kRefused;
     else taken++;

@@ -313,7 +313,7 @@ export class Conductor {
   }
 
   #openPort(port: PortConfig & { mtu: number }, id: number, lane: number, memory: LaneArena): Description {
-    const { lanes, slots } = this.#config;
+    const { lanes, slots, joinsDatagrams } = this.#config;
     const fanout = {
       group: this.#fanoutGroup | id,
       type: FANOUT_CBPF,
@@ -328,6 +328,7 @@ export class Conductor {
       mtuMax: port.mtu,
       mac: port.mac,
       vlan: port.vlan,
+      joins: joinsDatagrams,
       lane,
       ...(lanes > 1 ? { fanout } : {}),
       ...(port.tap === undefined ? {} : { tap: port.tap }),

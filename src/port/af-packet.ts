@@ -7,6 +7,10 @@
  * no copy into a second ring, and the frame's slot is free as soon as the call returns. The shim hands a transmit's
  * frames to sendmmsg group by group (native/batch.cc); the rows of the batch stay where they are.
  *
+ * Datagrams of a group that are of one flow and equally long leave as one super-frame with a virtio_net_hdr of gso_type
+ * UDP_L4, no longer than an MTU: the way through the kernel is paid for once, and whoever receives them takes them apart, a
+ * socket at the end of a veth pair as well as a network card (UDP segmentation offload).
+ *
  * A ring slot (slotBytes apart, cache-line aligned; not a power of two, so that slots spread over the cache's sets):
  *
  *     byte  0  tpacket2_hdr: u32 status, u32 len, u32 snaplen, u16 mac, u16 net, …, u16 vlan_tci at 24, u16 vlan_tpid
@@ -79,6 +83,8 @@ export interface AfPacketOptions {
   mac?: MacChoice;
   /** VLAN of the port, 1–4094; default 0: untagged. */
   vlan?: number;
+  /** Whether datagrams of one flow may leave as a super-frame; default false. */
+  joins?: boolean;
 }
 
 /** Bytes of a slot: an odd number of cache lines that holds a frame of `mtu` and its headers. */
@@ -130,6 +136,7 @@ export function describeAfPacket(options: AfPacketOptions): PortDescription {
     macHigh: mac.high,
     macLow: mac.low,
     vlan: options.vlan ?? 0,
+    joins: options.joins ?? false,
     ringOffset,
     slotBytes,
     slots: ringFrames,

@@ -24,6 +24,8 @@ export interface PortRequest {
   mac: MacChoice;
   /** 0: untagged. */
   vlan: number;
+  /** Whether datagrams of one flow may leave as a super-frame, where the transport knows how. */
+  joins: boolean;
   lane: number;
   /** Several lanes: spreads the frames over them. */
   fanout?: Fanout;
@@ -62,10 +64,10 @@ export function describePort(request: PortRequest): Description {
 }
 
 function describeSound(request: Omit<PortRequest, 'faults'>): Description {
-  const { transport, ringFrames, lane, tap, fanout, ...common } = request;
+  const { transport, ringFrames, lane, tap, fanout, joins, ...common } = request;
   const shared = { ...common, ...(fanout === undefined ? {} : { fanout }) };
   if (transport === 'pcap') return describePcap({ ...common, ringFrames });
-  if (transport === 'af_packet') return describeAfPacket({ ...shared, ringFrames });
+  if (transport === 'af_packet') return describeAfPacket({ ...shared, ringFrames, joins });
   const { persistent = false, owner = -1 } = tap ?? {};
   return describeTap({ ...shared, queueFrames: ringFrames, persistent, owner, countsDrops: lane === 0 });
 }

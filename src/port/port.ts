@@ -25,7 +25,7 @@
  * A group is a wish: frames of one group may leave one after another, ahead of frames of others that came before them.
  * A node that sleeps is woken by the first frame it gets; with the rest of its share right behind, it finds them all
  * waiting when it runs, and a wake-up costs the sender more than a frame does. Frames of one group keep their order, and
- * so do frames of group 0, which is none.
+ * so do frames of group 0, which is none. A port may send neighbours in a group as one (AF_PACKET: UDP segmentation offload).
  */
 export const ROW_WORDS = 4;
 export const ROW_OFFSET = 0;
@@ -82,6 +82,8 @@ export const PORT_COUNTERS = [
   'transmitted_bytes',
   /** Frames the transport would not take (queue full, interface down): freed and counted, not retried. */
   'transmit_refused',
+  /** Of the transmitted frames: those that left behind the headers of another, in a super-frame. */
+  'transmit_joined',
   /** Frames the kernel could not put into a full receive ring. */
   'ring_dropped',
   'receive_batches',

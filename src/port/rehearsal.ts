@@ -36,6 +36,7 @@ export function describeRehearsal(
     handle: NO_HANDLE,
     frameBytesMax: DEFAULT_MTU + ETHERNET_BYTES,
     vlan: 0,
+    joins: false,
     ringOffset: arena.allocate(slots * slotBytes, PAGE_BYTES),
     slotBytes,
     slots,

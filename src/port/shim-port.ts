@@ -50,6 +50,8 @@ export interface PortDescription {
   macLow: number;
   /** 1–4094, or 0: untagged. */
   vlan: number;
+  /** Whether datagrams of one flow may leave as a super-frame (AF_PACKET). */
+  joins: boolean;
   ringOffset: number;
   slotBytes: number;
   slots: number;
@@ -87,6 +89,7 @@ export interface LanePort extends Port {
 const TRANSMITTED_FRAMES = PORT_COUNTERS.indexOf('transmitted_frames');
 const TRANSMITTED_BYTES = PORT_COUNTERS.indexOf('transmitted_bytes');
 const TRANSMIT_REFUSED = PORT_COUNTERS.indexOf('transmit_refused');
+const TRANSMIT_JOINED = PORT_COUNTERS.indexOf('transmit_joined');
 const TRANSMIT_CALLS = PORT_COUNTERS.indexOf('transmit_calls');
 const RECEIVED_FRAMES = PORT_COUNTERS.indexOf('received_frames');
 const RECEIVED_BYTES = PORT_COUNTERS.indexOf('received_bytes');
@@ -109,6 +112,7 @@ export abstract class ShimPort implements LanePort {
   protected readonly state: number;
   readonly #claimOffset: number;
   readonly #slotBytes: number;
+  readonly #joins: number;
   #claimed = 0;
 
   constructor(description: PortDescription, arena: Arena, shim = loadShim()) {
@@ -126,6 +130,7 @@ export abstract class ShimPort implements LanePort {
     this.state = description.stateOffset >> 2;
     this.#claimOffset = description.claimOffset + HEADROOM_BYTES;
     this.#slotBytes = description.slotBytes;
+    this.#joins = description.joins ? 1 : 0;
   }
 
   abstract receive(batch: Int32Array, rowsMax: number): number;
@@ -139,10 +144,13 @@ export abstract class ShimPort implements LanePort {
     this.#claimed = 0;
     if (wanted === 0) return 0;
     const count = Math.min(rows, BATCH_ROWS_MAX);
-    const taken = this.shim.transmit(this.handle, batch.byteOffset, count, id, this.frameBytesMax, this.vlan);
+    const { handle, frameBytesMax, vlan } = this;
+    const answer = this.shim.transmit(handle, batch.byteOffset, count, id, frameBytesMax, vlan, this.#joins);
+    const taken = answer & 0xffff;
     this.count(TRANSMITTED_FRAMES, taken);
     this.count(TRANSMITTED_BYTES, sumLengths(batch, rows, id));
     this.count(TRANSMIT_REFUSED, wanted - taken);
+    this.count(TRANSMIT_JOINED, answer >>> 16);
     this.count(TRANSMIT_CALLS, 1);
     return taken;
   }

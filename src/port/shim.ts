@@ -65,6 +65,7 @@ export interface Shim {
     id: number,
     frameBytesMax: number,
     vlan: number,
+    joins: number,
   ): number;
   wait(handles: Int32Array, count: number, timeoutMicroseconds: number): number;
   statistics(handle: number, out: Int32Array): void;

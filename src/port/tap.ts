@@ -133,6 +133,7 @@ export function describeTap(options: TapOptions): TapDescription {
     frameBytesMax: Math.min(opened.mtu, mtuMax) + ETHERNET_BYTES,
     macHigh: high,
     macLow: low,
+    joins: false,
     vlan: options.vlan ?? 0,
     ringOffset: arena.allocate(SLOTS * slotBytes),
     slotBytes,

@@ -69,6 +69,7 @@ describe('good configurations', () => {
       lanes: 1,
       pin: undefined,
       warmUpMs: 1000,
+      joinsDatagrams: true,
       slots: { count: 262144, sourcePortBase: 40000, sourcePortsPerLane: 4, replyLifetimeMs: 2000 },
       commands: { flushAll: 'deny', verbosity: 'deny', me: 'deny', deny: [], broadcastMs: 500 },
       gatekeeper: {

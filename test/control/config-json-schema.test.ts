@@ -145,6 +145,7 @@ describe('JSON Schema', () => {
       '.steering.hash': 'murmur3',
       '.lanes': 1,
       '.warm_up_ms': 1000,
+      '.segmentation_offload': 'auto',
       '.slots.count': 262144,
       '.slots.source_port_base': 40000,
       '.slots.reply_lifetime_ms': 2000,

@@ -43,7 +43,7 @@ const RULES: Record<string, string> = {
   PLAIN_KEY: 'it must be a memcached key: 1 to 250 bytes without spaces and control characters',
   ENABLED: 'it must be left out, or gatekeeper.enabled be true',
   TOP_FIELDS:
-    'the fields here are vip, mode, ports, nodes, steering, lanes, pin, warm_up_ms, slots, commands, gatekeeper, multiget, idle, fragments, neighbours, hot, health, admin',
+    'the fields here are vip, mode, ports, nodes, steering, lanes, pin, warm_up_ms, segmentation_offload, slots, commands, gatekeeper, multiget, idle, fragments, neighbours, hot, health, admin',
   LISTEN:
     'it must be the absolute path of a Unix socket (at most 107 bytes) or a loopback address with a port, as 127.0.0.1:9211: who can connect can drain nodes, without a password',
 };

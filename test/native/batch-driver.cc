@@ -1,8 +1,8 @@
-// Runs Arrange and Dress of native/batch.cc over cases from stdin, and says what they did on stdout. Each case's frames lie
-// in an allocation of exactly their size, so that a byte touched outside it is an AddressSanitizer report.
+// Runs Arrange, JoinableRows, Join and Dress of native/batch.cc over cases from stdin, and says what they did on stdout. Each
+// case's frames lie in an allocation of exactly their size, so that a byte touched outside it is an AddressSanitizer report.
 //
-//     in   per case: i32 id, u32 frameBytesMax, u32 vlan, u32 rows, u32 memory bytes; the rows; the memory
-//     out  per case: u32 frames; per frame u32 row, u32 bytes, the bytes as the kernel would get them;
+//     in   per case: i32 id, u32 frameBytesMax, u32 vlan, u32 joins, u32 rows, u32 memory bytes; the rows; the memory
+//     out  per message: u32 rows (0: no more), u32 first row, u32 bytes, the bytes as the kernel would get them;
 //          then the verdict of each row, and the memory
 #include <cstdio>
 #include <cstdlib>
@@ -20,30 +20,37 @@ void Write(const void* from, size_t bytes) {
 
 void WriteWord(uint32_t word) { Write(&word, sizeof word); }
 
-void WriteFrame(uint8_t* memory, const keysteer::Row& row, uint32_t number, const keysteer::Sender& sender) {
-  keysteer::Dressed frame;
-  keysteer::Dress(memory, row, sender, &frame);
+// The message that begins with the row order[0]; returns how many rows are in it.
+uint32_t WriteMessage(uint8_t* memory, const keysteer::Row* rows, const uint16_t* order, uint32_t left,
+                      const keysteer::Sender& sender) {
+  uint8_t head[keysteer::kHeadBytes];
+  iovec parts[keysteer::kTransmitRowsMax + 1];
+  const uint32_t alike = keysteer::JoinableRows(memory, rows, order, left, sender);
+  const uint32_t used = alike > 1 ? keysteer::Join(memory, rows, order, alike, head, parts)
+                                  : keysteer::Dress(memory, rows[order[0]], sender, head, parts);
   size_t bytes = 0;
-  for (uint32_t i = 0; i < frame.count; i++) bytes += frame.parts[i].iov_len;
-  WriteWord(number);
+  for (uint32_t i = 0; i < used; i++) bytes += parts[i].iov_len;
+  WriteWord(alike);
+  WriteWord(order[0]);
   WriteWord(static_cast<uint32_t>(bytes));
-  for (uint32_t i = 0; i < frame.count; i++) Write(frame.parts[i].iov_base, frame.parts[i].iov_len);
+  for (uint32_t i = 0; i < used; i++) Write(parts[i].iov_base, parts[i].iov_len);
+  return alike;
 }
 
 }  // namespace
 
 int main() {
-  uint32_t head[5];
+  uint32_t head[6];
   while (Read(head, sizeof head)) {
-    const keysteer::Sender sender = {static_cast<int32_t>(head[0]), head[1], static_cast<uint16_t>(head[2])};
-    const uint32_t count = head[3], bytes = head[4];
+    const keysteer::Sender sender = {static_cast<int32_t>(head[0]), head[1], static_cast<uint16_t>(head[2]), head[3] != 0};
+    const uint32_t count = head[4], bytes = head[5];
     auto* rows = static_cast<keysteer::Row*>(malloc(count * sizeof(keysteer::Row)));
     auto* memory = static_cast<uint8_t*>(malloc(bytes));
     if (!Read(rows, count * sizeof(keysteer::Row)) || !Read(memory, bytes)) return 1;
     uint16_t order[keysteer::kTransmitRowsMax];
     const uint32_t queued = keysteer::Arrange(rows, count, sender, order);
-    WriteWord(queued);
-    for (uint32_t i = 0; i < queued; i++) WriteFrame(memory, rows[order[i]], order[i], sender);
+    for (uint32_t at = 0; at < queued;) at += WriteMessage(memory, rows, order + at, queued - at, sender);
+    WriteWord(0);
     for (uint32_t i = 0; i < count; i++) WriteWord(static_cast<uint32_t>(rows[i].verdict));
     Write(memory, bytes);
     free(rows);

@@ -1,8 +1,4 @@
 /** Native against twin: the same rows, and random ones, through both; native under sanitizers. */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
@@ -15,46 +11,15 @@ import {
   VERDICT_GROUP_SHIFT,
   VLAN_SHIFT,
 } from '../../src/port/port.ts';
-import { arrange, dress, type Row, type Sender } from './batch-twin.ts';
-import { compile, ROOT, reporting, reportsIn, requireSanitizers } from './sanitizer.ts';
-
-interface Case {
-  readonly sender: Sender;
-  readonly rows: readonly Row[];
-  readonly memory: Uint8Array;
-}
-
-interface Done {
-  readonly frames: readonly (readonly [row: number, hex: string])[];
-  readonly verdicts: readonly number[];
-  readonly memory: string;
-}
-
-const HEADROOM = 10;
-const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
-
-/** Rows of these lengths, flags and verdicts, whose frames lie one behind the other, each with the least headroom. */
-function caseOf(sender: Sender, rows: readonly Omit<Row, 'offset'>[]): Case {
-  let end = 0;
-  const placed = rows.map(row => {
-    const offset = end + HEADROOM;
-    end = offset + row.length;
-    return { ...row, offset };
-  });
-  return { sender, rows: placed, memory: Uint8Array.from({ length: end }, (_, i) => (i * 31 + (i >> 8)) & 0xff) };
-}
-
-function byTwin({ sender, rows, memory }: Case): Done {
-  const [ours, bytes] = [rows.map(row => ({ ...row })), memory.slice()];
-  const frames = arrange(ours, sender).map(row => [row, hex(dress(bytes, ours[row]!, sender))] as const);
-  return { frames, verdicts: ours.map(({ verdict }) => verdict), memory: hex(bytes) };
-}
+import { byTwin, caseOf, type Done, HEADROOM, hex, NativeBatch } from './batch-cases.ts';
+import type { Row, Sender } from './batch-twin.ts';
+import { requireSanitizers } from './sanitizer.ts';
 
 const P = FLAG_PARTIAL_CHECKSUM;
 const plain = (verdict: number, length = 60, flags = 0) => ({ length, flags, verdict });
 const of = (id: number, group: number) => id | (group << VERDICT_GROUP_SHIFT);
-const NEAR: Sender = { id: 0, frameBytesMax: 1514, vlan: 0 };
-const TAGGED: Sender = { id: 3, frameBytesMax: 1514, vlan: 0x123 };
+const NEAR: Sender = { id: 0, frameBytesMax: 1514, vlan: 0, joins: false };
+const TAGGED: Sender = { id: 3, frameBytesMax: 1514, vlan: 0x123, joins: true };
 const tag = (control: number) => FLAG_VLAN | (control << VLAN_SHIFT);
 
 const table: readonly (readonly [what: string, sender: Sender, rows: readonly Omit<Row, 'offset'>[]])[] = [
@@ -80,43 +45,30 @@ const table: readonly (readonly [what: string, sender: Sender, rows: readonly Om
 ];
 
 describe.skipIf(requireSanitizers())('what a transmit does to bytes, native and twin', () => {
-  const scratch = mkdtempSync(join(tmpdir(), 'keysteer-twin-'));
-  const program = join(scratch, 'batch-driver');
+  const native = new NativeBatch();
 
-  beforeAll(() => compile([`${ROOT}test/native/batch-driver.cc`, `${ROOT}native/batch.cc`], program), 120_000);
+  beforeAll(() => native.compile(), 120_000);
 
-  afterAll(() => rmSync(scratch, { recursive: true }));
-
-  function byNative(cases: readonly Case[]): Done[] {
-    const input = Buffer.concat(cases.map(encode));
-    const env = { ...process.env, ...reporting(scratch) };
-    const { stdout, status } = spawnSync(program, { input, env, maxBuffer: 1 << 28 });
-    expect(reportsIn(scratch)).toBe('');
-    expect(status).toBe(0);
-    const reader = new Reader(stdout);
-    const done = cases.map(each => reader.done(each));
-    expect(reader.left).toBe(0);
-    return done;
-  }
+  afterAll(() => native.remove());
 
   it.each(table)('%s', (_, sender, rows) => {
     const each = caseOf(sender, rows);
-    expect(byNative([each])).toEqual([byTwin(each)]);
+    expect(native.run([each])).toEqual([byTwin(each)]);
   });
 
   it('a plain frame, byte for byte', () => {
     const each = caseOf(NEAR, [plain(0, 14, P | (34 << CHECKSUM_START_SHIFT))]);
     const own = hex(each.memory.slice(HEADROOM));
-    const [{ frames, memory }] = byNative([each]) as [Done];
-    expect(frames).toEqual([[0, `01000000000022000600${own}`]]);
+    const [{ frames, memory }] = native.run([each]) as [Done];
+    expect(frames).toEqual([[1, 0, `01000000000022000600${own}`]]);
     expect(memory).toBe(`01000000000022000600${own}`);
   });
 
   it('a tagged frame, byte for byte', () => {
     const each = caseOf(TAGGED, [plain(3, 14, P | (34 << CHECKSUM_START_SHIFT) | tag(0x6fff))]);
     const own = hex(each.memory.slice(HEADROOM));
-    const [{ frames, memory }] = byNative([each]) as [Done];
-    expect(frames).toEqual([[0, `01000000000026000600${own.slice(0, 24)}81006123${own.slice(24)}`]]);
+    const [{ frames, memory }] = native.run([each]) as [Done];
+    expect(frames).toEqual([[1, 0, `01000000000026000600${own.slice(0, 24)}81006123${own.slice(24)}`]]);
     expect(memory).toBe(hex(each.memory));
   });
 
@@ -125,6 +77,7 @@ describe.skipIf(requireSanitizers())('what a transmit does to bytes, native and 
       id: fc.nat(30),
       frameBytesMax: fc.constantFrom(100, 1514, 9014),
       vlan: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 4094 })),
+      joins: fc.boolean(),
     });
     const anyRow = fc.record({
       length: fc.oneof(fc.nat(20), fc.nat(200)),
@@ -141,44 +94,8 @@ describe.skipIf(requireSanitizers())('what a transmit does to bytes, native and 
       ),
     );
     expect(cases.some(({ rows }) => rows.length > BATCH_ROWS_MAX)).toBe(true);
-    const native = byNative(cases);
-    for (const [i, each] of cases.entries()) expect(native[i]).toEqual(byTwin(each));
-    expect(native.reduce((sum, { frames }) => sum + frames.length, 0)).toBeGreaterThan(5000);
+    const done = native.run(cases);
+    for (const [i, each] of cases.entries()) expect(done[i]).toEqual(byTwin(each));
+    expect(done.reduce((sum, { frames }) => sum + frames.length, 0)).toBeGreaterThan(5000);
   });
 });
-
-function encode({ sender, rows, memory }: Case): Buffer {
-  const words = [sender.id, sender.frameBytesMax, sender.vlan, rows.length, memory.length];
-  const fields = rows.flatMap(({ offset, length, flags, verdict }) => [offset, length, flags, verdict]);
-  return Buffer.concat([new Uint8Array(Int32Array.from([...words, ...fields]).buffer), memory]);
-}
-
-class Reader {
-  readonly #bytes: Buffer;
-  #at = 0;
-
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes;
-  }
-
-  get left(): number {
-    return this.#bytes.length - this.#at;
-  }
-
-  done({ rows, memory }: Case): Done {
-    const count = this.#word();
-    const frames = Array.from({ length: count }, () => [this.#word(), this.#hex(this.#word())] as const);
-    const verdicts = rows.map(() => this.#word());
-    return { frames, verdicts, memory: this.#hex(memory.length) };
-  }
-
-  #word(): number {
-    this.#at += 4;
-    return this.#bytes.readInt32LE(this.#at - 4);
-  }
-
-  #hex(bytes: number): string {
-    this.#at += bytes;
-    return hex(this.#bytes.subarray(this.#at - bytes, this.#at));
-  }
-}

@@ -27,6 +27,8 @@ export interface ConfigFlags {
   /** CPU numbers with commas between. */
   readonly pin?: string;
   readonly warmUpMs?: string | number;
+  /** `auto` or `off`. */
+  readonly segmentationOffload?: string;
   readonly slots?: string | number;
   readonly sourcePortBase?: string | number;
   readonly replyLifetimeMs?: string | number;
@@ -72,6 +74,7 @@ export const CONFIG_FLAGS: readonly ConfigFlag[] = [
   flag('lanes', 'N', ['lanes'], readNumber),
   flag('pin', 'CPU,…', ['pin'], readNumbers),
   flag('warmUpMs', 'MS', ['warm_up_ms'], readNumber),
+  flag('segmentationOffload', 'auto|off', ['segmentation_offload']),
   flag('slots', 'N', ['slots', 'count'], readNumber),
   flag('sourcePortBase', 'PORT', ['slots', 'source_port_base'], readNumber),
   flag('replyLifetimeMs', 'MS', ['slots', 'reply_lifetime_ms'], readNumber),

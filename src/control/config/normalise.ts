@@ -29,6 +29,8 @@ export interface Config {
   readonly pin: readonly number[] | undefined;
   /** How long each lane rehearses before it starts. */
   readonly warmUpMs: number;
+  /** Whether datagrams of one flow may leave as a super-frame. */
+  readonly joinsDatagrams: boolean;
   readonly slots: {
     /** Per lane; a power of two. */
     readonly count: number;
@@ -115,6 +117,7 @@ export function normalise(file: ConfigFile): Config {
     lanes: file.lanes,
     pin: file.pin,
     warmUpMs: file.warm_up_ms,
+    joinsDatagrams: file.segmentation_offload === 'auto',
     commands: normaliseCommands(file.commands),
     gatekeeper: normaliseGatekeeper(file, source),
     ...normaliseTimings(file),

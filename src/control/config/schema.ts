@@ -393,6 +393,11 @@ export const configSchema = mapping({
     .describe(
       'How long each lane works on made-up traffic in its own memory before it starts, so that its code is compiled when the first request comes, milliseconds; 0: not at all. A lane that is started again after a crash does not.',
     ),
+  segmentation_offload: oneOf(['auto', 'off'])
+    .default('auto')
+    .describe(
+      'Whether requests to one node that are waiting together, equally long, leave as one super-frame (UDP segmentation offload), which its kernel or a network card takes apart again: less work for all. auto: with transport af_packet, on untagged ports, where the kernel (6.2 or later) and the interface carry it. off: never; where a node, or what watches frames, is a program that reads them raw.',
+    ),
   slots: slots
     .prefault({})
     .describe('Table of outstanding requests; in modes gateway and dsr, of those for several keys or nodes.'),

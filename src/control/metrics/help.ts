@@ -87,6 +87,8 @@ export const PORT_HELP: Readonly<Record<string, string>> = {
   transmitted_frames: 'Frames transmitted.',
   transmitted_bytes: 'Bytes of frames transmitted, without FCS.',
   transmit_refused: 'Frames that the transport would not take.',
+  transmit_joined:
+    'Of the transmitted frames: those that left behind the headers of another (UDP segmentation offload).',
   ring_dropped: 'Frames that came into a full receive ring.',
   fault_dropped: 'Frames that configured faults have lost.',
   fault_duplicated: 'Frames that configured faults have doubled.',
