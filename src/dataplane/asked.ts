@@ -14,7 +14,7 @@ import {
   REQUEST_KEY_BASE64,
 } from '../memcached/located.ts';
 import { isPlainGet, PLAIN_BEHIND_BYTES, PLAIN_KEY_AT, parsePlainGet } from '../memcached/plain-get.ts';
-import { parsePlainSet } from '../memcached/plain-set.ts';
+import { PLAIN_SET_KEY_AT, parsePlainSet, plainSetKeyBytes } from '../memcached/plain-set.ts';
 import { parseRequest } from '../memcached/request.ts';
 import { CLASS_READ, CLASS_WRITE, VERB_GET, VERB_SET } from '../memcached/verbs.ts';
 import { steerHash } from '../steer/hash.ts';
@@ -28,9 +28,18 @@ const CLASS_SHIFT = 8;
 const GET_FACTS = VERB_GET | (CLASS_READ << CLASS_SHIFT);
 const SET_FACTS = VERB_SET | (CLASS_WRITE << CLASS_SHIFT);
 
+/** VERB_* of a bare request. */
+export function verbOf(facts: number): number {
+  return facts & VERB_MASK;
+}
+
+export function isReadOf(facts: number): boolean {
+  return facts >> CLASS_SHIFT === CLASS_READ;
+}
+
 /** Where in a lane's gate the action for a bare request stands. */
 export function actionOf(facts: number): number {
-  return (facts >> CLASS_SHIFT) * VERBS_MAX + (facts & VERB_MASK);
+  return (facts >> CLASS_SHIFT) * VERBS_MAX + verbOf(facts);
 }
 
 export class Asked {
@@ -61,25 +70,24 @@ export class Asked {
   parse(start: number, end: number): number {
     const { bytes, view } = this.#memory;
     this.isPlain = parsePlainGet(view, start, end, this.located);
-    this.isBare = this.isPlain || parsePlainSet(bytes, view, start, end, this.located);
+    this.isBare = this.isPlain || parsePlainSet(view, start, end, this.located);
     this.facts = this.isPlain ? GET_FACTS : SET_FACTS;
     return this.isBare ? 0 : parseRequest(bytes, start, end, this.located);
   }
 
   /**
-   * Takes a bare request in bytes `start` … `end` − 1 and hashes its key. Returns its facts, or 0: it is none. Of a plain get
-   * `located` is not written; `recall` makes up for it.
+   * Takes a bare request in bytes `start` … `end` − 1 and hashes its key. Returns its facts, or 0: it is none. `located` is
+   * not written; `recall` makes up for it.
    */
   takeBare(start: number, end: number): number {
-    const { bytes, view } = this.#memory;
+    const { view } = this.#memory;
     this.isPlain = isPlainGet(view, start, end);
     if (this.isPlain) {
       const key = start + PLAIN_KEY_AT;
       return this.#bare(GET_FACTS, key, end - PLAIN_BEHIND_BYTES - key);
     }
-    const { located } = this;
-    const isSet = parsePlainSet(bytes, view, start, end, located);
-    return isSet ? this.#bare(SET_FACTS, located[OUT_KEY_OFFSET], located[OUT_KEY_LENGTH]) : 0;
+    const keyBytes = plainSetKeyBytes(view, start, end);
+    return keyBytes === 0 ? 0 : this.#bare(SET_FACTS, start + PLAIN_SET_KEY_AT, keyBytes);
   }
 
   #bare(facts: number, key: number, keyBytes: number): number {
@@ -99,7 +107,7 @@ export class Asked {
     const { located } = this;
     located[OUT_PROTOCOL] = PROTOCOL_ASCII;
     located[OUT_FLAGS] = 0;
-    located[OUT_VERB] = facts & VERB_MASK;
+    located[OUT_VERB] = verbOf(facts);
     located[OUT_CLASS] = facts >> CLASS_SHIFT;
     this.keyHash = keyHash;
   }

@@ -5,13 +5,9 @@
 
 import { FRAME_HEADER_BYTES } from '../memcached/frame-header.ts';
 import { FLAG_CHECKSUM_VERIFIED, FLAG_PARTIAL_CHECKSUM, FLAG_SUPERFRAME, FLAG_TRUNCATED } from '../port/port.ts';
-import { fold } from '../wire/checksum.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as udp from '../wire/udp.ts';
 import { COUNT } from './counters.ts';
-
-/** Version 4, header of 20 bytes: the first byte of nearly every packet. */
-const PLAIN = 0x45;
 
 /** What the transport said of the whole frame. */
 export function faultOfFrame(flags: number): number {
@@ -20,25 +16,11 @@ export function faultOfFrame(flags: number): number {
 }
 
 /**
- * The IPv4 header: lengths, checksum, TTL ≤ 1 (RFC 1812 5.3.1); a fragment's is no worse than another. For a header without options each of its words
- * is read once; anything else goes the long way.
+ * The IPv4 header: lengths, checksum, TTL ≤ 1 (RFC 1812 5.3.1); a fragment's is no worse than another.
  * @param available bytes from `offset` to the end of the frame
  */
 export function faultOfHeader(view: DataView, offset: number, available: number): number {
   if (available < ipv4.HEADER_BYTES_MIN) return COUNT.drop_runt;
-  const first = view.getInt32(offset);
-  if (first >>> 24 !== PLAIN) return faultOfAnyHeader(view, offset, available);
-  const total = first & 0xffff;
-  if (total < ipv4.HEADER_BYTES_MIN || total > available) return COUNT.drop_ip_header;
-  const fragment = view.getInt32(offset + 4);
-  const life = view.getInt32(offset + 8);
-  const addresses = halves(view.getInt32(offset + 12)) + halves(view.getInt32(offset + 16));
-  if (fold(halves(first) + halves(fragment) + halves(life) + addresses) !== 0xffff) return COUNT.drop_ip_checksum;
-  return life >>> 24 <= 1 ? COUNT.drop_ttl_expired : 0;
-}
-
-/** The same for a header of any length, field by field. */
-export function faultOfAnyHeader(view: DataView, offset: number, available: number): number {
   if (ipv4.validate(view, offset, available) !== 0) return COUNT.drop_ip_header;
   if (!ipv4.verifyChecksum(view, offset)) return COUNT.drop_ip_checksum;
   return ipv4.ttl(view, offset) <= 1 ? COUNT.drop_ttl_expired : 0;
@@ -62,8 +44,4 @@ export function faultOfDatagram(view: DataView, ipOffset: number, udpOffset: num
   if (!vouched && !udp.verifyChecksum(view, ipOffset, udpOffset, bytes)) return COUNT.drop_udp_checksum;
   if (udp.sourcePort(view, udpOffset) === 0) return COUNT.drop_udp_port;
   return bytes < udp.HEADER_BYTES + FRAME_HEADER_BYTES ? COUNT.drop_frame_header : 0;
-}
-
-function halves(word: number): number {
-  return (word >>> 16) + (word & 0xffff);
 }

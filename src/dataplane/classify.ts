@@ -12,6 +12,7 @@ import { faultOfDatagram, faultOfFrame, faultOfHeader, maySend } from './checks.
 import { COUNT } from './counters.ts';
 import { handleArp, handleIcmp } from './host.ts';
 import { BATCH_ROWS, LIST_END, LIST_IP, LIST_ROW, LIST_UDP, LIST_WORDS, type Path } from './path.ts';
+import { PLAIN_IP_AT, PLAIN_UDP_AT, PlainDatagrams } from './plain-datagram.ts';
 import { MODE_GATEWAY } from './setup.ts';
 
 export class Classifier {
@@ -27,6 +28,7 @@ export class Classifier {
   readonly #vipPort: number;
   readonly #ownAddress: number;
   readonly #isGateway: boolean;
+  readonly #plain: PlainDatagrams;
 
   constructor(path: Path) {
     this.#path = path;
@@ -34,6 +36,7 @@ export class Classifier {
     this.#vipPort = path.setup.vipPort;
     this.#ownAddress = path.setup.ownAddress;
     this.#isGateway = path.setup.mode === MODE_GATEWAY;
+    this.#plain = new PlainDatagrams(path.memory.view, path.setup);
   }
 
   /** Looks at `rows` rows of `batch`, received on `port`. */
@@ -41,8 +44,21 @@ export class Classifier {
     this.requestCount = 0;
     this.replyCount = 0;
     this.returnCount = 0;
+    this.#plain.aim(port, port === this.#path.clientPort, port === this.#path.serverPort);
     const end = rows * ROW_WORDS;
-    for (let row = 0; row < end; row += ROW_WORDS) this.#frame(port, batch, row);
+    for (let row = 0; row < end; row += ROW_WORDS) {
+      const offset = batch[row + ROW_OFFSET];
+      const datagramEnd = this.#plain.end(offset, batch[row + ROW_LENGTH], batch[row + ROW_FLAGS]);
+      if (datagramEnd === 0) this.#frame(port, batch, row);
+      else this.#listPlain(row, offset, datagramEnd);
+    }
+  }
+
+  #listPlain(row: number, offset: number, end: number): void {
+    const ip = offset + PLAIN_IP_AT;
+    const at = offset + PLAIN_UDP_AT;
+    if (end > 0) list(this.requests, this.requestCount++, row, ip, at, end);
+    else list(this.replies, this.replyCount++, row, ip, at, -end);
   }
 
   /** Only the first `count` requests of the list go on. */

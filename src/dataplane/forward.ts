@@ -5,7 +5,6 @@
  *
  * In the other modes stateless.ts forwards.
  */
-import { requestId } from '../memcached/frame-header.ts';
 import {
   OUT_CLASS,
   OUT_FLAGS,
@@ -23,7 +22,7 @@ import { nodeAddress, nodeNeighbour, nodePort } from '../steer/lookup.ts';
 import * as ethernet from '../wire/ethernet.ts';
 import * as ipv4 from '../wire/ipv4.ts';
 import * as udp from '../wire/udp.ts';
-import type { Asked } from './asked.ts';
+import { type Asked, isReadOf, verbOf } from './asked.ts';
 import { COUNT, NODE_COUNT, NODE_COUNTER_COUNT } from './counters.ts';
 import { BATCH_ROWS, LIST_END, LIST_IP, LIST_ROW, LIST_UDP, LIST_WORDS } from './list.ts';
 import type { Path } from './path.ts';
@@ -107,17 +106,51 @@ export class Forwarder {
     const end = this.#readyWords;
     this.#readyWords = 0;
     for (let at = 0; at < end; at += READY_WORDS) {
-      this.#asked.recall(ready[at + READY_FACTS], ready[at + READY_HASH]);
       const row = ready[at + LIST_ROW];
-      batch[row + ROW_VERDICT] = this.#toHome(
+      batch[row + ROW_VERDICT] = this.#bareToHome(
         batch,
         row,
         ready[at + LIST_IP],
         ready[at + LIST_UDP],
         ready[at + LIST_END],
         ready[at + READY_NODE],
+        ready[at + READY_FACTS],
+        ready[at + READY_HASH],
       );
     }
+  }
+
+  /** As `#toHome`, of a request that is not in hand any more. */
+  #bareToHome(
+    batch: Int32Array,
+    row: number,
+    ipOffset: number,
+    udpOffset: number,
+    end: number,
+    node: number,
+    facts: number,
+    keyHash: number,
+  ): number {
+    const { serverOut, clientOut } = this.#path;
+    if (this.#path.isTooBig(batch, row, ipOffset, serverOut, clientOut)) return this.#drop(COUNT.drop_too_big);
+    const slot = this.#takeSlot();
+    if (slot < 0) return this.#refuseBusy(batch, row, ipOffset, udpOffset, facts, keyHash);
+    this.#fillSlot(slot, batch[row + ROW_OFFSET], ipOffset, udpOffset, node, STATE_OUTSTANDING, verbOf(facts), keyHash);
+    const isRead = isReadOf(facts);
+    this.#countSteered(node, end - udpOffset - udp.HEADER_BYTES, false, isRead, isRead, keyHash);
+    return this.#toNode(batch, row, ipOffset, udpOffset, slot, node);
+  }
+
+  #refuseBusy(
+    batch: Int32Array,
+    row: number,
+    ipOffset: number,
+    udpOffset: number,
+    facts: number,
+    keyHash: number,
+  ): number {
+    this.#asked.recall(facts, keyHash);
+    return this.#refuse(batch, row, ipOffset, udpOffset, REFUSED_BUSY);
   }
 
   /** nat mode. */
@@ -135,7 +168,7 @@ export class Forwarder {
     if (this.#isNat) return this.#toHome(batch, row, ipOffset, udpOffset, end, node);
     if (this.#path.isTooBig(batch, row, ipOffset, serverOut, clientOut)) return this.#drop(COUNT.drop_too_big);
     if (!this.#stateless.admits(batch[row + ROW_OFFSET], ipOffset)) return this.#drop(COUNT.drop_client_no_place);
-    this.#countSteered(node, end - udpOffset - udp.HEADER_BYTES, true);
+    this.#countAsked(node, end - udpOffset - udp.HEADER_BYTES, true);
     return this.#stateless.send(batch, row, ipOffset, udpOffset, node);
   }
 
@@ -144,9 +177,11 @@ export class Forwarder {
     const slot = this.#takeSlot();
     if (slot < 0) return this.#refuse(batch, row, ipOffset, udpOffset, REFUSED_BUSY);
     this.slot = slot;
-    this.#fillSlot(slot, batch[row + ROW_OFFSET], ipOffset, udpOffset, node);
-    const isSilent = (this.#asked.located[OUT_FLAGS] & (REQUEST_NOREPLY | REQUEST_QUIET)) !== 0;
-    this.#countSteered(node, end - udpOffset - udp.HEADER_BYTES, isSilent);
+    const { located, keyHash } = this.#asked;
+    const marks = this.#marks(slot);
+    this.#fillSlot(slot, batch[row + ROW_OFFSET], ipOffset, udpOffset, node, marks, located[OUT_VERB], keyHash);
+    const isSilent = (located[OUT_FLAGS] & (REQUEST_NOREPLY | REQUEST_QUIET)) !== 0;
+    this.#countAsked(node, end - udpOffset - udp.HEADER_BYTES, isSilent);
     return this.#toNode(batch, row, ipOffset, udpOffset, slot, node);
   }
 
@@ -158,18 +193,32 @@ export class Forwarder {
     return slot;
   }
 
-  #fillSlot(slot: number, offset: number, ipOffset: number, udpOffset: number, node: number): void {
-    const { memory, steerWords, table, nowUs } = this.#path;
-    const { bytes, view, words } = memory;
-    const { located, keyHash } = this.#asked;
-    const id = requestId(bytes, udpOffset + udp.HEADER_BYTES);
+  /** What of the slot's STATE the request in hand decides. */
+  #marks(slot: number): number {
+    const { located } = this.#asked;
     const quiet = (located[OUT_FLAGS] & REQUEST_QUIET) !== 0 ? SLOT_QUIET : 0;
     // To noreply nothing is ever answered: the slot is free for the next in the circle at once.
     const state = (located[OUT_FLAGS] & REQUEST_NOREPLY) !== 0 ? STATE_ANSWERED : STATE_OUTSTANDING;
     // A classic miss repeats nothing of its request.
     const noted = located[OUT_PROTOCOL] === PROTOCOL_ASCII ? 0 : this.#note(slot);
-    const bits = state | quiet | noted | (words[slot + SLOT_STATE] & SLOT_HAUNTED);
-    words[slot + SLOT_STATE] = bits | (located[OUT_VERB] << SLOT_VERB_SHIFT) | (id << SLOT_ID_SHIFT);
+    return state | quiet | noted;
+  }
+
+  #fillSlot(
+    slot: number,
+    offset: number,
+    ipOffset: number,
+    udpOffset: number,
+    node: number,
+    marks: number,
+    verb: number,
+    keyHash: number,
+  ): void {
+    const { memory, steerWords, table, nowUs } = this.#path;
+    const { view, words } = memory;
+    const id = view.getUint16(udpOffset + udp.HEADER_BYTES);
+    const bits = marks | (words[slot + SLOT_STATE] & SLOT_HAUNTED);
+    words[slot + SLOT_STATE] = bits | (verb << SLOT_VERB_SHIFT) | (id << SLOT_ID_SHIFT);
     words[slot + SLOT_CLIENT] = ipv4.source(view, ipOffset);
     words[slot + SLOT_CLIENT_PORT] = udp.sourcePort(view, udpOffset) | (ethernet.sourceHigh(view, offset) << 16);
     words[slot + SLOT_CLIENT_MAC] = ethernet.sourceLow(view, offset);
@@ -188,13 +237,28 @@ export class Forwarder {
     return noteRequest(memory.bytes, located, memory.bytes, note) ? SLOT_NOTED : 0;
   }
 
-  /** @param isSilent no answer is awaited, or none is seen (dsr), or not known for this one's (gateway) */
-  #countSteered(node: number, payloadBytes: number, isSilent: boolean): void {
+  #countAsked(node: number, payloadBytes: number, isSilent: boolean): void {
+    const { located, keyHash } = this.#asked;
+    const isRead = located[OUT_CLASS] === CLASS_READ;
+    const storesNothing = VERB_CLASS[located[OUT_VERB]] === CLASS_READ;
+    this.#countSteered(node, payloadBytes, isSilent, isRead, storesNothing, keyHash);
+  }
+
+  /**
+   * @param isSilent no answer is awaited, or none is seen (dsr), or not known for this one's (gateway)
+   * @param storesNothing by its verb, as its answer will be counted: an mg that touches stores nothing
+   */
+  #countSteered(
+    node: number,
+    payloadBytes: number,
+    isSilent: boolean,
+    isRead: boolean,
+    storesNothing: boolean,
+    keyHash: number,
+  ): void {
     const { counters, nodeCounters } = this.#path.memory;
-    const isRead = this.#asked.located[OUT_CLASS] === CLASS_READ;
     counters[isRead ? COUNT.reads : COUNT.writes] += 1;
-    // By its verb, as its answer will be counted: an mg that touches stores nothing.
-    if (VERB_CLASS[this.#asked.located[OUT_VERB]] !== CLASS_READ) this.#path.noteStore(this.#asked.keyHash);
+    if (!storesNothing) this.#path.noteStore(keyHash);
     const figures = node * NODE_COUNTER_COUNT;
     // First, as control reads the two in the other order while we count: no request may seem to lack an answer.
     if (isSilent) nodeCounters[figures + NODE_COUNT.silent_requests] += 1;

@@ -54,7 +54,7 @@ export class RequestStage {
     const { memory, gate } = this.#path;
     const header = udpOffset + udp.HEADER_BYTES;
     const facts = this.#asked.takeBare(header + FRAME_HEADER_BYTES, end);
-    if (facts !== 0 && gate.actions[actionOf(facts)] === ACTION_FORWARD && isSingleDatagram(memory.bytes, header)) {
+    if (facts !== 0 && gate.actions[actionOf(facts)] === ACTION_FORWARD && isSingleDatagram(memory.view, header)) {
       return this.#toItsPlace(batch, row, ipOffset, udpOffset, end);
     }
     return this.#other(batch, row, ipOffset, udpOffset, end);
@@ -74,7 +74,7 @@ export class RequestStage {
     const { located } = this.#asked;
     // Parsed in any case: an error line is written in the protocol of the request.
     const parsed = this.#asked.parse(header + FRAME_HEADER_BYTES, end);
-    const reason = isSingleDatagram(memory.bytes, header) ? parsed : REFUSED_TOTAL;
+    const reason = isSingleDatagram(memory.view, header) ? parsed : REFUSED_TOTAL;
     if (reason !== 0) return this.#refuse(batch, row, ipOffset, udpOffset, reason);
     const action = gate.actions[located[OUT_CLASS] * VERBS_MAX + located[OUT_VERB]];
     if (action !== ACTION_FORWARD) return this.#keep(action, batch, row, ipOffset, udpOffset);

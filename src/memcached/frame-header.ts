@@ -52,8 +52,8 @@ export function reserved(bytes: Uint8Array, offset: number): number {
  * May this be a request? memcached looks at `total` alone: sequence and reserved may hold anything, and a message
  * of several datagrams is never read.
  */
-export function isSingleDatagram(bytes: Uint8Array, offset: number): boolean {
-  return bytes[offset + 4] === 0 && bytes[offset + 5] === 1;
+export function isSingleDatagram(view: DataView, offset: number): boolean {
+  return view.getUint16(offset + 4) === 1;
 }
 
 /** Writes all eight bytes and returns their number. */

@@ -21,42 +21,78 @@ const CRLF = 0x0d0a;
 const CRLF_BYTES = 2;
 const SPACE = 0x20;
 const ZERO = 0x30;
+const SPACE_ZERO_SPACE_ZERO = 0x20302030;
+const WORD_BYTES = 4;
+/** ` 0 0 ` */
+const SHORT_TERMS_BYTES = 5;
 const DIGITS_MAX = 9;
-/** Key of one byte, three numbers of one digit, spaces and line ends: no request is shorter. */
-const REQUEST_BYTES_MIN = 15;
+/** What follows the key at least: three numbers of one digit, spaces, no value, line ends. */
+const BEHIND_KEY_BYTES = 10;
+const REQUEST_BYTES_MIN = SET_BYTES + 1 + BEHIND_KEY_BYTES;
+
+export const PLAIN_SET_KEY_AT = SET_BYTES;
 
 /** Writes all words of `out` and returns true when bytes `offset` … `end` − 1 are such a request. */
-export function parsePlainSet(
-  bytes: Uint8Array,
-  view: DataView,
-  offset: number,
-  end: number,
-  out: Int32Array,
-): boolean {
-  if (end - offset < REQUEST_BYTES_MIN || view.getInt32(offset) !== SET) return false;
+export function parsePlainSet(view: DataView, offset: number, end: number, out: Int32Array): boolean {
+  const keyBytes = plainSetKeyBytes(view, offset, end);
+  if (keyBytes === 0) return false;
   const key = offset + SET_BYTES;
-  const keyStop = printedEnd(view, key, end);
-  if (keyStop === key || keyStop - key > KEY_BYTES_MAX || bytes[keyStop] !== SPACE) return false;
-  const flagsStop = digitsEnd(bytes, keyStop + 1);
-  if (flagsStop === keyStop + 1 || bytes[flagsStop] !== SPACE) return false;
-  const exptimeStop = digitsEnd(bytes, flagsStop + 1);
-  if (exptimeStop === flagsStop + 1 || bytes[exptimeStop] !== SPACE) return false;
-  let length = 0;
-  let at = exptimeStop + 1;
-  for (let digit = bytes[at] - ZERO; digit >>> 0 < 10 && at - exptimeStop <= DIGITS_MAX; digit = bytes[++at] - ZERO) {
-    length = (Math.imul(length, 10) + digit) | 0;
-  }
-  const value = at + CRLF_BYTES;
-  if (at === exptimeStop + 1 || end - value - CRLF_BYTES !== length || length < 0) return false;
-  if (view.getUint16(at) !== CRLF || view.getUint16(end - CRLF_BYTES) !== CRLF) return false;
-  locateSet(key, keyStop - key, value, length, out);
+  let lineEnd = key + keyBytes;
+  while (view.getUint16(lineEnd) !== CRLF) lineEnd++;
+  const value = lineEnd + CRLF_BYTES;
+  locateSet(key, keyBytes, value, end - CRLF_BYTES - value, out);
   return true;
 }
 
-/** A tenth digit is left over, and is no space. */
-function digitsEnd(bytes: Uint8Array, start: number): number {
+/** Length of the key of such a request, which begins PLAIN_SET_KEY_AT bytes in; 0 when they are none. */
+export function plainSetKeyBytes(view: DataView, offset: number, end: number): number {
+  if (end - offset < REQUEST_BYTES_MIN || view.getInt32(offset) !== SET) return 0;
+  const key = offset + SET_BYTES;
+  const keyStop = printedEnd(view, key, end - BEHIND_KEY_BYTES);
+  const keyBytes = keyStop - key;
+  if (keyBytes === 0 || keyBytes > KEY_BYTES_MAX) return 0;
+  const length = areShort(view, keyStop) ? keyStop + SHORT_TERMS_BYTES : behindTerms(view, keyStop, end);
+  return length !== 0 && hasLength(view, length, end) ? keyBytes : 0;
+}
+
+/** Flags and exptime of one digit each, as most are: ` 0 0 ` at `at`. */
+function areShort(view: DataView, at: number): boolean {
+  const digits = (view.getInt32(at) ^ SPACE_ZERO_SPACE_ZERO) >>> 0;
+  // Each digit is 0 … 9 of the sixteen with its upper half; the spaces are exact.
+  if ((digits & 0xfff0fff0) !== 0 || view.getUint8(at + WORD_BYTES) !== SPACE) return false;
+  return digits >>> 16 < 10 && (digits & 0xf) < 10;
+}
+
+/** Where the length begins, behind flags and exptime of up to nine digits; 0 when they are none. */
+function behindTerms(view: DataView, at: number, end: number): number {
+  if (view.getUint8(at) !== SPACE) return 0;
+  const flagsStop = digitsEnd(view, at + 1, end);
+  if (flagsStop === at + 1 || flagsStop >= end || view.getUint8(flagsStop) !== SPACE) return 0;
+  const exptimeStop = digitsEnd(view, flagsStop + 1, end);
+  if (exptimeStop === flagsStop + 1 || exptimeStop >= end || view.getUint8(exptimeStop) !== SPACE) return 0;
+  return exptimeStop + 1;
+}
+
+/** Whether the length at `start` is that of the value behind it, which ends with a line end just before `end`. */
+function hasLength(view: DataView, start: number, end: number): boolean {
+  const last = Math.min(end - CRLF_BYTES, start + DIGITS_MAX);
+  let length = 0;
   let at = start;
-  while ((bytes[at] - ZERO) >>> 0 < 10 && at - start < DIGITS_MAX) at++;
+  while (at < last) {
+    const digit = view.getUint8(at) - ZERO;
+    if (digit >>> 0 > 9) break;
+    length = (Math.imul(length, 10) + digit) | 0;
+    at++;
+  }
+  if (at === start || end - at - CRLF_BYTES - CRLF_BYTES !== length) return false;
+  return view.getUint16(at) === CRLF && view.getUint16(end - CRLF_BYTES) === CRLF;
+}
+
+/** A tenth digit is left over, and is no space. */
+function digitsEnd(view: DataView, start: number, end: number): number {
+  const last = Math.min(end, start + DIGITS_MAX);
+  let at = start;
+  while (at < last && (view.getUint8(at) - ZERO) >>> 0 < 10) at++;
   return at;
 }
 

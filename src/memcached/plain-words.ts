@@ -14,7 +14,15 @@ export function below(word: number): number {
 /** The first byte from `at` on that is not above space, or `last`; any byte above 0x20 counts. */
 export function printedEnd(view: DataView, at: number, last: number): number {
   let index = at;
-  while (index + WORD_BYTES <= last && below(view.getInt32(index)) === 0) index += WORD_BYTES;
+  while (index + WORD_BYTES <= last) {
+    const found = below(view.getInt32(index));
+    if (found !== 0) {
+      // Where the borrow has come through a `!`, one before the byte in question: the search below goes on from there.
+      index += Math.clz32(found) >>> 3;
+      break;
+    }
+    index += WORD_BYTES;
+  }
   while (index < last && view.getUint8(index) > SPACE) index++;
   return index;
 }

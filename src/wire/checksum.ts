@@ -71,7 +71,8 @@ function sum16Bytes(view: DataView, at: number): number {
   return upper + ((((a + b + c + d) | 0) - (upper << 16)) | 0);
 }
 
-function halves(word: number): number {
+/** What a 32-bit word adds to a partial sum. */
+export function halves(word: number): number {
   return (word >>> 16) + (word & 0xffff);
 }
 

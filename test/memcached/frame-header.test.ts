@@ -47,5 +47,5 @@ test.each([
   ['a total of 2', [0, 7, 0, 0, 0, 2, 0, 0], false],
   ['a total of 256 + 1', [0, 7, 0, 0, 1, 1, 0, 0], false],
 ])('single datagram: %s', (_name, bytes, isSingle) => {
-  expect(frameHeader.isSingleDatagram(Uint8Array.from(bytes), 0)).toBe(isSingle);
+  expect(frameHeader.isSingleDatagram(new DataView(Uint8Array.from(bytes).buffer), 0)).toBe(isSingle);
 });

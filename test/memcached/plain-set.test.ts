@@ -19,7 +19,7 @@ function take(text: string | Uint8Array, behind = 0xa5) {
   bytes.set(request, OFFSET);
   const out = new Int32Array(OUT_WORDS).fill(77);
   const end = OFFSET + request.length;
-  return { bytes, taken: parsePlainSet(bytes, new DataView(bytes.buffer), OFFSET, end, out), out, end };
+  return { bytes, taken: parsePlainSet(new DataView(bytes.buffer), OFFSET, end, out), out, end };
 }
 
 describe('taken', () => {
@@ -27,6 +27,10 @@ describe('taken', () => {
     ['k', '0 0', ''],
     ['abcd', '4294967 0', 'x'],
     ['key:000000000042', '0 2592000', 'v'.repeat(64)],
+    ['a!', '0 0', 'x'],
+    ['abc!!!!', '9 9', 'x'],
+    ['abcd', '10 0', 'x'],
+    ['abcd', '0 10', 'x'],
     ['\xff\x80\xfe', '0 0', '\r\n set a 0 0 1\r\n'],
     ['x'.repeat(250), '0 0', 'v'.repeat(1000)],
   ])('key %j, %j, %j', (key, numbers, value) => {
@@ -49,6 +53,8 @@ describe('left to the parser', () => {
     ['set k 0 0 1\nx\r\n', 'a bare newline'],
     ['set k 0 0 1 noreply\r\nx\r\n', 'noreply'],
     ['set k 0 -1 1\r\nx\r\n', 'a sign'],
+    ['set k : 0 1\r\nx\r\n', 'no digit'],
+    ['set k 0 ? 1\r\nx\r\n', 'no digit, either'],
     ['set k 4294967295 0 1\r\nx\r\n', 'ten digits'],
     ['set k 0 0 1000000000\r\nx\r\n', 'ten digits of length'],
     ['set k  0 0 1\r\nx\r\n', 'two spaces'],
