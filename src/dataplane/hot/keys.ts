@@ -35,10 +35,10 @@ import {
 } from './setup.ts';
 
 /**
- * One request in so many is counted, for so many: all while they come singly, one in 8 under load, one in 64 of batches
+ * One request in so many is counted, for so many: all while they come singly, one in 4 under load, one in 64 of batches
  * that are nearly full, when a lane has no time to lose and there is plenty to count.
  */
-const STRIDE_BUSY = 8;
+const STRIDE_BUSY = 4;
 const BUSY_ROWS = 12;
 const STRIDE_FULL = 64;
 const FULL_ROWS = 56;
