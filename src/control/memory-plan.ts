@@ -7,6 +7,7 @@ import { gathersByteLength, type MultigetSetup } from '../dataplane/gather.ts';
 import { chunksFor } from '../dataplane/gather-store.ts';
 import { Handover, mailByteLength } from '../dataplane/handover.ts';
 import { healthBlockByteLength } from '../dataplane/health-block.ts';
+import { HOLDING_BYTES } from '../dataplane/holding.ts';
 import { Hot } from '../dataplane/hot/hot.ts';
 import { type HotSettings, type HotSetup, hotShared, hotSharedByteLength } from '../dataplane/hot/setup.ts';
 import { BATCH_BYTES } from '../dataplane/lane.ts';
@@ -56,6 +57,7 @@ export interface LaneArena {
   readonly controlOffset: number;
   readonly batchOffset: number;
   readonly outboxOffset: number;
+  readonly holdingOffset: number;
   readonly sourcesOffset: number;
   readonly gathersOffset: number;
   readonly missNotesOffset: number;
@@ -134,6 +136,7 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
       counters +
       BATCH_BYTES +
       2 * OUTBOX_BYTES +
+      HOLDING_BYTES +
       CONTROL_BYTES +
       SLACK_BYTES,
   );
@@ -147,6 +150,7 @@ export function planLaneMemory(config: Config, nodesMax: number, ports: readonly
     controlOffset: arena.allocate(CONTROL_BYTES),
     batchOffset: arena.allocate(BATCH_BYTES),
     outboxOffset: arena.allocate(2 * OUTBOX_BYTES),
+    holdingOffset: arena.allocate(HOLDING_BYTES),
     sourcesOffset: arena.allocate(sources),
     gathersOffset: arena.allocate(gathers),
     missNotesOffset: arena.allocate(missNotes),

@@ -1,7 +1,7 @@
 /**
  * A lane: one thread, its own queue on each port, one duty cycle.
  *
- *     for each port: receive → classify → admit → requests → replies → returns → settle → transmit on each port → release
+ *     for each port: receive → classify → admit → requests → replies → returns → settle → hold → transmit on each port → release
  *     then what time demands: multi-key requests, commands for every node, parked frames, ARP, probes, answers for
  *     nodes that are down
  */
@@ -12,6 +12,7 @@ import { Classifier } from './classify.ts';
 import { COUNT } from './counters.ts';
 import { BOXES, mailPlace } from './handover.ts';
 import { HealthBlock } from './health-block.ts';
+import { Holding } from './holding.ts';
 import { writeArpRequest } from './host.ts';
 import { HotStage } from './hot/stage.ts';
 import { BATCH_ROWS, Path } from './path.ts';
@@ -43,6 +44,7 @@ export class Lane {
   readonly #stages: readonly Stage[];
   readonly #duties: readonly Duty[];
   readonly #hotStage: HotStage | undefined;
+  readonly #holding: Holding;
   readonly #isFirst: boolean;
   readonly #ownAddress: number;
   readonly #held: Int32Array;
@@ -72,6 +74,7 @@ export class Lane {
     this.#batch = batch;
     this.#hotStage = this.path.hotLane && new HotStage(this.path, this.path.hotLane);
     this.#stages = stagesOf(this.path, batch, this.#hotStage);
+    this.#holding = new Holding(arena.bytes, arena.buffer, setup.holdingOffset, this.path.serverPort);
     this.#isFirst = setup.lane === 0;
     this.#duties = dutiesOf(this.path, new HealthBlock(shared.words, setup.healthOffset >> 2, setup.nodesMax));
     this.#ownAddress = setup.ownAddress;
@@ -102,6 +105,12 @@ export class Lane {
     return work;
   }
 
+  /** Before the lane ends. */
+  leave(): void {
+    this.#holding.flush();
+    this.path.leave();
+  }
+
   /** Brings the ports' kernel-side counters up to date. */
   refreshCounters(): void {
     for (const port of this.#ports) port.refreshCounters();
@@ -118,7 +127,10 @@ export class Lane {
     const batch = this.#batch;
     const rows = port.receive(batch, BATCH_ROWS);
     if (port === this.path.serverPort) this.path.serverDrained = rows < BATCH_ROWS;
-    if (rows === 0) return 0;
+    if (rows === 0) {
+      if (port === this.path.clientPort) this.#holding.flush();
+      return 0;
+    }
     this.#handle(port, rows);
     this.#noteHeld(); // first: a frame given back before would be in nobody's hands
     port.release(batch, rows);
@@ -129,10 +141,17 @@ export class Lane {
   /** Takes the first `rows` rows of the batch through the stages, and transmits what is to be. */
   #handle(port: Port, rows: number): void {
     const { path } = this;
+    const { counters } = path.memory;
     path.senders = 0;
+    const answered = counters[COUNT.hot_hits];
+    const forwarded = counters[COUNT.requests];
     for (let stage = 0; stage < this.#stages.length; stage++) this.#stages[stage](port, rows);
     path.serverOut.flush();
     path.clientOut.flush();
+    if (port === path.clientPort) {
+      const answeredNow = counters[COUNT.hot_hits] - answered;
+      this.#holding.turn(this.#batch, rows, answeredNow, counters[COUNT.requests] - forwarded);
+    }
     this.#transmit(this.#batch, rows, path.senders);
   }
 

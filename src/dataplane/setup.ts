@@ -64,6 +64,8 @@ export interface PathSetup {
   latencyOffset: number;
   /** Two of OUTBOX_BYTES. */
   outboxOffset: number;
+  /** HOLDING_BYTES. */
+  holdingOffset: number;
   sourcesOffset: number;
   gathersOffset: number;
   /** NOTE_BYTES for each slot. */

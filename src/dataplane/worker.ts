@@ -113,6 +113,6 @@ function turn(lane: Lane, idle: Idle, control: Int32Array, timeOrigin: number): 
       counters[COUNT.idle_us] += (performance.now() + clockOffset - nowMs) * US_PER_MS;
     }
   }
-  lane.path.leave();
+  lane.leave();
   Atomics.store(control, CONTROL_STATE, LANE_STOPPED);
 }

@@ -6,6 +6,7 @@ import { configFromFlags } from '../../src/control/config/load.ts';
 import { planRehearsal } from '../../src/control/rehearsal-plan.ts';
 import { LANE_COUNTERS } from '../../src/dataplane/counters.ts';
 import { gathersByteLength } from '../../src/dataplane/gather.ts';
+import { HOLDING_BYTES } from '../../src/dataplane/holding.ts';
 import { BATCH_BYTES } from '../../src/dataplane/lane.ts';
 import { latencyByteLength } from '../../src/dataplane/latency.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
@@ -76,6 +77,7 @@ class Stage {
       ports: [this.#describe('c', 0, NF_CLIENT_MAC), this.#describe('s', 1, NF_SERVER_MAC)],
       slotsOffset: this.arena.allocate(slots),
       parkingOffset: this.arena.allocate(parking),
+      holdingOffset: this.arena.allocate(HOLDING_BYTES),
       countersOffset: this.arena.allocate(laneCountersByteLength()),
       nodeCountersOffset: this.arena.allocate(nodeCountersByteLength(like.nodesMax)),
       outboxOffset: this.arena.allocate(2 * OUTBOX_BYTES),

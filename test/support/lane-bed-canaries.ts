@@ -9,6 +9,7 @@
 
 import { Fragments } from '../../src/dataplane/fragments.ts';
 import { gathersByteLength } from '../../src/dataplane/gather.ts';
+import { HOLDING_BYTES } from '../../src/dataplane/holding.ts';
 import { BATCH_BYTES, Lane } from '../../src/dataplane/lane.ts';
 import { latencyByteLength } from '../../src/dataplane/latency.ts';
 import { laneCountersByteLength, nodeCountersByteLength } from '../../src/dataplane/memory.ts';
@@ -176,6 +177,7 @@ export class CanaryBed {
       ...like,
       slotsOffset: this.#memory.take(slots),
       parkingOffset: this.#memory.take(parking),
+      holdingOffset: this.#memory.take(HOLDING_BYTES),
       countersOffset: this.#memory.take(laneCountersByteLength()),
       nodeCountersOffset: this.#memory.take(nodeCountersByteLength(like.nodesMax)),
       fragmentsOffset: this.#memory.take(fragments),

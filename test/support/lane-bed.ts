@@ -17,6 +17,7 @@ import { type GateOptions, GateTable } from '../../src/dataplane/gate-table.ts';
 import { gathersByteLength, type MultigetSetup } from '../../src/dataplane/gather.ts';
 import { Handover, mailByteLength } from '../../src/dataplane/handover.ts';
 import { HealthBlock, healthBlockByteLength } from '../../src/dataplane/health-block.ts';
+import { HOLDING_BYTES } from '../../src/dataplane/holding.ts';
 import { Hot } from '../../src/dataplane/hot/hot.ts';
 import { OPERATION_WRITE } from '../../src/dataplane/hot/operations.ts';
 import { type HotSettings, type HotSetup, hotShared, hotSharedByteLength } from '../../src/dataplane/hot/setup.ts';
@@ -386,6 +387,7 @@ export class LaneBed {
       timeOrigin: BED_TIME_ORIGIN,
       slotsOffset: arena.allocate(slotTableByteLength(slots)),
       parkingOffset: arena.allocate(parkingBytes),
+      holdingOffset: arena.allocate(HOLDING_BYTES),
       parkingFrames,
       fragments,
       fragmentsOffset: arena.allocate(Fragments.byteLength(fragments.datagrams)),

@@ -132,6 +132,13 @@ export class HotBed {
     return this.#pump(this.bed.hear('client', request(body, fields), { lane: this.#lane }));
   }
 
+  /** A client asks all this at once. */
+  askTogether(bodies: readonly string[]): Heard[] {
+    const frames = bodies.map((body, id) => request(body, { id }));
+    const heard = this.#pump(this.bed.hear('client', frames, { lane: this.#lane }));
+    return [...heard, ...this.turn()];
+  }
+
   /** The answer to the one client that asks, or undefined. */
   say(body: string, fields: Parameters<typeof request>[1] = {}): string | undefined {
     const heard = this.ask(body, fields);
