@@ -106,15 +106,13 @@ bool SendOne(int fd, uint8_t* base, const Row& row, const Sender& sender) {
 
 // The rows of a message that the kernel would not take, each for itself, if they were several. Those that it does not take
 // then either are refused, to be freed by their receiver. Returns how many were taken.
-uint32_t SendApart(int fd, uint8_t* base, Row* rows, const uint16_t* order, uint32_t count, const Sender& sender,
-                   Joining* joining) {
+uint32_t SendApart(int fd, uint8_t* base, Row* rows, const uint16_t* order, uint32_t count, const Sender& sender) {
   uint32_t taken = 0;
   for (uint32_t i = 0; i < count; i++) {
     Row& row = rows[order[i]];
     if (count > 1 && SendOne(fd, base, row, sender)) taken++;
     else row.verdict = kRefused;
   }
-  if (taken > 0) joining->Note(false);
   return taken;
 }
 
@@ -157,7 +155,7 @@ void CloseAfPacket(int fd, uint8_t* ring, uint64_t ringBytes) {
 }
 
 Taken TransmitAfPacket(int fd, uint8_t* base, Row* rows, uint32_t count, const Sender& sender, Joining* joining) {
-  const Sender asked = {sender.id, sender.frameBytesMax, sender.vlan, sender.joins && joining->Works()};
+  const Sender asked = {sender.id, sender.frameBytesMax, sender.vlan, sender.joins && joining->Wants()};
   mmsghdr messages[kTransmitRowsMax];
   uint8_t heads[kTransmitRowsMax][kHeadBytes];
   iovec parts[2 * kTransmitRowsMax];
@@ -179,6 +177,7 @@ Taken TransmitAfPacket(int fd, uint8_t* base, Row* rows, uint32_t count, const S
   }
   firsts[ready] = static_cast<uint16_t>(queued);
   Taken taken = {};
+  bool isInVain = false;
   for (uint32_t next = 0; next < ready;) {
     const int sent = sendmmsg(fd, messages + next, ready - next, MSG_DONTWAIT);
     if (sent > 0) {
@@ -186,13 +185,19 @@ Taken TransmitAfPacket(int fd, uint8_t* base, Row* rows, uint32_t count, const S
       const uint32_t frames = static_cast<uint32_t>(firsts[end] - firsts[next]);
       taken.frames += frames;
       taken.joined += frames - static_cast<uint32_t>(sent);
-      if (frames > static_cast<uint32_t>(sent)) joining->Note(true);
       next = end;
     } else if (errno != EINTR) {
-      taken.frames += SendApart(fd, base, rows, order + firsts[next], firsts[next + 1] - firsts[next], asked, joining);
+      const int error = errno;
+      const uint32_t frames = static_cast<uint32_t>(firsts[next + 1] - firsts[next]);
+      const uint32_t apart = SendApart(fd, base, rows, order + firsts[next], frames, asked);
+      taken.frames += apart;
+      // A full queue refuses, too, but hardly takes all of them a moment later.
+      isInVain |= (error == EINVAL || error == ENOBUFS) && frames > 1 && apart == frames;
       next++;
     }
   }
+  if (taken.joined > 0) joining->NoteWorked();
+  else if (isInVain) joining->NoteInVain();
   return taken;
 }
 

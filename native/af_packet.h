@@ -39,15 +39,25 @@ struct Taken {
 };
 
 // Whether a socket's super-frames get through. Kernels before 6.2 refuse them (EINVAL), and an interface that cannot take
-// them apart drops them (ENOBUFS): then their frames are sent one by one, and after a few times in a row always.
+// them apart drops them (ENOBUFS): then their frames are sent one by one, which works. After kInVainMax transmits of that
+// kind in a row super-frames are left out, but for one transmit in kSkippedMax, as the interface may have been mended.
 class Joining {
  public:
-  bool Works() const { return inVain_ < kInVainMax; }
-  void Note(bool worked) { inVain_ = worked ? 0 : inVain_ + 1; }
+  bool Wants() {
+    if (inVain_ < kInVainMax) return true;
+    skipped_ = (skipped_ + 1) % kSkippedMax;
+    return skipped_ == 0;
+  }
+  void NoteWorked() { inVain_ = 0; }
+  void NoteInVain() {
+    if (inVain_ < kInVainMax) inVain_++;
+  }
 
  private:
   static constexpr uint32_t kInVainMax = 16;
+  static constexpr uint32_t kSkippedMax = 1 << 16;
   uint32_t inVain_ = 0;
+  uint32_t skipped_ = 0;
 };
 
 // Sends the rows whose verdict names the sender, frames of one group one after another, those that can be joined as one;

@@ -21,7 +21,8 @@
  *
  * A `parked` request waits until it ends as one of `requests` (`parked_sent` counts these) or as
  * `drop_neighbour_unreachable`. A command for every node waits until it ends as one of `broadcasts` or `refused_broadcast`.
- * When their lane dies, `drop_lane_crash` counts all of these, parked parts of requests for several keys beside the requests.
+ * When their lane dies, `drop_lane_crash` counts all of these, parked parts of requests for several keys beside the requests,
+ * and reads held for the next batch, which are among `requests` already.
  * `reads` and `writes` are counted when a request is steered, before it may be dropped for want of its next hop. A fragment
  * waits until it ends as `fragments_joined` or as a `drop_fragment_*`.
  */

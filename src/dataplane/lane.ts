@@ -74,7 +74,7 @@ export class Lane {
     this.#batch = batch;
     this.#hotStage = this.path.hotLane && new HotStage(this.path, this.path.hotLane);
     this.#stages = stagesOf(this.path, batch, this.#hotStage);
-    this.#holding = new Holding(arena.bytes, arena.buffer, setup.holdingOffset, this.path.serverPort);
+    this.#holding = new Holding(arena, setup.holdingOffset, this.path.serverPort);
     this.#isFirst = setup.lane === 0;
     this.#duties = dutiesOf(this.path, new HealthBlock(shared.words, setup.healthOffset >> 2, setup.nodesMax));
     this.#ownAddress = setup.ownAddress;
@@ -119,7 +119,7 @@ export class Lane {
   /** Requests of clients that wait in this thread's own memory. */
   #noteHeld(): void {
     const { gathers, broadcasts, parking, hotLane } = this.path;
-    const held = gathers.table.waiting.count + broadcasts.active + parking.count;
+    const held = gathers.table.waiting.count + broadcasts.active + parking.count + this.#holding.count;
     this.#held[0] = hotLane === undefined ? held : held + hotLane.held;
   }
 

@@ -66,7 +66,7 @@ export class PlainDatagrams {
     this.#macFirst = (port.macHigh << 16) | (port.macLow >>> 16);
     this.#macLast = port.macLow & 0xffff;
     this.#macHigh = port.macHigh;
-    this.#macLow = port.macLow;
+    this.#macLow = port.macLow | 0;
     this.#isUntagged = port.vlan === 0;
     this.#hasVip = isClientSide;
     this.#hasOwn = isServerSide;

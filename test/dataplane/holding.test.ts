@@ -1,5 +1,17 @@
 /** Requests to nodes that wait for the next batches, where a batch is answered mostly here. */
 import { describe, expect, it } from 'vitest';
+import { HOLDING_BYTES, Holding } from '../../src/dataplane/holding.ts';
+import { Arena } from '../../src/mem/arena.ts';
+import {
+  CHECKSUM_START_SHIFT,
+  DROP,
+  FLAG_PARTIAL_CHECKSUM,
+  type Port,
+  REFUSED,
+  ROW_VERDICT,
+  ROW_WORDS,
+  VERDICT_GROUP_SHIFT,
+} from '../../src/port/port.ts';
 import { type LaneBed, MC1, MC2, MC3, type Outcome } from '../support/lane-bed.ts';
 import { ALICE, BOB, request } from '../support/lane-bed-frames.ts';
 import { decodeRequestDatagram } from '../support/strict-decoder.ts';
@@ -43,14 +55,18 @@ describe('requests of a batch that is answered mostly here', () => {
     expect(bed.unaccounted()).toBe(0);
   });
 
-  it('are what they would be at once, byte for byte', () => {
+  it.each([
+    ['whole checksums', 'full', 0],
+    ['partial ones', 'partial', FLAG_PARTIAL_CHECKSUM | (34 << CHECKSUM_START_SHIFT)],
+  ] as const)('are what they would be at once, byte for byte, flags as well: %s', (_, checksum, flags) => {
     const [held, atOnce] = [bedWithHotKey(), bedWithHotKey()];
-    held.hear('client', [...hits(12), ...misses('a', 'b', 'a')]);
-    const later = held.turn().sent.map(({ frame }) => Buffer.from(frame).toString('hex'));
-    atOnce.hear('client', hits(12));
-    const outcome = atOnce.hear('client', misses('a', 'b', 'a'));
-    expect(later).toEqual(outcome.sent.map(({ frame }) => Buffer.from(frame).toString('hex')));
-    expect(later).toHaveLength(3);
+    const hitting = Array.from({ length: 12 }, () => request(HIT, { client: BOB, checksum }));
+    const missing = ['a', 'b', 'a'].map(key => request(`get ${key}\r\n`, { client: ALICE, checksum }));
+    held.hear('client', [...hitting, ...missing], { flags });
+    const later = held.turn().sent;
+    atOnce.hear('client', hitting, { flags });
+    expect(later).toEqual(atOnce.hear('client', missing, { flags }).sent);
+    expect(later.map(sent => sent.flags)).toEqual([flags, flags, flags]);
   });
 
   it('wait for two batches more at most', () => {
@@ -89,12 +105,22 @@ describe('requests of a batch that is answered mostly here', () => {
     expect(asked(bed.turn())).toEqual([]);
   });
 
-  it('one that no place holds takes the others along', () => {
+  it.each([
+    ['a write', 'set a 0 0 1\r\nx\r\n'],
+    ['a read of another protocol', 'mg a v\r\n'],
+  ])('%s leaves at once, ahead of them', (_, body) => {
     const bed = bedWithHotKey();
-    const large = request(`set large 0 0 400\r\n${'v'.repeat(400)}\r\n`, { client: ALICE });
-    const sent = asked(bed.hear('client', [...hits(12), ...misses('a'), large, ...misses('b')]));
-    expect(sent.map(body => body.slice(0, 9)).sort()).toEqual(['a', 'b', 'set large']);
-    expect(asked(bed.turn())).toEqual([]);
+    const other = request(body, { client: ALICE });
+    const sent = asked(bed.hear('client', [...hits(12), ...misses('b'), other, ...misses('c')]));
+    expect(sent).toEqual([body.trim()]);
+    expect(asked(bed.turn()).sort()).toEqual(['b', 'c']);
+  });
+
+  it('a get behind IP options leaves at once', () => {
+    const bed = bedWithHotKey();
+    const other = request('get a\r\n', { client: ALICE, options: [1, 1, 1, 1] });
+    const { sent } = bed.hear('client', [...hits(12), other]);
+    expect(sent.filter(({ side }) => side === 'server')).toHaveLength(1);
   });
 
   it('the longest get has a place', () => {
@@ -107,8 +133,15 @@ describe('requests of a batch that is answered mostly here', () => {
     const bed = bedWithHotKey();
     bed.hear('client', [...hits(12), ...misses('a')]);
     bed.lane().leave();
-    expect(bed.lane().path.serverPort.counters).toBeDefined();
-    expect(asked(bed.turn())).toEqual(['a']);
+    expect(asked({ sent: bed.sent(), counted: {} })).toEqual(['a']);
+  });
+
+  it('are counted when their lane dies', () => {
+    const bed = bedWithHotKey();
+    bed.hear('client', [...hits(12), ...misses('a', 'b')]);
+    bed.restart();
+    expect(bed.count('drop_lane_crash')).toBe(2);
+    expect(asked(bed.turn())).toEqual([]);
   });
 
   it('are answered like any other', () => {
@@ -121,5 +154,36 @@ describe('requests of a batch that is answered mostly here', () => {
       'VALUE b 0 1\r\nb\r\nEND\r\n',
     ]);
     expect(heard).toHaveLength(14);
+  });
+});
+
+describe('of the rows of a batch', () => {
+  const NODES_PORT = 2;
+  const row = (port: number, group: number) => port | (group << VERDICT_GROUP_SHIFT);
+
+  it('those for nodes are held, by their port and group; answers, on the same port too, are not', () => {
+    const arena = Arena.create(HOLDING_BYTES + 65_536);
+    const sent: number[] = [];
+    const port = {
+      id: NODES_PORT,
+      transmit: (rows: Int32Array, count: number) => {
+        for (let i = 0; i < count; i++) sent.push(rows[i * ROW_WORDS + ROW_VERDICT]!);
+        return count;
+      },
+    } as Port;
+    const holding = new Holding(arena, arena.allocate(HOLDING_BYTES), port);
+    const verdicts = [row(NODES_PORT, 1), row(NODES_PORT, 0), row(3, 1), DROP, REFUSED, row(NODES_PORT, 7)];
+    const batch = new Int32Array(verdicts.length * ROW_WORDS);
+    for (const [i, verdict] of verdicts.entries()) {
+      const offset = arena.allocate(256) + 64;
+      const [frame] = misses('a') as [Uint8Array];
+      arena.bytes.set(frame, offset);
+      batch.set([offset, frame.length, 0, verdict], i * ROW_WORDS);
+    }
+    holding.turn(batch, verdicts.length, 12, 2);
+    expect(verdicts.map((_, i) => batch[i * ROW_WORDS + ROW_VERDICT])).toEqual([DROP, ...verdicts.slice(1, 5), DROP]);
+    expect([holding.count, sent]).toEqual([2, []]);
+    holding.flush();
+    expect([holding.count, sent]).toEqual([0, [row(NODES_PORT, 1), row(NODES_PORT, 7)]]);
   });
 });

@@ -15,12 +15,13 @@ import {
 import * as ethernet from '../../src/wire/ethernet.ts';
 import * as ipv4 from '../../src/wire/ipv4.ts';
 import * as udp from '../../src/wire/udp.ts';
-import { CLIENT_MAC, OUR_MAC, placed, udpFrame } from '../support/frames.ts';
+import { CLIENT_MAC, placed, udpFrame } from '../support/frames.ts';
 import { address } from '../support/lane-bed.ts';
 import { slowChecksum } from '../wire/slow-checksum.ts';
 
 const own = { vip: address('10.77.0.100'), vipPort: 11211, ownAddress: address('10.77.1.1') };
-const PORT = { macHigh: 0x0200, macLow: 2, vlan: 0 } as Port;
+const PORT_MAC = '02:00:de:ad:be:ef';
+const PORT = { macHigh: 0x0200, macLow: 0xdeadbeef | 0, vlan: 0 } as Port;
 
 interface Sides {
   readonly client: boolean;
@@ -56,7 +57,13 @@ function slowEnd(view: DataView, offset: number, length: number, flags: number, 
   return toVip ? end : -end;
 }
 
-const FIELDS = { src: '10.77.0.1', sport: 4000, dport: 11211, payload: '\0\x01\0\0\0\x01\0\0get abc\r\n' };
+const FIELDS = {
+  dstMac: PORT_MAC,
+  src: '10.77.0.1',
+  sport: 4000,
+  dport: 11211,
+  payload: '\0\x01\0\0\0\x01\0\0get abc\r\n',
+};
 const toVip = udpFrame({ ...FIELDS, dst: '10.77.0.100' });
 const toOwn = udpFrame({ ...FIELDS, dst: '10.77.1.1', dport: 49152 });
 
@@ -86,7 +93,7 @@ describe('plain frames', () => {
     ['padding behind the packet', udpFrame({ ...FIELDS, dst: '10.77.0.100', padding: 9 }), BOTH, 1],
     ['a source that is the VIP', udpFrame({ ...FIELDS, src: '10.77.0.100', dst: '10.77.0.100' }), BOTH, 0],
     ['a source that is ours', udpFrame({ ...FIELDS, src: '10.77.1.1', dst: '10.77.0.100' }), BOTH, 0],
-    ['our own Ethernet address', udpFrame({ ...FIELDS, dst: '10.77.0.100', srcMac: OUR_MAC }), BOTH, 0],
+    ['our own Ethernet address', udpFrame({ ...FIELDS, dst: '10.77.0.100', srcMac: PORT_MAC }), BOTH, 0],
     ['another’s', udpFrame({ ...FIELDS, dst: '10.77.0.100', dstMac: CLIENT_MAC }), BOTH, 0],
     ['a group that sends', udpFrame({ ...FIELDS, dst: '10.77.0.100', srcMac: '03:00:00:00:00:01' }), BOTH, 0],
     ['a wrong checksum', udpFrame({ ...FIELDS, dst: '10.77.0.100', checksum: 'bad' }), BOTH, 0],

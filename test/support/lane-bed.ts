@@ -310,7 +310,12 @@ export class LaneBed {
     this.lane(lane).cycle(this.nowMs);
     const moved = LANE_COUNTERS.map((name, i) => [name, counters[i]! - before[i]!] as const);
     const counted = Object.fromEntries(moved.filter(([name, by]) => by !== 0 && !NOT_OF_FRAMES.has(name)));
-    return { sent: this.#lanes[lane]!.wires.flatMap(takeAll), counted };
+    return { sent: this.sent(lane), counted };
+  }
+
+  /** What has left a lane since the last look. */
+  sent(lane = 0): Sent[] {
+    return this.#lanes[lane]!.wires.flatMap(takeAll);
   }
 
   /** Time passes; then a lane turns one cycle. */

@@ -396,7 +396,7 @@ export const configSchema = mapping({
   segmentation_offload: oneOf(['auto', 'off'])
     .default('auto')
     .describe(
-      'Whether requests to one node that are waiting together, equally long, leave as one super-frame (UDP segmentation offload), which its kernel or a network card takes apart again: less work for all. auto: with transport af_packet, on untagged ports, where the kernel (6.2 or later) and the interface carry it. off: never; where a node, or what watches frames, is a program that reads them raw.',
+      'Whether requests to one node that are waiting together, equally long, leave as one super-frame (UDP segmentation offload), which its kernel or a network card takes apart again: less work for all. auto: with transport af_packet, on untagged ports, where the kernel (6.2 or later) and the interface carry it. off: never; where a node, or what watches frames, is a program that reads them raw, as another Keysteer is.',
     ),
   slots: slots
     .prefault({})
