@@ -5,7 +5,7 @@
  * spaces, numbers of one to nine digits without a sign, no `noreply`, and a value of exactly the declared length.
  */
 import * as located from './located.ts';
-import { printedEnd } from './plain-words.ts';
+import { DIGITS_MAX, digitsEnd, printedEnd } from './plain-words.ts';
 import * as verbs from './verbs.ts';
 
 // Copies of imported constants, see line.ts.
@@ -25,7 +25,6 @@ const SPACE_ZERO_SPACE_ZERO = 0x20302030;
 const WORD_BYTES = 4;
 /** ` 0 0 ` */
 const SHORT_TERMS_BYTES = 5;
-const DIGITS_MAX = 9;
 /** What follows the key at least: three numbers of one digit, spaces, no value, line ends. */
 const BEHIND_KEY_BYTES = 10;
 const REQUEST_BYTES_MIN = SET_BYTES + 1 + BEHIND_KEY_BYTES;
@@ -86,14 +85,6 @@ function hasLength(view: DataView, start: number, end: number): boolean {
   }
   if (at === start || end - at - CRLF_BYTES - CRLF_BYTES !== length) return false;
   return view.getUint16(at) === CRLF && view.getUint16(end - CRLF_BYTES) === CRLF;
-}
-
-/** A tenth digit is left over, and is no space. */
-function digitsEnd(view: DataView, start: number, end: number): number {
-  const last = Math.min(end, start + DIGITS_MAX);
-  let at = start;
-  while (at < last && (view.getUint8(at) - ZERO) >>> 0 < 10) at++;
-  return at;
 }
 
 function locateSet(key: number, keyBytes: number, value: number, valueBytes: number, out: Int32Array): void {

@@ -4,7 +4,7 @@
  * What it does not take is not refused: parseReply decides. What it takes, parseReply would locate alike.
  */
 import * as located from './located.ts';
-import { printedEnd } from './plain-words.ts';
+import { digitsEnd, printedEnd } from './plain-words.ts';
 import * as reply from './reply.ts';
 
 // Copies of imported constants, see line.ts.
@@ -23,7 +23,6 @@ const ZERO = 0x30;
 const WORD_BYTES = 4;
 /** What follows the key at least: ` 0 0\r\n`. */
 const BEHIND_KEY_BYTES = 6;
-const DIGITS_MAX = 9;
 
 /** Writes all words of `out` and returns true when bytes `offset` … `end` − 1 begin with such a line, its numbers of nine digits at most. */
 export function parsePlainValue(view: DataView, offset: number, end: number, out: Int32Array): boolean {
@@ -39,13 +38,6 @@ export function parsePlainValue(view: DataView, offset: number, end: number, out
   if (stop === flagsStop + 1 || end - stop < 2 || view.getUint16(stop) !== CRLF) return false;
   locateValue(key, keyBytes, stop + 2, numberAt(view, flagsStop + 1, stop), out);
   return true;
-}
-
-function digitsEnd(view: DataView, at: number, end: number): number {
-  const last = Math.min(end, at + DIGITS_MAX);
-  let index = at;
-  while (index < last && (view.getUint8(index) - ZERO) >>> 0 < 10) index++;
-  return index;
 }
 
 function numberAt(view: DataView, at: number, stop: number): number {

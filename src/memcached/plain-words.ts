@@ -1,5 +1,8 @@
-/** Keys looked at word by word: what the short ways (plain-get.ts, plain-set.ts, plain-value.ts) have in common. */
+/** Keys looked at word by word, and short numbers: what the short ways (plain-get.ts, plain-set.ts, plain-value.ts) have in common. */
 
+/** Digits of a number that the short ways take; it fits an int32. */
+export const DIGITS_MAX = 9;
+const ZERO = 0x30;
 const SPACE = 0x20;
 const WORD_BYTES = 4;
 /** The first byte above space, four times. */
@@ -25,4 +28,12 @@ export function printedEnd(view: DataView, at: number, last: number): number {
   }
   while (index < last && view.getUint8(index) > SPACE) index++;
   return index;
+}
+
+/** The first byte from `start` on that is no digit, or `end`; of more than DIGITS_MAX digits the next, which is left over. */
+export function digitsEnd(view: DataView, start: number, end: number): number {
+  const last = Math.min(end, start + DIGITS_MAX);
+  let at = start;
+  while (at < last && (view.getUint8(at) - ZERO) >>> 0 < 10) at++;
+  return at;
 }
