@@ -45,9 +45,11 @@ export const hot = mapping({
   cache: yesOrNo()
     .default(true)
     .describe('Whether Keysteer answers reads of hot keys itself. Without, they are only copied to more nodes.'),
-  keys: powerOfTwo(64, 65536)
-    .default(32768)
-    .describe('Keys that can be hot at a time: a power of two, 64 to 65536. 2 KiB each.'),
+  keys: powerOfTwo(64, 262144)
+    .default(65536)
+    .describe(
+      'Keys that can be hot at a time: a power of two, 64 to 262144. 2 KiB each, of memory that is touched as they come.',
+    ),
   l1_keys: powerOfTwo(8, 32768)
     .default(1024)
     .describe('Of those, in the layer that is looked up first: a power of two, at most half of hot.keys.'),
