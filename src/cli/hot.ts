@@ -13,7 +13,7 @@ const HEIGHT = 24;
 const FIXED_LINES = 8;
 const INTERVAL_DEFAULT = '1';
 const LIMIT_DEFAULT = 20;
-const LIMIT_MAX = 65_536;
+const LIMIT_MAX = 262_144;
 
 const DONE: Readonly<Record<string, string>> = {
   pin: 'is pinned: hot from now on, until it is unpinned or Keysteer restarts',

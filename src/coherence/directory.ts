@@ -153,12 +153,23 @@ export function enter(words: Int32Array, item: number, state: number, keep: numb
   Atomics.add(words, item + VERSION, 2);
 }
 
-/** As `enter`, for a write that is about to be sent. Reads that went home less than `readMs` ago may see what it does. */
-export function enterWriting(words: Int32Array, item: number, keep: number, nowMs: number, readMs: number): void {
+/**
+ * As `enter`, for a write that is about to be sent. Reads that went home less than `readMs` ago may see what it does, unless
+ * they went before `answeredMs`: those are known to have been answered.
+ */
+export function enterWriting(
+  words: Int32Array,
+  item: number,
+  keep: number,
+  nowMs: number,
+  readMs: number,
+  answeredMs: number,
+): void {
   Atomics.store(words, item + LEAKED, 0);
   enter(words, item, WRITING, keep);
-  const sinceMs = (nowMs - Atomics.load(words, item + READ_MS)) | 0;
-  if (sinceMs < readMs) Atomics.store(words, item + LEAKED, 1);
+  const lastMs = Atomics.load(words, item + READ_MS);
+  const mayBeUnderWay = ((nowMs - lastMs) | 0) < readMs && ((lastMs - answeredMs) | 0) >= 0;
+  if (mayBeUnderWay) Atomics.store(words, item + LEAKED, 1);
 }
 
 /**

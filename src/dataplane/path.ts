@@ -133,6 +133,7 @@ export class Path {
     if (this.hot !== undefined) this.hot.nowMs = this.nowMs;
     this.gate.enter(this.nowMs);
     this.slots.enter(this.nowUs);
+    if (this.hotLane !== undefined) this.hotLane.enter();
   }
 
   /** Before the lane sleeps or ends: a new table need not wait for it. */

@@ -146,6 +146,8 @@ export class SlotTable {
   skipped = 0;
   /** 1 when the last `take` reused a slot whose request was never answered. */
   expired = 0;
+  /** Whether `take` has come to a slot that still waits, whatever it did there. Reset by answered.ts. */
+  hasMetWaiting = false;
   /** Whether slots of the main circle are short: seven in eight were taken less than a lifetime ago, and wait. */
   isShort = false;
   readonly #words: Int32Array;
@@ -218,6 +220,7 @@ export class SlotTable {
     while (this.skipped < PROBES_MAX) {
       const word = this.#next();
       if (!this.isOutstanding(word)) return word;
+      this.hasMetWaiting = true;
       if (this.isLate(word, nowUs)) {
         this.expired = (this.#words[word] & (STATE_MASK | SLOT_QUIET)) === STATE_OUTSTANDING ? 1 : 0;
         this.#words[word] |= SLOT_HAUNTED;

@@ -99,7 +99,7 @@ describe('good configurations', () => {
         pin: [],
         ban: [],
         lane: {
-          items: 32768,
+          items: 65536,
           l1Items: 1024,
           detector: {
             name: 'self-adaptive',

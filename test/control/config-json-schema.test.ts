@@ -177,7 +177,7 @@ describe('JSON Schema', () => {
       '.neighbours.queue_frames': 128,
       '.hot.enabled': true,
       '.hot.cache': true,
-      '.hot.keys': 32768,
+      '.hot.keys': 65536,
       '.hot.l1_keys': 1024,
       '.hot.detector': 'self-adaptive',
       '.hot.detector_bytes': 1048576,

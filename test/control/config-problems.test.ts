@@ -196,8 +196,8 @@ weight: 2         | hash_name: "a b"           | 8:56 | nodes[1].hash_name is "a
                   | health: { keep_share: 1.01 }     | 9:23 | health.keep_share is 1.01; it must be a number from 0 to 1
                   | health: { keep_share: half }     | 9:23 | health.keep_share is "half"; it must be a number from 0 to 1
                   | hot: { enabled: 1 }              | 9:17 | hot.enabled is 1; it must be true or false
-                  | hot: { keys: 100 }               | 9:14 | hot.keys is 100; it must be a power of two from 64 to 65536
-                  | hot: { l1_keys: 32768 }          | 9:17 | hot.l1_keys is 32768; it must be at most half of hot.keys (32768)
+                  | hot: { keys: 100 }               | 9:14 | hot.keys is 100; it must be a power of two from 64 to 262144
+                  | hot: { keys: 32768, l1_keys: 32768 } | 9:30 | hot.l1_keys is 32768; it must be at most half of hot.keys (32768)
                   | hot: { detector: bloom }         | 9:18 | hot.detector is "bloom"; it must be self-adaptive or lossy or probabilistic or mnemonic or weighted or space-saving
                   | hot: { share: 0 }                | 9:15 | hot.share is 0; it must be a number from 0.000001 to 0.5
                   | hot: { keys: 128 }               | 9:1  | hot.l1_keys is 1024 (the default); it must be at most half of hot.keys (128)

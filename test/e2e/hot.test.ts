@@ -123,7 +123,7 @@ describe.skipIf(requireBed())('hot keys', () => {
     [['ban', String.raw`counter\x01`], String.raw`<key> is "counter\x01"; it must have no`],
     [['pin', 'k', '--limit', '5'], '--limit is of the list; `keysteer hot pin` does not take it'],
     [['--interval', '0'], '--interval is 0; it must be 0.1 to 3600 seconds'],
-    [['--limit', '0'], '--limit is 0; it must be a whole number from 1 to 65536'],
+    [['--limit', '0'], '--limit is 0; it must be a whole number from 1 to 262144'],
   ])('keysteer hot %j: %s', async (args, error) => {
     const { code, stderr } = await hot(...args);
     expect(code).toBe(2);
@@ -134,7 +134,7 @@ describe.skipIf(requireBed())('hot keys', () => {
     await set('told', 'value');
     await heat('told');
     const { path } = balancer.admin as { path: string };
-    expect((await keysteer(['status', '--admin', path])).stdout).toMatch(/hot keys +1 of 32768/);
+    expect((await keysteer(['status', '--admin', path])).stdout).toMatch(/hot keys +1 of 65536/);
     expect((await keysteer(['top', '--once', '--interval', '0.2', '--admin', path])).stdout).toMatch(/^hot: 1 keys/m);
     const explain = ['explain', 'told', '--instance', path, '--node', 'mc1=10.77.1.11'];
     expect((await keysteer(explain)).stdout).toMatch(/^heat +\d.*\ntreated +cached in L[12]/m);

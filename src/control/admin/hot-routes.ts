@@ -18,7 +18,7 @@ export type HotOrder = 'pin' | 'unpin' | 'ban' | 'unban';
 export const HOT_ORDERS: readonly HotOrder[] = ['pin', 'unpin', 'ban', 'unban'];
 
 const LIMIT_DEFAULT = 20;
-const LIMIT_MAX = 65_536;
+const LIMIT_MAX = 262_144;
 /** Names in the file → of HotLimits. */
 const LIMITS: Readonly<Record<string, keyof HotLimits>> = {
   share: 'share',

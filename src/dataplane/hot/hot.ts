@@ -7,6 +7,7 @@ import * as directory from '../../coherence/directory.ts';
 import { OUT_PROTOCOL, OUT_STATUS, PROTOCOL_BINARY } from '../../memcached/located.ts';
 import { STATUS_EN, STATUS_END, STATUS_NONE } from '../../memcached/reply.ts';
 import { CLASS_READ, VERB_CLASS } from '../../memcached/verbs.ts';
+import { Answered } from '../answered.ts';
 import type { Path } from '../path.ts';
 import { SLOT_CLIENT, SLOT_KEY_HASH, SLOT_REPLICA, SLOT_STATE, SLOT_VERB_SHIFT, VERB_MASK } from '../slot-table.ts';
 import { Copies } from './copies.ts';
@@ -44,6 +45,10 @@ export class Hot {
   readonly replicas: Replicas;
   readonly copies: Copies;
   readonly #path: Path;
+  /** From the first cycle on, where answers come by. */
+  #answered: Answered | undefined;
+  #hasBegun = false;
+  #enteredMs = 0;
 
   /** Bytes of the lane's own arena. */
   static byteLength(operations: number, waiting: number, frameBytesMax: number): number {
@@ -70,13 +75,31 @@ export class Hot {
     this.intake = new Intake(path, keys, this.operations, this.sender, this.writes, this.upkeep, repeats, this.hits);
     this.replicas = new Replicas(path, keys);
     this.copies = new Copies(path, keys, this.operations, this.sender, copiesOffset);
+  }
+
+  /** A cycle begins. */
+  enter(): void {
+    if (!this.#hasBegun) this.#begin();
+    const { nowMs } = this.keys;
+    if (this.#answered === undefined || nowMs === this.#enteredMs) return;
+    this.#enteredMs = nowMs;
+    this.#answered.advance(nowMs, this.#path.nowUs);
+    this.keys.sayAnswered(this.#answered.ms);
+  }
+
+  /** Not before there is a time to count from. */
+  #begin(): void {
+    const { seesAnswers, readMs, nowMs } = this.keys;
+    const { slots, memory, nowUs } = this.#path;
+    this.#hasBegun = true;
     this.#takeOver();
+    if (seesAnswers) this.#answered = new Answered(slots, memory.words, readMs, nowMs, nowUs);
   }
 
   /** What a thread of this lane before this one has left: nobody knows what became of its writes. */
   #takeOver(): void {
-    const { words, items, setup, lane } = this.keys;
-    const untilMs = ((this.#path.clockMs | 0) + setup.lifeMs) | 0;
+    const { words, items, setup, lane, nowMs } = this.keys;
+    const untilMs = (nowMs + setup.lifeMs) | 0;
     directory.releaseAll(words, items, setup.items, ITEM_WORDS, lane, untilMs);
   }
 

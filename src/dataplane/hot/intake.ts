@@ -205,14 +205,14 @@ export class Intake {
     asked: Asked,
     forwarder: Forwarder,
   ): number {
-    const { words, nowMs, readMs } = this.#keys;
+    const { words, nowMs, readMs, answeredMs } = this.#keys;
     const node = this.#sender.homeOf(item);
     const operation = node < 0 ? -1 : this.#operations.take(op.OPERATION_RELAY, item);
     if (operation < 0) return this.#leave(item);
     this.#repeats.begin(this.#client, this.#portAndId, this.#hash, nowMs);
     words[item + directory.REPLICAS_JOINED] = 0;
     if (this.#marks(asked)) words[item + directory.MARKED] = 1;
-    directory.enterWriting(words, item, directory.LOOSE, nowMs, readMs);
+    directory.enterWriting(words, item, directory.LOOSE, nowMs, readMs, answeredMs);
     const silence = this.#unsilence(batch, row, ipOffset, udpOffset, end, asked);
     forwarder.slot = -1;
     const verdict = forwarder.throughSlot(batch, row, ipOffset, udpOffset, end, node);

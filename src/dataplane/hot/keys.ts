@@ -18,6 +18,7 @@ import { DROP } from '../../port/port.ts';
 import type { Asked } from '../asked.ts';
 import { BATCH_ROWS, LIST_END, LIST_IP, LIST_ROW, LIST_UDP, LIST_WORDS } from '../list.ts';
 import {
+  answeredWord,
   CANDIDATE_ESTIMATE,
   CANDIDATE_HASH,
   CANDIDATE_INSTANT,
@@ -49,7 +50,7 @@ export const NOT_PLAIN = -1;
 /** Candidates said lately, by hash: no second word about one for a while. */
 const SAID_ROWS = 1024;
 const SAID_MS = 200;
-/** And for its lane's turn. */
+/** And for its lane's turn; by so much lanes may differ in what time it is. */
 const STALL_MS = 100;
 
 export class HotKeys {
@@ -80,6 +81,8 @@ export class HotKeys {
   readonly #saidMs = new Int32Array(SAID_ROWS);
   readonly #seesAnswers: boolean;
   readonly #isAlone: boolean;
+  /** Words where each lane says up to when it has answers. */
+  readonly #answered: number;
   /** Another for each lane, and after each crash. */
   readonly life: number;
   readonly #gaps: Uint16Array;
@@ -115,6 +118,7 @@ export class HotKeys {
     this.#counts = countsOffset >> 2;
     this.#stores = setup.storesOffset >> 2;
     this.#threshold = this.control + HOT_THRESHOLDS + lane;
+    this.#answered = this.control + answeredWord(setup.lanes, 0);
     this.#seesAnswers = seesAnswers;
     this.#isAlone = setup.lanes === 1;
     this.life = mix32(Atomics.add(shared.words, this.control + HOT_LIVES, 1) + 1);
@@ -216,6 +220,23 @@ export class HotKeys {
   /** Without slots, requests that were sent before a key became hot leave no trace but time. */
   get seesAnswers(): boolean {
     return this.#seesAnswers;
+  }
+
+  /** This lane has all answers to what it sent before. */
+  sayAnswered(ms: number): void {
+    Atomics.store(this.words, this.#answered + this.lane, ms);
+  }
+
+  /**
+   * All reads noted before this time (directory.leak) have been answered, whichever lane sent them, ms. A read is sent in the
+   * cycle that notes it, at what its lane takes for the time then; hence STALL_MS.
+   */
+  get answeredMs(): number {
+    const { nowMs, words } = this;
+    let ageMs = this.#seesAnswers ? 0 : this.readMs;
+    for (let lane = 0; lane < this.setup.lanes; lane++)
+      ageMs = Math.max(ageMs, (nowMs - Atomics.load(words, this.#answered + lane)) | 0);
+    return (nowMs - Math.min(ageMs, this.readMs) - STALL_MS) | 0;
   }
 
   /** Once a cycle: what was counted long ago fades. */

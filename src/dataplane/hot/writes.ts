@@ -157,7 +157,7 @@ export class Writes {
   #enterWriting(item: number, keep: number): void {
     const { words, nowMs, readMs } = this.#keys;
     if (directory.stateOf(words, item) === directory.WRITING) return;
-    directory.enterWriting(words, item, keep, nowMs, readMs);
+    directory.enterWriting(words, item, keep, nowMs, readMs, this.#keys.answeredMs);
   }
 
   #decidePresent(operation: number): void {

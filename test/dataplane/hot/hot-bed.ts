@@ -63,6 +63,7 @@ export class HotBed {
   judge: Judge = () => 'deliver';
   readonly #fragments: Uint8Array[] = [];
   #items = 0;
+  /** That clients' requests come to, and whose cycles turn. */
   #lane = 0;
 
   constructor(hot: Partial<HotSettings> = {}, options: BedOptions = {}) {
@@ -125,6 +126,11 @@ export class HotBed {
   /** As if another node had been its home until now. */
   moveHome(item: number): void {
     this.bed.shared.words[this.word(item) + directory.HOME_ADDRESS] = 1;
+  }
+
+  /** Another lane is asked from now on. */
+  aim(lane: number): void {
+    this.#lane = lane;
   }
 
   /** A client asks. Returns what clients hear until nothing moves any more. */
@@ -219,7 +225,8 @@ export class HotBed {
     const bytes = Buffer.from(body, 'latin1');
     const messages = sentMessages(this.servers[node]!.answer(bytes, 0, bytes.length, this.bed.nowMs));
     const frames = messages.flatMap(message => datagramsOf(message, slot, this.#nodes[node]!));
-    return frames.length === 0 ? { sent: [], counted: {} } : this.bed.hear('server', frames, { lane: this.#lane });
+    // A lane of the bed has one source port.
+    return frames.length === 0 ? { sent: [], counted: {} } : this.bed.hear('server', frames, { lane: slot >> 16 });
   }
 }
 

@@ -106,6 +106,9 @@ describe('under load', () => {
 });
 
 describe('a write that the network spoils', () => {
+  const OLD = 'VALUE k 0 2\r\n10\r\nEND\r\n';
+  const NEW = 'VALUE k 0 2\r\n20\r\nEND\r\n';
+
   const isWrite = (body: string): boolean => /^m[sad] /.test(body);
 
   function hotBed(): { bed: HotBed; item: number } {
@@ -172,10 +175,27 @@ describe('a write that the network spoils', () => {
     bed.ask('set k 0 0 2\r\n30\r\n', { id: 7 });
     bed.ask('get k\r\n', { id: 8 });
     bed.bed.restart();
-    expect([bed.bed.count('drop_lane_crash'), bed.state(item)]).toEqual([3, 'unsure']);
     bed.turn();
+    expect([bed.bed.count('drop_lane_crash'), bed.state(item)]).toEqual([3, 'unsure']);
     bed.bed.restart();
     expect(bed.bed.count('drop_lane_crash')).toBe(3);
+  });
+
+  test('its lane dies, long after it began: nobody believes home before what it sent must be gone', () => {
+    const { bed, item } = hotBed();
+    bed.wait(10_000, 100);
+    bed.judge = ({ body }) => (isWrite(body) ? 'hold' : 'deliver');
+    bed.ask('set k 0 0 2\r\n20\r\n');
+    bed.bed.restart();
+    expect(bed.say('get k\r\n', { id: 2 })).toBe(OLD);
+    bed.wait(1900);
+    expect(bed.say('get k\r\n', { id: 3 })).toBe(OLD);
+    expect([bed.state(item), bed.asked.at(-1)!.body]).toEqual(['unsure', 'get k\r\n']);
+    bed.release();
+    expect(bed.say('get k\r\n', { id: 4 })).toBe(NEW);
+    bed.wait(200);
+    expect(bed.say('get k\r\n', { id: 5 })).toBe(NEW);
+    expect(bed.state(item)).toBe('clean');
   });
 
   test('reads that come shortly after one that went home wait for it, and see it', () => {
@@ -188,9 +208,6 @@ describe('a write that the network spoils', () => {
     expect(heard.map(({ body }) => body)).toEqual(['STORED\r\n', 'VALUE k 0 2\r\n20\r\nEND\r\n']);
   });
 
-  const OLD = 'VALUE k 0 2\r\n10\r\nEND\r\n';
-  const NEW = 'VALUE k 0 2\r\n20\r\nEND\r\n';
-
   /** A write is under way, and no read that went home. */
   function writing(): { bed: HotBed; item: number } {
     const { bed, item } = hotBed();
@@ -200,6 +217,49 @@ describe('a write that the network spoils', () => {
     expect(bed.ask('set k 0 0 2\r\n20\r\n')).toEqual([]);
     return { bed, item };
   }
+
+  /** Lanes with a key, a read of which has gone home by the last one; it is answered when `isAnswered`. Then a write begins. */
+  function writingBehind(lanes: number, isAnswered: boolean): HotBed {
+    const bed = new HotBed({}, { lanes });
+    bed.say('set k 0 0 2\r\n10\r\n');
+    bed.aim(lanes - 1);
+    bed.judge = () => 'hold';
+    bed.ask('get k\r\n', { id: 9 });
+    bed.judge = () => 'deliver';
+    if (isAnswered) expect(bed.release().map(({ body }) => body)).toEqual([OLD]);
+    bed.aim(0);
+    bed.promote('k');
+    expect(bed.say('get k\r\n')).toBe(OLD);
+    for (let ms = 0; ms < 110; ms += 5) {
+      bed.wait(5);
+      for (let lane = 1; lane < lanes; lane++) bed.bed.turn(lane);
+    }
+    bed.judge = ({ body }) => (isWrite(body) ? 'hold' : 'deliver');
+    bed.ask('set k 0 0 2\r\n20\r\n', { id: 2 });
+    return bed;
+  }
+
+  test.each([1, 2])('reads meanwhile, soon after others went home, which have been answered: %i lanes', lanes => {
+    const bed = writingBehind(lanes, true);
+    expect(bed.say('get k\r\n', { id: 3 })).toBe(OLD);
+  });
+
+  test.each([1, 2])('reads meanwhile, another being under way at home: they wait, %i lanes', lanes => {
+    const bed = writingBehind(lanes, false);
+    expect(bed.say('get k\r\n', { id: 3 })).toBeUndefined();
+  });
+
+  test('reads meanwhile, another lane asleep since others went home: they wait, as nobody can say what it has sent', () => {
+    const bed = new HotBed({}, { lanes: 2 });
+    bed.say('set k 0 0 2\r\n10\r\n');
+    bed.bed.turn(1);
+    bed.promote('k');
+    bed.say('get k\r\n');
+    bed.wait(500);
+    bed.judge = ({ body }) => (isWrite(body) ? 'hold' : 'deliver');
+    bed.ask('set k 0 0 2\r\n20\r\n', { id: 2 });
+    expect(bed.say('get k\r\n', { id: 3 })).toBeUndefined();
+  });
 
   test('reads meanwhile: what was there before, in every form; then the new value', () => {
     const { bed } = writing();
