@@ -364,6 +364,7 @@ export class Layers {
  */
 export class Lookup {
   readonly #words: Int32Array;
+  readonly #count: number;
   readonly #l1: number;
   readonly #l1Mask: number;
   readonly #index: number;
@@ -375,6 +376,7 @@ export class Lookup {
   /** @param base as given to `Layers`, which was made before */
   constructor(words: Int32Array, base: number) {
     this.#words = words;
+    this.#count = base + COUNT;
     this.#l1 = base + words[base + L1_AT]!;
     this.#l1Mask = words[base + L1_MASK]!;
     this.#index = base + words[base + INDEX_AT]!;
@@ -382,6 +384,11 @@ export class Lookup {
     this.#hashes = base + words[base + HASHES_AT]!;
     this.#filter = base + words[base + FILTER_AT]!;
     this.#filterMask = words[base + FILTER_MASK]!;
+  }
+
+  /** Whether the layers hold nothing. */
+  get isEmpty(): boolean {
+    return this.#words[this.#count] === 0;
   }
 
   /** False: no item has this hash. */

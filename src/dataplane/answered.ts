@@ -6,13 +6,16 @@
  *                └ tail: what was sent before its SENT └ cursor
  *                  has been answered
  *
- * One that waits for longer than a datagram lives is passed over: what it sent cannot arrive any more. Where the cursor has
- * overtaken the tail, slots were taken anew that had no answer; then nothing is known until what they sent cannot arrive.
- * Each slot is looked at once, when the tail comes by.
+ * One that waits for longer than a datagram lives is passed over: what it sent cannot arrive any more. Each slot is looked at
+ * once, when the tail comes by; all are where the circle has been taken round since the last look. Where the cursor has come
+ * to a slot that still waits, others may have been taken anew that had no answer: then nothing is known until what was sent
+ * cannot arrive.
  */
 import { SLOT_SENT, type SlotCircle, type SlotTable, STATE_FREE, STATE_MASK } from './slot-table.ts';
 
 const US_PER_MS = 1000;
+/** After so long all slots are looked at: the times that they bear come round in an hour, ms. */
+const LONG_MS = 1000;
 
 export class Answered {
   /** ms of the lane's clock, wrapping: what was sent in the ms before this one has been answered, or cannot arrive any more. */
@@ -22,6 +25,7 @@ export class Answered {
   readonly #lifeMs: number;
   readonly #tails: Tail[];
   #unknownUntilMs: number;
+  #lastMs: number;
   #lastUs: number;
 
   /**
@@ -33,6 +37,7 @@ export class Answered {
     this.#slots = slots;
     this.#words = words;
     this.#lifeMs = lifeMs;
+    this.#lastMs = nowMs;
     this.#lastUs = nowUs;
     this.#tails = slots.circles.map(circle => ({ circle, slot: circle.next, left: 0 }));
     const isFirst = this.#tails.every(({ circle }) => (words[circle.word(0)] & STATE_MASK) === STATE_FREE);
@@ -40,21 +45,27 @@ export class Answered {
     this.#unknownUntilMs = isFirst ? nowMs : (nowMs + lifeMs) | 0;
   }
 
-  /** Brings `ms` up to date. Now and then; a circle should not be taken round meanwhile. */
+  /** Brings `ms` up to date. As often as one likes: what has been taken meanwhile is looked at. */
   advance(nowMs: number, nowUs: number): void {
-    const isRound = this.#slots.hasMetWaiting || this.#tails.some(tail => this.#isRound(tail, nowUs));
+    if (this.#slots.hasMetWaiting) this.#unknownUntilMs = (nowMs + this.#lifeMs) | 0;
     this.#slots.hasMetWaiting = false;
-    this.#lastUs = nowUs;
-    if (isRound) this.#unknownUntilMs = (nowMs + this.#lifeMs) | 0;
+    const isLong = (nowMs - this.#lastMs) >>> 0 > LONG_MS;
     let sinceUs = 0;
-    for (const tail of this.#tails) sinceUs = Math.max(sinceUs, this.#walk(tail, nowUs));
+    for (const tail of this.#tails) {
+      if (isLong || this.#isRound(tail, nowUs)) takeAll(tail);
+      sinceUs = Math.max(sinceUs, this.#walk(tail, nowUs));
+    }
+    this.#lastMs = nowMs;
+    this.#lastUs = nowUs;
     if (((nowMs - this.#unknownUntilMs) | 0) < 0) return;
     this.ms = (nowMs - Math.ceil(sinceUs / US_PER_MS)) | 0;
   }
 
-  /** Whether the cursor has come up to the tail, or all the way round. */
-  #isRound({ circle, slot, left }: Tail, nowUs: number): boolean {
-    if (left > 0 && circle.next === slot) return true;
+  /** Counts the slots from the tail to the cursor; whether the circle was taken round, or up to the tail. */
+  #isRound(tail: Tail, nowUs: number): boolean {
+    const { circle, slot, left } = tail;
+    tail.left = (circle.next - slot + circle.length) % circle.length;
+    if (left > 0 && tail.left === 0) return true;
     // The one to be taken next is the oldest.
     return this.#ageUs(circle.word(circle.next), nowUs) <= (nowUs - this.#lastUs) >>> 0;
   }
@@ -62,7 +73,6 @@ export class Answered {
   /** Moves the tail on to the first slot that waits. Returns its age, µs; 0: none does. */
   #walk(tail: Tail, nowUs: number): number {
     const { circle } = tail;
-    tail.left = (circle.next - tail.slot + circle.length) % circle.length;
     for (; tail.left > 0; tail.left--) {
       const word = circle.word(tail.slot);
       const ageUs = this.#ageUs(word, nowUs);
@@ -82,4 +92,9 @@ interface Tail {
   slot: number;
   /** Slots between it and the cursor. */
   left: number;
+}
+
+function takeAll(tail: Tail): void {
+  tail.slot = tail.circle.next;
+  tail.left = tail.circle.length;
 }

@@ -81,7 +81,7 @@ export class Hot {
   enter(): void {
     if (!this.#hasBegun) this.#begin();
     const { nowMs } = this.keys;
-    if (this.#answered === undefined || nowMs === this.#enteredMs) return;
+    if (this.#answered === undefined || nowMs === this.#enteredMs || this.keys.areNone) return;
     this.#enteredMs = nowMs;
     this.#answered.advance(nowMs, this.#path.nowUs);
     this.keys.sayAnswered(this.#answered.ms);

@@ -165,6 +165,11 @@ export class HotKeys {
     return item < 0 ? -1 : itemWord(this.items, item);
   }
 
+  /** Whether no key is hot. */
+  get areNone(): boolean {
+    return this.#lookup.isEmpty;
+  }
+
   /** False: no item has this hash. */
   mayKnow(hash: number): boolean {
     return this.#lookup.mayHold(hash);
