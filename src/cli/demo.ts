@@ -108,6 +108,11 @@ function render({ results, skipped }: Comparison): string {
   const nginx = results.find(({ system }) => system === 'nginx');
   if (nginx)
     notes.push(`nginx cannot see the key and balances by session: ${number(nginx.load.misses)} of its GETs missed.`);
+  const answered = results.find(({ system }) => system === 'keysteer')?.answeredShare;
+  if (answered !== undefined)
+    notes.push(
+      `Keysteer answered ${percent(answered, 1)} of the GETs itself. It began without a hot key, and finds more the longer it runs: --seconds 30.`,
+    );
   const where = `${cpus()[0]?.model.trim() ?? 'unknown CPU'} × ${cpus().length}, Linux ${release()}, Node ${process.version}; everything shares these cores`;
   return [
     table([head, ...rows]),

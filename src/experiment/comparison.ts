@@ -3,7 +3,7 @@ import type { LoadOptionsInput } from '../load/options.ts';
 import type { Progress } from '../load/run.ts';
 import { type LoadPlan, measureSystem, type SystemResult } from './load-runner.ts';
 import { startMemcachedNodes } from './memcached-node.ts';
-import { SYSTEM_NAMES, type SystemName, startSystem, systemUnavailable } from './systems.ts';
+import { type RunningSystem, SYSTEM_NAMES, type SystemName, startSystem, systemUnavailable } from './systems.ts';
 import { buildTestBed, type TestBed } from './topology.ts';
 
 export interface ComparisonOptions {
@@ -49,11 +49,20 @@ export async function compare(options: ComparisonOptions, onProgress: OnComparis
     for (const [position, name] of systems.entries()) {
       const system = await startSystem(bed, name);
       const report = (progress: Progress) => onProgress(name, position, systems.length, progress);
-      results.push(await measureSystem(bed, nodes, system, options.plan, report));
+      const result = await measureSystem(bed, nodes, system, options.plan, report);
       await system.stop();
+      results.push(name === 'keysteer' ? { ...result, answeredShare: answeredShare(system) } : result);
     }
     return { plan: options.plan, results, skipped };
   } finally {
     await bed.close();
   }
+}
+
+/** By the figures that Keysteer prints when it ends. */
+function answeredShare({ group }: RunningSystem): number {
+  const line = group!.output.split('\n').find(text => text.startsWith('{"event":"final"'));
+  if (line === undefined) throw new Error(`Keysteer ended without its figures:\n${group!.output}`);
+  const { hot_hits: hits, reads } = (JSON.parse(line) as { counters: Record<string, number> }).counters;
+  return hits / Math.max(1, hits + reads);
 }

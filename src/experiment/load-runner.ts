@@ -20,6 +20,8 @@ export interface SystemResult {
   readonly nodes: readonly { readonly name: string; readonly requests: number }[];
   /** CPU seconds of the system's own processes per second of the whole run. 0 for `direct`. */
   readonly cpuShare: number;
+  /** Share of the reads that Keysteer answered itself, while it ran. */
+  readonly answeredShare?: number;
 }
 
 const GENERATOR = fileURLToPath(new URL('../load/process.bundle.js', import.meta.url));

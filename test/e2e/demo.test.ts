@@ -68,6 +68,9 @@ describe.skipIf(requireBed())('demo', () => {
       }
       expect(results[1].load.wrong).toBe(0);
       expect(results[1].load.replies).toBeGreaterThan(1000);
+      expect(results[1].answeredShare).toBeGreaterThan(0.05);
+      expect(results[1].answeredShare).toBeLessThan(1);
+      expect(demo.output).toMatch(/^Keysteer answered \d+\.\d % of the GETs itself\./m);
       for (const label of ['direct', 'keysteer', 'plain proxy']) {
         expect(demo.output).toMatch(new RegExp(`^${label} +[\\d,]+ .* ×$`, 'm'));
       }
