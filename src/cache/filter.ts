@@ -1,6 +1,6 @@
 /**
  * A filter before the layers: two bits an item in one 32-bit word, so that nearly every key that is not hot is told by a
- * single load (64 KiB at 32,768 items). A clear bit of the two means "in no layer"; both set mean nothing, in one case of
+ * single load (128 KiB at 65,536 items). A clear bit of the two means "in no layer"; both set mean nothing, in one case of
  * fifty with all items in use: a word holds two items then, on average (a blocked Bloom filter: Putze, Sanders, Singler 2007).
  *
  * The bits have one writer, the keeper, who counts privately how many items share each. They are set before their item can be

@@ -109,6 +109,9 @@ export const REPLICAS_MAX = 15;
 /** Behind them, ms: when a read was let home last. Any lane. */
 export const READ_MS = REPLICA_ROWS + REPLICAS_MAX * REPLICA_ROW_WORDS;
 
+/** A lane that stalls in a cycle has a time that long ago at most; what looks later by more was weeks ago, ms. */
+export const AHEAD_MS_MAX = 60_000;
+
 /** Copies of the item that may be read, home not among them. */
 export function joinedCount(words: Int32Array, item: number): number {
   let count = 0;
@@ -177,8 +180,18 @@ export function enterWriting(
  * looks at READ_MS then, so one of the two sees the other.
  */
 export function leak(words: Int32Array, item: number, nowMs: number): void {
-  Atomics.store(words, item + READ_MS, nowMs);
+  noteRead(words, item, nowMs);
   Atomics.store(words, item + LEAKED, 1);
+}
+
+/** Reads have gone home at this time, or will within the cycle of a lane that began then. A later one that is noted stays. */
+export function noteRead(words: Int32Array, item: number, ms: number): void {
+  for (;;) {
+    const notedMs = Atomics.load(words, item + READ_MS);
+    const aheadMs = (notedMs - ms) | 0;
+    if (aheadMs >= 0 && aheadMs < AHEAD_MS_MAX) return;
+    if (Atomics.compareExchange(words, item + READ_MS, notedMs, ms) === notedMs) return;
+  }
 }
 
 /** Holder: the value's bytes are about to change. VERSION is odd until `endChange`. Returns what it is now. */

@@ -9,7 +9,7 @@
  * One that waits for longer than a datagram lives is passed over: what it sent cannot arrive any more. Each slot is looked at
  * once, when the tail comes by; all are where the circle has been taken round since the last look. Where the cursor has come
  * to a slot that still waits, others may have been taken anew that had no answer: then nothing is known until what was sent
- * cannot arrive.
+ * cannot arrive. So one request that is never answered holds up what is known of all for that long.
  */
 import { SLOT_SENT, type SlotCircle, type SlotTable, STATE_FREE, STATE_MASK } from './slot-table.ts';
 

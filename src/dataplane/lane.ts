@@ -55,6 +55,7 @@ export class Lane {
   /**
    * @param batch `BATCH_BYTES` of the arena that holds the frames
    * @param held one word that outlives the thread, CONTROL_HELD: what one before this one has left there is lost, and counted
+   * @param nowMs of the lane's clock: until now one before this one may have sent anything
    */
   constructor(
     setup: PathSetup,
@@ -63,13 +64,14 @@ export class Lane {
     ports: readonly Port[],
     batch: Int32Array,
     held: Int32Array = new Int32Array(1),
+    nowMs = 0,
   ) {
     const portById = (id: number) => {
       const port = ports.find(candidate => candidate.id === id);
       if (!port) throw new RangeError(`lane: there is no port with id ${id}`);
       return port;
     };
-    this.path = new Path(setup, arena, shared, portById(setup.clientPort), portById(setup.serverPort));
+    this.path = new Path(setup, arena, shared, portById(setup.clientPort), portById(setup.serverPort), nowMs);
     this.#ports = ports;
     this.#batch = batch;
     this.#hotStage = this.path.hotLane && new HotStage(this.path, this.path.hotLane);

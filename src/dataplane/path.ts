@@ -82,7 +82,9 @@ export class Path {
   readonly #steerBase: number;
   #identification = 0;
 
-  constructor(setup: PathSetup, arena: Arena, shared: Arena, clientPort: Port, serverPort: Port) {
+  /** @param nowMs of the lane's clock, as it is put together */
+  constructor(setup: PathSetup, arena: Arena, shared: Arena, clientPort: Port, serverPort: Port, nowMs: number) {
+    this.#enterTime(nowMs);
     this.setup = setup;
     this.memory = new LaneMemory(arena, setup.countersOffset, setup.nodeCountersOffset, setup.nodesMax);
     this.neighbours = new Neighbours(shared.words, setup.neighboursOffset >> 2, setup.neighbourTimes);
@@ -119,6 +121,7 @@ export class Path {
     this.clients = new ClientTable(shared.words, clientsOffset >> 2, Math.max(lanes.length, 1), lane, sourceSeeds);
     this.nodes = new NodeIndex(setup.nodesMax);
     this.hot = hotKeysOf(setup, shared);
+    if (this.hot !== undefined) this.hot.nowMs = this.nowMs;
     this.hotLane = this.hot && new Hot(this, this.hot);
   }
 
@@ -126,14 +129,18 @@ export class Path {
   enter(nowMs: number): void {
     this.table = enterTable(this.steerWords, this.#steerBase, this.setup.lane);
     if (this.setup.mode === MODE_GATEWAY) this.#followNodes();
-    this.clockMs = nowMs;
-    this.nowMs = nowMs | 0;
-    this.nowUs = (nowMs * 1000) | 0;
+    this.#enterTime(nowMs);
     this.fragmenter.nowMs = this.nowMs;
     if (this.hot !== undefined) this.hot.nowMs = this.nowMs;
     this.gate.enter(this.nowMs);
     this.slots.enter(this.nowUs);
     if (this.hotLane !== undefined) this.hotLane.enter();
+  }
+
+  #enterTime(nowMs: number): void {
+    this.clockMs = nowMs;
+    this.nowMs = nowMs | 0;
+    this.nowUs = (nowMs * 1000) | 0;
   }
 
   /** Before the lane sleeps or ends: a new table need not wait for it. */

@@ -39,7 +39,8 @@ export default function runLane(setup: LaneSetup): void {
   if (rehearsal !== undefined) rehearse(rehearsal, () => Atomics.load(control, CONTROL_STOP) !== 0);
   const ports = setup.ports.map(description => attachPort(description, arena));
   const held = control.subarray(CONTROL_HELD, CONTROL_HELD + 1);
-  const lane = new Lane(setup, arena, Arena.attach(setup.shared), ports, batch, held);
+  const clockOffset = performance.timeOrigin - setup.timeOrigin;
+  const lane = new Lane(setup, arena, Arena.attach(setup.shared), ports, batch, held, performance.now() + clockOffset);
   discardInterrupted(lane, ports);
   if (rehearsal !== undefined) discardMissed(lane, ports, batch);
   const idle = new Idle(
@@ -49,7 +50,7 @@ export default function runLane(setup: LaneSetup): void {
     setup.waitMs * US_PER_MS,
     lane.path.memory.counters,
   );
-  turn(lane, idle, control, setup.timeOrigin);
+  turn(lane, idle, control, clockOffset);
   lane.refreshCounters();
 }
 
@@ -96,9 +97,8 @@ function countWork(counters: Float64Array, ms: number): void {
 }
 
 /** The duty cycle. The clock is read once a cycle, and once more after a sleep. */
-function turn(lane: Lane, idle: Idle, control: Int32Array, timeOrigin: number): void {
+function turn(lane: Lane, idle: Idle, control: Int32Array, clockOffset: number): void {
   const { counters } = lane.path.memory;
-  const clockOffset = performance.timeOrigin - timeOrigin;
   Atomics.store(control, CONTROL_STATE, LANE_RUNNING);
   let workSinceMs = -1;
   while (Atomics.load(control, CONTROL_STOP) === 0) {

@@ -21,7 +21,7 @@ export interface SystemResult {
   /** CPU seconds of the system's own processes per second of the whole run. 0 for `direct`. */
   readonly cpuShare: number;
   /** Share of the reads that Keysteer answered itself, while it ran. */
-  readonly answeredShare?: number;
+  readonly answeredShare?: number | undefined;
 }
 
 const GENERATOR = fileURLToPath(new URL('../load/process.bundle.js', import.meta.url));

@@ -165,7 +165,7 @@ export class LaneHost implements EventTarget {
 
   #start(): void {
     const { events, setup, memory, shared, ports } = this.#place;
-    const lane = new Lane(setup, memory.arena, shared, ports, this.#batch, this.#held);
+    const lane = new Lane(setup, memory.arena, shared, ports, this.#batch, this.#held, events.nowMs);
     const { counters } = lane.path.memory;
     for (const port of ports) counters[COUNT.drop_lane_crash]! += port.discardInterrupted();
     this.#lane = lane;

@@ -363,7 +363,7 @@ export class LaneBed {
 
   #lane(setup: PathSetup, arena: Arena, wires: readonly Wire[], held: Int32Array): Lane {
     const ports: Port[] = wires.map(({ near }) => near);
-    return new Lane(setup, arena, this.shared, ports, new Int32Array(BATCH_BYTES / 4), held);
+    return new Lane(setup, arena, this.shared, ports, new Int32Array(BATCH_BYTES / 4), held, this.nowMs);
   }
 
   #setup(lane: number, arena: Arena, parkingBytes: number): PathSetup {

@@ -48,7 +48,7 @@ export const hot = mapping({
   keys: powerOfTwo(64, 262144)
     .default(65536)
     .describe(
-      'Keys that can be hot at a time: a power of two, 64 to 262144. 2 KiB each, of memory that is touched as they come.',
+      'Keys that can be hot at a time: a power of two, 64 to 262144. 2 KiB each, of address space; what is used is touched.',
     ),
   l1_keys: powerOfTwo(8, 32768)
     .default(1024)

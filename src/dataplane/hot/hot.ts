@@ -45,9 +45,8 @@ export class Hot {
   readonly replicas: Replicas;
   readonly copies: Copies;
   readonly #path: Path;
-  /** From the first cycle on, where answers come by. */
-  #answered: Answered | undefined;
-  #hasBegun = false;
+  /** Where answers come by. */
+  readonly #answered: Answered | undefined;
   #enteredMs = 0;
 
   /** Bytes of the lane's own arena. */
@@ -75,25 +74,18 @@ export class Hot {
     this.intake = new Intake(path, keys, this.operations, this.sender, this.writes, this.upkeep, repeats, this.hits);
     this.replicas = new Replicas(path, keys);
     this.copies = new Copies(path, keys, this.operations, this.sender, copiesOffset);
+    const { slots, memory, nowUs } = path;
+    if (keys.seesAnswers) this.#answered = new Answered(slots, memory.words, keys.readMs, keys.nowMs, nowUs);
+    this.#takeOver();
   }
 
   /** A cycle begins. */
   enter(): void {
-    if (!this.#hasBegun) this.#begin();
     const { nowMs } = this.keys;
     if (this.#answered === undefined || nowMs === this.#enteredMs || this.keys.areNone) return;
     this.#enteredMs = nowMs;
     this.#answered.advance(nowMs, this.#path.nowUs);
     this.keys.sayAnswered(this.#answered.ms);
-  }
-
-  /** Not before there is a time to count from. */
-  #begin(): void {
-    const { seesAnswers, readMs, nowMs } = this.keys;
-    const { slots, memory, nowUs } = this.#path;
-    this.#hasBegun = true;
-    this.#takeOver();
-    if (seesAnswers) this.#answered = new Answered(slots, memory.words, readMs, nowMs, nowUs);
   }
 
   /** What a thread of this lane before this one has left: nobody knows what became of its writes. */

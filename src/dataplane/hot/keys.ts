@@ -4,7 +4,7 @@
  */
 import { ITEM_WORDS, isKeyOf, itemWord } from '../../cache/items.ts';
 import { Lookup } from '../../cache/layers.ts';
-import { FETCHED_MS, VERSION } from '../../coherence/directory.ts';
+import { AHEAD_MS_MAX, FETCHED_MS, VERSION } from '../../coherence/directory.ts';
 import { noteStore, noteStored, storeBucket, storesDrained } from '../../coherence/stores.ts';
 import type { Detector } from '../../hotkey/detector.ts';
 import { openDetector } from '../../hotkey/detectors.ts';
@@ -33,6 +33,7 @@ import {
   ORDER_ROWS,
   ORDER_WORDS,
   perLane,
+  timeWord,
 } from './setup.ts';
 
 /**
@@ -50,7 +51,7 @@ export const NOT_PLAIN = -1;
 /** Candidates said lately, by hash: no second word about one for a while. */
 const SAID_ROWS = 1024;
 const SAID_MS = 200;
-/** And for its lane's turn; by so much lanes may differ in what time it is. */
+/** And for its lane's turn. */
 const STALL_MS = 100;
 
 export class HotKeys {
@@ -81,7 +82,8 @@ export class HotKeys {
   readonly #saidMs = new Int32Array(SAID_ROWS);
   readonly #seesAnswers: boolean;
   readonly #isAlone: boolean;
-  /** Words where each lane says up to when it has answers. */
+  /** Words where each lane says what time it has, and up to when it has answers. */
+  readonly #times: number;
   readonly #answered: number;
   /** Another for each lane, and after each crash. */
   readonly life: number;
@@ -118,6 +120,7 @@ export class HotKeys {
     this.#counts = countsOffset >> 2;
     this.#stores = setup.storesOffset >> 2;
     this.#threshold = this.control + HOT_THRESHOLDS + lane;
+    this.#times = this.control + timeWord(setup.lanes, 0);
     this.#answered = this.control + answeredWord(setup.lanes, 0);
     this.#seesAnswers = seesAnswers;
     this.#isAlone = setup.lanes === 1;
@@ -227,21 +230,33 @@ export class HotKeys {
     return this.#seesAnswers;
   }
 
-  /** This lane has all answers to what it sent before. */
+  /** This lane has begun a cycle, and has all answers to what it sent before that time, ms. */
   sayAnswered(ms: number): void {
+    Atomics.store(this.words, this.#times + this.lane, this.nowMs);
     Atomics.store(this.words, this.#answered + this.lane, ms);
   }
 
   /**
-   * All reads noted before this time (directory.leak) have been answered, whichever lane sent them, ms. A read is sent in the
-   * cycle that notes it, at what its lane takes for the time then; hence STALL_MS.
+   * All that lanes have sent before this time, by the clock of their cycles, has been answered, ms. Hence a read noted before it
+   * (directory.leak) has been: its lane notes it with the time of the cycle in which it is sent, or finds a later one noted.
    */
   get answeredMs(): number {
     const { nowMs, words } = this;
     let ageMs = this.#seesAnswers ? 0 : this.readMs;
     for (let lane = 0; lane < this.setup.lanes; lane++)
       ageMs = Math.max(ageMs, (nowMs - Atomics.load(words, this.#answered + lane)) | 0);
-    return (nowMs - Math.min(ageMs, this.readMs) - STALL_MS) | 0;
+    return (nowMs - Math.min(ageMs, this.readMs)) | 0;
+  }
+
+  /** The latest time at which any lane has begun a cycle while keys were hot, ms. */
+  get latestMs(): number {
+    let aheadMs = 0;
+    for (let lane = 0; lane < this.setup.lanes; lane++) {
+      const ms = (Atomics.load(this.words, this.#times + lane) - this.nowMs) | 0;
+      // More is no time ahead, but one so long ago that it looks like it.
+      if (ms < AHEAD_MS_MAX) aheadMs = Math.max(aheadMs, ms);
+    }
+    return (this.nowMs + aheadMs) | 0;
   }
 
   /** Once a cycle: what was counted long ago fades. */

@@ -28,9 +28,13 @@ export const HOT_FLUSH_DUE = 2;
 export const HOT_LIVES = 3;
 /** Share of the requests that makes a key a candidate, as a number of detector counts.    writer: keeper, one word a lane */
 export const HOT_THRESHOLDS = 8;
-/** Behind the thresholds, ms: up to when all that a lane has sent was answered (answered.ts). writer: lanes, one word each */
-export function answeredWord(lanes: number, lane: number): number {
+/** Behind the thresholds, ms: when a lane's last cycle began.             writer: lanes, one word each */
+export function timeWord(lanes: number, lane: number): number {
   return HOT_THRESHOLDS + lanes + lane;
+}
+/** Behind these, ms: up to when all that a lane has sent was answered (answered.ts).    writer: lanes, one word each */
+export function answeredWord(lanes: number, lane: number): number {
+  return HOT_THRESHOLDS + 2 * lanes + lane;
 }
 
 /** A row of the orders. */
@@ -131,7 +135,7 @@ export function hotSharedByteLength(settings: HotSettings, lanes: number): numbe
 
 /** Where it all lies, from `offset` (a multiple of 64) on. */
 export function hotShared(settings: HotSettings, lanes: number, offset: number): Omit<HotSetup, 'laneOffset'> {
-  const itemsOffset = offset + HOT_CONTROL_BYTES + lines(2 * lanes * 4);
+  const itemsOffset = offset + HOT_CONTROL_BYTES + lines(3 * lanes * 4);
   const layersOffset = itemsOffset + itemsByteLength(settings.items);
   const storesOffset = layersOffset + lines(layersByteLength(settings));
   const perLaneOffset = (storesOffset + storesByteLength(lanes) + 127) & -128;

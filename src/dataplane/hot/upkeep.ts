@@ -164,8 +164,8 @@ export class Upkeep {
     if (isOldEnough && this.#keys.isDrained(words[item + ITEM_KEY_HASH]) && directory.tryLock(words, item, lane)) {
       this.settleHome(item);
       words[item + directory.MARKED] = 0;
-      // Until now any lane may have sent reads home as of a cold key.
-      Atomics.store(words, item + directory.READ_MS, nowMs);
+      // As of a cold key any lane may have sent reads home, until the cycle in which it saw that it is none any more.
+      directory.noteRead(words, item, this.#keys.latestMs);
       directory.enter(words, item, directory.CLEAN, 0);
       directory.unlock(words, item);
       this.#path.memory.counters[COUNT.hot_promotions] += 1;

@@ -73,8 +73,8 @@ export class HotBed {
     this.servers = nodes.map(() => new MemcachedServer(this.bed.nowMs, 500, UNIX_S));
   }
 
-  /** Keeper: the key is hot from now on. Returns its item. */
-  promote(key: string, { cached = true, copies = 1 } = {}): number {
+  /** Keeper: the key is hot from now on, once the lanes in `seenBy` have turned a cycle. Returns its item. */
+  promote(key: string, { cached = true, copies = 1, seenBy = [] as readonly number[] } = {}): number {
     const item = this.#items++;
     const area = this.bed.hot!;
     admitItem(
@@ -87,6 +87,7 @@ export class HotBed {
       this.bed.nowMs | 0,
       { cached, copies },
     );
+    for (const lane of seenBy) this.bed.turn(lane);
     orderPromotion(this.bed.shared, area, item, 0);
     this.turn();
     return item;

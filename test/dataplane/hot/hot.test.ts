@@ -218,8 +218,11 @@ describe('a write that the network spoils', () => {
     return { bed, item };
   }
 
-  /** Lanes with a key, a read of which has gone home by the last one; it is answered when `isAnswered`. Then a write begins. */
-  function writingBehind(lanes: number, isAnswered: boolean): HotBed {
+  /**
+   * Lanes with a key, a read of which has gone home by the last one; it is answered when `isAnswered`. Then the key becomes
+   * hot, and after a while a write of it begins.
+   */
+  function writingBehind(lanes: number, isAnswered: boolean, ms = 10): HotBed {
     const bed = new HotBed({}, { lanes });
     bed.say('set k 0 0 2\r\n10\r\n');
     bed.aim(lanes - 1);
@@ -228,15 +231,23 @@ describe('a write that the network spoils', () => {
     bed.judge = () => 'deliver';
     if (isAnswered) expect(bed.release().map(({ body }) => body)).toEqual([OLD]);
     bed.aim(0);
-    bed.promote('k');
+    bed.promote('k', { seenBy: lanes === 1 ? [] : [1] });
     expect(bed.say('get k\r\n')).toBe(OLD);
-    for (let ms = 0; ms < 110; ms += 5) {
+    waitTogether(bed, lanes, ms);
+    begin(bed);
+    return bed;
+  }
+
+  function waitTogether(bed: HotBed, lanes: number, ms: number): void {
+    for (let left = ms; left > 0; left -= 5) {
       bed.wait(5);
       for (let lane = 1; lane < lanes; lane++) bed.bed.turn(lane);
     }
+  }
+
+  function begin(bed: HotBed): void {
     bed.judge = ({ body }) => (isWrite(body) ? 'hold' : 'deliver');
     bed.ask('set k 0 0 2\r\n20\r\n', { id: 2 });
-    return bed;
   }
 
   test.each([1, 2])('reads meanwhile, soon after others went home, which have been answered: %i lanes', lanes => {
@@ -244,10 +255,80 @@ describe('a write that the network spoils', () => {
     expect(bed.say('get k\r\n', { id: 3 })).toBe(OLD);
   });
 
-  test.each([1, 2])('reads meanwhile, another being under way at home: they wait, %i lanes', lanes => {
-    const bed = writingBehind(lanes, false);
+  test.each([
+    [1, 10],
+    [2, 10],
+    [1, 1900],
+    [2, 1900],
+  ])('reads meanwhile, another being under way at home: they wait, %i lanes, after %i ms', (lanes, ms) => {
+    const bed = writingBehind(lanes, false, ms);
     expect(bed.say('get k\r\n', { id: 3 })).toBeUndefined();
   });
+
+  describe.each([1, 50, 150, 3000])('a lane stalls in the midst of a cycle, for %i ms', stallMs => {
+    test('and notes a read that is answered; one of another lane is under way: reads wait', () => {
+      const bed = new HotBed({}, { lanes: 2 });
+      bed.say('set k 0 0 2\r\n10\r\n');
+      bed.promote('k', { seenBy: [1] });
+      bed.say('get k\r\n');
+      waitTogether(bed, 2, 3000);
+      bed.say('get k\r\n');
+      waitTogether(bed, 2, 10);
+      const beganMs = bed.bed.nowMs;
+      bed.aim(1);
+      bed.bed.nowMs = beganMs + stallMs;
+      bed.judge = () => 'hold';
+      bed.ask('mg k v h\r\n', { id: 21 });
+      bed.aim(0);
+      bed.bed.nowMs = beganMs;
+      bed.judge = () => 'deliver';
+      expect(bed.ask('mg k v h\r\n', { id: 22 })).toHaveLength(1);
+      bed.bed.nowMs = beganMs + stallMs;
+      waitTogether(bed, 2, 10);
+      begin(bed);
+      expect(bed.say('get k\r\n', { id: 3 })).toBeUndefined();
+    });
+
+    test('and makes the key hot; another has sent a read home as of a cold key: reads wait', () => {
+      const bed = new HotBed({}, { lanes: 2 });
+      bed.say('set k 0 0 2\r\n10\r\n');
+      waitTogether(bed, 2, 3000);
+      const beganMs = bed.bed.nowMs;
+      bed.aim(1);
+      bed.bed.nowMs = beganMs + stallMs;
+      bed.judge = () => 'hold';
+      bed.ask('get k\r\n', { id: 21 });
+      bed.judge = () => 'deliver';
+      bed.aim(0);
+      // The other lane's next cycle has the later time; its own has not.
+      const { bed: lanes } = bed;
+      const turn = lanes.turn.bind(lanes);
+      lanes.turn = lane => {
+        lanes.nowMs = lane === 1 ? beganMs + stallMs + 1 : beganMs;
+        return turn(lane);
+      };
+      bed.promote('k', { seenBy: [1] });
+      lanes.turn = turn;
+      bed.bed.nowMs = beganMs + stallMs + 1;
+      bed.say('get k\r\n', { id: 22 });
+      waitTogether(bed, 2, 10);
+      begin(bed);
+      expect(bed.say('get k\r\n', { id: 3 })).toBeUndefined();
+    });
+  });
+
+  test.each([-1, 0, 1, 59_999, 60_001, 2 ** 31 - 1])(
+    'a read is noted where one was noted %i ms later: the later one stays, unless it is no such',
+    aheadMs => {
+      const { bed, item } = hotBed();
+      const { words } = bed.bed.shared;
+      const ms = 2 ** 31 - 10;
+      words[bed.word(item) + directory.READ_MS] = ms + aheadMs;
+      directory.noteRead(words, bed.word(item), ms);
+      const isLater = aheadMs >= 0 && aheadMs < 60_000;
+      expect(words[bed.word(item) + directory.READ_MS]).toBe((isLater ? ms + aheadMs : ms) | 0);
+    },
+  );
 
   test('reads meanwhile, another lane asleep since others went home: they wait, as nobody can say what it has sent', () => {
     const bed = new HotBed({}, { lanes: 2 });
