@@ -16,6 +16,8 @@ interface DemoOptions {
 
 const CLIENTS = 2;
 const NODES = 4;
+/** Keysteer is measured twice: as it starts, and once more after so many times as long. */
+const LEARN_FACTOR = 2;
 /** Share of a system's time that each phase takes, about: for the bar alone. */
 const PHASE_STARTS: Readonly<Record<Progress['phase'], number>> = {
   resolve: 0,
@@ -51,7 +53,13 @@ async function run({ seconds: text, json }: DemoOptions): Promise<void> {
   const bar = new ProgressBar();
   bar.say(`${CLIENTS} clients, ${NODES} memcached nodes, Zipf 0.99 over 20,000 keys, 90 % GET; ${seconds} s each`);
   const comparison = await compare(
-    { layout: 'switched', clients: CLIENTS, nodes: NODES, plan: { ...DEMO_PLAN, seconds } },
+    {
+      layout: 'switched',
+      clients: CLIENTS,
+      nodes: NODES,
+      plan: { ...DEMO_PLAN, seconds },
+      learnSeconds: LEARN_FACTOR * seconds,
+    },
     (system, position, count, progress) => {
       const done = (position + shareDone(progress)) / count;
       bar.show(
@@ -63,7 +71,7 @@ async function run({ seconds: text, json }: DemoOptions): Promise<void> {
   bar.clear();
   process.stdout.write(`${render(comparison)}\n`);
   if (json !== undefined) writeFileSync(json, `${JSON.stringify(asJson(comparison), null, 2)}\n`);
-  const faulty = comparison.results.find(
+  const faulty = [...comparison.results, ...(comparison.learnt ? [comparison.learnt] : [])].find(
     ({ system, load }) => system === 'keysteer' && (load.wrong > 0 || load.replies === 0),
   );
   if (faulty) throw new UserError('a reply through Keysteer was wrong or none came; see the table');
@@ -87,13 +95,13 @@ function shareDone({ phase, share = 0 }: Progress): number {
   return start + (end - start) * share;
 }
 
-function render({ results, skipped }: Comparison): string {
+function render({ results, learnt, answeredShare, skipped, plan }: Comparison): string {
   const plain = results.find(({ system }) => system === 'plainProxy')?.load.requestsPerSecond;
   const number = (value: number) => Math.round(value).toLocaleString('en');
-  const rows = results.map(({ system, load, nodes }) => {
+  const row = ({ load, nodes }: SystemResult, label: string) => {
     const total = nodes.reduce((sum, node) => sum + node.requests, 0);
     return [
-      LABELS[system],
+      label,
       number(load.requestsPerSecond),
       number(load.latency.p50Us),
       number(load.latency.p99Us),
@@ -102,16 +110,20 @@ function render({ results, skipped }: Comparison): string {
       nodes.map(node => percent(node.requests, total).replace(' %', '')).join(' '),
       plain === undefined ? '–' : `${(load.requestsPerSecond / plain).toFixed(2)} ×`,
     ];
+  };
+  const learntLabel = `${LABELS.keysteer}, ${(LEARN_FACTOR + 1) * (plan.seconds ?? 0)} s on`;
+  const rows = results.flatMap(result => {
+    const rowOf = row(result, LABELS[result.system]);
+    return result.system === 'keysteer' && learnt !== undefined ? [rowOf, row(learnt, learntLabel)] : [rowOf];
   });
   const head = ['', 'requests/s', 'p50 µs', 'p99 µs', 'lost', 'wrong', 'load per node, %', 'to plain proxy'];
   const notes = skipped.map(({ system, reason }) => `${LABELS[system]}: skipped, ${reason}`);
   const nginx = results.find(({ system }) => system === 'nginx');
   if (nginx)
     notes.push(`nginx cannot see the key and balances by session: ${number(nginx.load.misses)} of its GETs missed.`);
-  const answered = results.find(({ system }) => system === 'keysteer')?.answeredShare;
-  if (answered !== undefined)
+  if (answeredShare !== undefined)
     notes.push(
-      `Keysteer answered ${percent(answered, 1)} of the GETs itself. It began without a hot key, and finds more the longer it runs: --seconds 30.`,
+      `Keysteer answered ${percent(answeredShare, 1)} of the GETs itself, and finds more hot keys the longer it runs (--seconds 30).`,
     );
   const where = `${cpus()[0]?.model.trim() ?? 'unknown CPU'} × ${cpus().length}, Linux ${release()}, Node ${process.version}; everything shares these cores`;
   return [
@@ -132,6 +144,13 @@ function asJson(comparison: Comparison): object {
     date: new Date().toISOString(),
     plan: comparison.plan,
     skipped: comparison.skipped,
-    results: comparison.results.map(({ load: { histograms: _, ...load }, ...result }) => ({ ...result, load })),
+    results: comparison.results.map(plainly),
+    ...(comparison.learnt === undefined ? {} : { learnt: plainly(comparison.learnt) }),
+    answeredShare: comparison.answeredShare,
   };
+}
+
+/** Without the histograms, which are only of use while results are put together. */
+function plainly({ load: { histograms: _, ...load }, ...result }: SystemResult): object {
+  return { ...result, load };
 }

@@ -1,7 +1,7 @@
 /** The demo: one load, several systems in turn, one table. */
 import type { LoadOptionsInput } from '../load/options.ts';
 import type { Progress } from '../load/run.ts';
-import { type LoadPlan, measureSystem, type SystemResult } from './load-runner.ts';
+import { type LoadPlan, measureAgain, measureSystem, type SystemResult } from './load-runner.ts';
 import { startMemcachedNodes } from './memcached-node.ts';
 import { type RunningSystem, SYSTEM_NAMES, type SystemName, startSystem, systemUnavailable } from './systems.ts';
 import { buildTestBed, type TestBed } from './topology.ts';
@@ -12,11 +12,17 @@ export interface ComparisonOptions {
   readonly layout: TestBed['options']['layout'];
   readonly plan: LoadPlan;
   readonly systems?: readonly SystemName[];
+  /** How long Keysteer, which finds hot keys as they are asked for, runs under load before it is measured once more. */
+  readonly learnSeconds: number;
 }
 
 export interface Comparison {
   readonly plan: LoadPlan;
   readonly results: readonly SystemResult[];
+  /** Keysteer, when it has found its hot keys. */
+  readonly learnt?: SystemResult | undefined;
+  /** Share of the reads that Keysteer answered itself, from its start to its end. */
+  readonly answeredShare?: number | undefined;
   /** Systems that could not be had, with the reason. */
   readonly skipped: readonly { readonly system: SystemName; readonly reason: string }[];
 }
@@ -46,14 +52,24 @@ export async function compare(options: ComparisonOptions, onProgress: OnComparis
   try {
     const nodes = await startMemcachedNodes(bed.namespaces, bed.nodes);
     const results: SystemResult[] = [];
-    for (const [position, name] of systems.entries()) {
+    let learnt: SystemResult | undefined;
+    let answered: number | undefined;
+    const count = systems.includes('keysteer') ? systems.length + 1 : systems.length;
+    let position = 0;
+    for (const name of systems) {
       const system = await startSystem(bed, name);
-      const report = (progress: Progress) => onProgress(name, position, systems.length, progress);
-      const result = await measureSystem(bed, nodes, system, options.plan, report);
+      const report = (progress: Progress) => onProgress(name, position, count, progress);
+      results.push(await measureSystem(bed, nodes, system, options.plan, report));
+      position++;
+      if (name === 'keysteer') {
+        const plan = { ...options.plan, warmupSeconds: options.learnSeconds };
+        learnt = await measureAgain(bed, nodes, system, plan, report);
+        position++;
+      }
       await system.stop();
-      results.push(name === 'keysteer' ? { ...result, answeredShare: answeredShare(system) } : result);
+      if (name === 'keysteer') answered = answeredShare(system);
     }
-    return { plan: options.plan, results, skipped };
+    return { plan: options.plan, results, learnt, answeredShare: answered, skipped };
   } finally {
     await bed.close();
   }

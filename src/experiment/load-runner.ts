@@ -20,8 +20,6 @@ export interface SystemResult {
   readonly nodes: readonly { readonly name: string; readonly requests: number }[];
   /** CPU seconds of the system's own processes per second of the whole run. 0 for `direct`. */
   readonly cpuShare: number;
-  /** Share of the reads that Keysteer answered itself, while it ran. */
-  readonly answeredShare?: number | undefined;
 }
 
 const GENERATOR = fileURLToPath(new URL('../load/process.bundle.js', import.meta.url));
@@ -40,6 +38,17 @@ export async function measureSystem(
 ): Promise<SystemResult> {
   // What an earlier load left would be read where this one, by another way of choosing nodes, did not write.
   await Promise.all(nodes.map(node => node.ask('flush_all')));
+  return measureAgain(bed, nodes, system, plan, onProgress);
+}
+
+/** The same of a system that has had this load before: what the nodes hold is its own. */
+export async function measureAgain(
+  bed: TestBed,
+  nodes: readonly MemcachedNode[],
+  system: RunningSystem,
+  plan: LoadPlan,
+  onProgress: (progress: Progress) => void,
+): Promise<SystemResult> {
   const before = await Promise.all(nodes.map(requestsOf));
   const cpuBefore = cpuSeconds(system.pids);
   const startedMs = performance.now();
