@@ -134,7 +134,6 @@ export const BUGS: readonly Bug[] = [
         to: 'if (false && ',
       },
     ],
-    // Some are under way for longer than lanes may differ in what time it is.
     plan: {
       ...hot('register'),
       worst: { ...ROUGH, loss: 0.4, stragglers: 0.05 },
