@@ -93,7 +93,7 @@ describe.skipIf(requireBed())('hot keys', () => {
     expect(await set('seen', 'value')).toBe('STORED\r\n');
     await heat('seen');
     const { hot: figures, keys } = await listed();
-    expect(figures).toMatchObject({ items: 1, capacity: 32_768 });
+    expect(figures).toMatchObject({ items: 1, capacity: 65_536 });
     expect(keys).toMatchObject([
       { key: 'seen', state: 'clean', cached: true, valueBytes: 5, pinned: false, copies: 1 },
     ]);
