@@ -41,7 +41,7 @@ export function registerDemo(program: Command): void {
     .description(
       'clients, Keysteer and real memcached nodes in namespaces on this machine, compared with the baselines',
     )
-    .option('--seconds <N>', 'measured time of each system, seconds', '5')
+    .option('--seconds <N>', 'measured time of each system, of Keysteer twice, seconds', '5')
     .option('--json <FILE>', 'also write the results to FILE')
     .action(run);
 }

@@ -217,7 +217,9 @@ export class Fills {
     const valueBytes = located[OUT_VALUE_LENGTH];
     const at = located[OUT_VALUE_OFFSET];
     if (bearsMarks(bytes, start, end)) words[item + directory.MARKED] = 1;
-    const mayBeCached = words[item + directory.CACHED] !== 0 && words[item + directory.MARKED] === 0;
+    const isAliased =
+      (words[item + directory.STATE] & directory.ALIASED) !== 0 && !this.#isForeign(item, casHigh, casLow);
+    const mayBeCached = (words[item + directory.CACHED] !== 0 || isAliased) && words[item + directory.MARKED] === 0;
     const isThere = isWhole && at + valueBytes + 2 === end && mayBeCached;
     const isOfNow =
       (words[item + directory.STATE] & directory.VALUED) !== 0 &&

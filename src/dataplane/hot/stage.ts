@@ -147,7 +147,9 @@ export class HotStage {
       const verdict = hits.absent(batch, row, ipOffset, udpOffset, this.#asked);
       if (verdict !== NO_HIT) return verdict;
     }
-    const isCacheable = keys.words[item + directory.CACHED] !== 0 || (state & directory.LOOSE) !== 0;
+    // Home would tell an aliased item's CAS, which no client knows: it is fetched, and answered here until it is written.
+    const isCacheable =
+      keys.words[item + directory.CACHED] !== 0 || (state & (directory.LOOSE | directory.ALIASED)) !== 0;
     const isLacking = (state & directory.VALUED) === 0 || fills.isStale(item);
     if (isCacheable && isLacking && !this.#isLate && fills.want(item)) {
       return this.#waitOrHome(batch, row, ipOffset, udpOffset, end, item, version);

@@ -502,6 +502,27 @@ describe('a write that the network spoils', () => {
     expect(bed.say('get k\r\n', { id: 4 })).toBe('END\r\n');
   });
 
+  test('a key that is not cached: an unresolved write that is killed changes no CAS that clients see, until the next write', () => {
+    const bed = new HotBed();
+    bed.say('set k 0 0 2\r\n10\r\n');
+    const item = bed.promote('k', { cached: false });
+    const gets = () => bed.say('gets k\r\n') ?? [...bed.turn(), ...bed.turn()].map(({ body }) => body).join('');
+    const before = gets();
+    const cas = /^VALUE k 0 2 (\d+)\r\n10\r\n/.exec(before)![1];
+    bed.judge = ({ body }) => (isWrite(body) ? 'lose' : 'deliver');
+    bed.ask('set k 0 0 2\r\n20\r\n', { id: 1 });
+    bed.wait(300);
+    expect(bed.state(item)).toBe('unsure');
+    bed.judge = () => 'deliver';
+    expect(bed.say('add k 0 0 2\r\n30\r\n', { id: 2 })).toBe('NOT_STORED\r\n');
+    expect(bed.asked.some(({ body }) => / MA /.test(body))).toBe(true);
+    expect([gets(), gets()]).toEqual([before, before]);
+    expect(bed.say(`cas k 0 0 2 ${cas}\r\n40\r\n`, { id: 3 })).toBe('STORED\r\n');
+    const asked = bed.asked.length;
+    expect(gets()).toMatch(/^VALUE k 0 2 \d+\r\n40\r\n/);
+    expect(bed.asked.slice(asked).map(({ body }) => body)).toEqual(['gets k\r\n']);
+  });
+
   test('a key that is only written is firm once a fence has held: an append whose answer is lost is told apart', () => {
     const bed = new HotBed();
     bed.promote('k');
